@@ -1,0 +1,16 @@
+//! What every socket loop of this workspace stands on: non-blocking TCP sockets,
+//! an epoll instance with nanosecond timeouts, and buffered streams for the
+//! programs that talk (load client, reference server).
+//!
+//! Modules in reading order: [`net`] opens sockets, [`poller`] waits for them,
+//! [`stream`] reads and writes them through buffers.
+//!
+//! It never spawns, never prints, never interprets a byte, and owns no loop: each
+//! program has its own.
+
+pub mod net;
+pub mod poller;
+pub mod stream;
+
+pub use poller::{Events, Interest, Poller, Readiness, Waker};
+pub use stream::{Fill, Stream};
