@@ -1,1 +1,53 @@
-//! proxy
+//! The proxy: `proxy foo` shields a Foo server.
+//!
+//! In reading order: [`foo`] is the mode's command line, its shield and its statistics;
+//! [`plane`] moves the bytes, for every mode.
+//!
+//! It never injects faults and holds no code for tests.
+
+mod foo;
+mod plane;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Proxies that sit between arbitrary clients and the servers that must survive them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "proxy",
+    version,
+    after_help = "\
+Examples:
+  proxy foo --listen :8002 --forward localhost:8001
+  proxy foo -listen=:8002 -forward=localhost:8001     the same, Go style
+  proxy foo --help                                    all about one mode"
+)]
+struct Args {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Relay the Foo protocol, keep malformed lines from the server, count messages.
+    Foo(Box<foo::FooArgs>),
+}
+
+/// Runs the proxy with this process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect())
+}
+
+/// Runs the proxy with these arguments, the first of which is its name.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    match service::cli::parse::<Args>(args) {
+        Ok(Args {
+            mode: Mode::Foo(args),
+        }) => service::cli::exit(foo::run(*args), 1),
+        Err(code) => code,
+    }
+}

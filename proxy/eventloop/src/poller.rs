@@ -74,7 +74,9 @@ impl Events {
 
     /// The token and readiness of each descriptor that is ready.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> + '_ {
-        self.0.iter().map(|event| (event.data.u64(), Readiness(event.flags)))
+        self.0
+            .iter()
+            .map(|event| (event.data.u64(), Readiness(event.flags)))
     }
 
     /// Whether the wait ended without an event.
@@ -108,7 +110,12 @@ impl Poller {
     /// # Errors
     /// What `epoll_ctl` said.
     pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(&self.0, fd, epoll::EventData::new_u64(token), interest.flags())?)
+        Ok(epoll::add(
+            &self.0,
+            fd,
+            epoll::EventData::new_u64(token),
+            interest.flags(),
+        )?)
     }
 
     /// Changes what `fd` is watched for.
@@ -116,7 +123,12 @@ impl Poller {
     /// # Errors
     /// What `epoll_ctl` said.
     pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&self.0, fd, epoll::EventData::new_u64(token), interest.flags())?)
+        Ok(epoll::modify(
+            &self.0,
+            fd,
+            epoll::EventData::new_u64(token),
+            interest.flags(),
+        )?)
     }
 
     /// Stops watching `fd`. Closing the descriptor does that too.
@@ -138,7 +150,11 @@ impl Poller {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: t.subsec_nanos().into(),
         });
-        match epoll::wait(&self.0, rustix::buffer::spare_capacity(&mut events.0), timeout.as_ref()) {
+        match epoll::wait(
+            &self.0,
+            rustix::buffer::spare_capacity(&mut events.0),
+            timeout.as_ref(),
+        ) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -155,7 +171,10 @@ impl Waker {
     /// # Errors
     /// What `eventfd` said.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+        Ok(Self(eventfd(
+            0,
+            EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC,
+        )?))
     }
 
     /// Makes the waker's descriptor readable. Its counter cannot overflow in the

@@ -36,7 +36,13 @@ impl Stream {
     /// Wraps a non-blocking, connected or connecting socket.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { fd, inbound: Vec::new(), consumed: 0, outbound: Vec::new(), sent: 0 }
+        Self {
+            fd,
+            inbound: Vec::new(),
+            consumed: 0,
+            outbound: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// Reads once.
@@ -123,7 +129,10 @@ impl Stream {
     /// # Errors
     /// What `shutdown` said.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        Ok(rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Write)?)
+        Ok(rustix::net::shutdown(
+            &self.fd,
+            rustix::net::Shutdown::Write,
+        )?)
     }
 }
 

@@ -17,7 +17,9 @@ fn requests() -> Vec<u8> {
 
 fn scanner(criterion: &mut Criterion) {
     let requests = requests();
-    let mut noise: Vec<u8> = (0..16_384_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut noise: Vec<u8> = (0..16_384_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     noise.push(b'\n');
     let mut group = criterion.benchmark_group("scan");
     for (name, bytes) in [("valid 32-byte lines", &requests), ("random bytes", &noise)] {

@@ -42,7 +42,10 @@ impl FromStr for HostPort {
         if bare_v6 || host.contains(|c: char| c.is_whitespace() || c == '/') {
             return Err(error());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -58,7 +61,10 @@ impl fmt::Display for HostPort {
 
 impl From<SocketAddr> for HostPort {
     fn from(addr: SocketAddr) -> Self {
-        Self { host: addr.ip().to_string(), port: addr.port() }
+        Self {
+            host: addr.ip().to_string(),
+            port: addr.port(),
+        }
     }
 }
 
@@ -77,7 +83,9 @@ impl HostPort {
     pub fn listen_candidates(&self) -> io::Result<Vec<SocketAddr>> {
         if self.host.is_empty() {
             let all = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
-            return Ok(all.map(|ip: std::net::IpAddr| SocketAddr::new(ip, self.port)).to_vec());
+            return Ok(all
+                .map(|ip: std::net::IpAddr| SocketAddr::new(ip, self.port))
+                .to_vec());
         }
         let mut addrs = self.lookup()?;
         addrs.sort_by_key(SocketAddr::is_ipv6);
@@ -89,8 +97,16 @@ impl HostPort {
     /// # Errors
     /// That the name does not resolve.
     pub fn connect_candidates(&self) -> io::Result<Vec<SocketAddr>> {
-        let name = if self.host.is_empty() { "localhost" } else { &self.host };
-        let mut addrs = Self { host: name.to_owned(), port: self.port }.lookup()?;
+        let name = if self.host.is_empty() {
+            "localhost"
+        } else {
+            &self.host
+        };
+        let mut addrs = Self {
+            host: name.to_owned(),
+            port: self.port,
+        }
+        .lookup()?;
         addrs.sort_by_key(SocketAddr::is_ipv6);
         Ok(addrs)
     }
@@ -100,13 +116,18 @@ impl HostPort {
     /// # Errors
     /// That the name does not resolve.
     pub fn is_loopback(&self) -> io::Result<bool> {
-        Ok(self.connect_candidates()?.iter().all(|addr| addr.ip().is_loopback()))
+        Ok(self
+            .connect_candidates()?
+            .iter()
+            .all(|addr| addr.ip().is_loopback()))
     }
 
     fn lookup(&self) -> io::Result<Vec<SocketAddr>> {
         let found: Vec<_> = (self.host.as_str(), self.port)
             .to_socket_addrs()
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot resolve {self}: {error}")))?
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot resolve {self}: {error}"))
+            })?
             .collect();
         if found.is_empty() {
             let text = format!("cannot resolve {self}: no address");
@@ -124,7 +145,9 @@ impl Serialize for HostPort {
 
 impl<'de> Deserialize<'de> for HostPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -143,16 +166,27 @@ pub fn listen(at: &HostPort) -> io::Result<(std::os::fd::OwnedFd, SocketAddr)> {
             Ok(listener) => return Ok(listener),
             // A kernel without IPv6: the IPv4 wildcard is the next candidate. Any other
             // error stands, or a taken port would be dodged by way of the other family.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported
-                || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
-                || error.kind() == io::ErrorKind::AddrNotAvailable => last = Some(error),
+            Err(error)
+                if error.kind() == io::ErrorKind::Unsupported
+                    || error.raw_os_error()
+                        == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+                    || error.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
+                last = Some(error)
+            }
             Err(error) => {
-                return Err(io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")));
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("cannot listen on {at}: {error}"),
+                ));
             }
         }
     }
     let error = last.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound));
-    Err(io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")))
+    Err(io::Error::new(
+        error.kind(),
+        format!("cannot listen on {at}: {error}"),
+    ))
 }
 
 #[cfg(test)]
@@ -161,10 +195,29 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for good in [":8002", "localhost:8001", "127.0.0.1:0", "[::1]:80", "a-b.example:65535"] {
+        for good in [
+            ":8002",
+            "localhost:8001",
+            "127.0.0.1:0",
+            "[::1]:80",
+            "a-b.example:65535",
+        ] {
             assert_eq!(good.parse::<HostPort>().unwrap().to_string(), good);
         }
-        for bad in ["", "8002", "localhost", "localhost:", "h:65536", "h:-1", "::1:80", "[::1:80", "[x]:1", "a b:1", "http://h:1", "h:+1"] {
+        for bad in [
+            "",
+            "8002",
+            "localhost",
+            "localhost:",
+            "h:65536",
+            "h:-1",
+            "::1:80",
+            "[::1:80",
+            "[x]:1",
+            "a b:1",
+            "http://h:1",
+            "h:+1",
+        ] {
             assert!(bad.parse::<HostPort>().is_err(), "{bad}");
         }
     }
@@ -172,7 +225,12 @@ mod tests {
     #[test]
     fn an_empty_host_is_everywhere_to_listen_and_here_to_connect() {
         let addr: HostPort = ":80".parse().unwrap();
-        assert!(addr.listen_candidates().unwrap().iter().all(|a| a.ip().is_unspecified()));
+        assert!(
+            addr.listen_candidates()
+                .unwrap()
+                .iter()
+                .all(|a| a.ip().is_unspecified())
+        );
         assert!(addr.is_loopback().unwrap());
     }
 }

@@ -54,19 +54,31 @@ impl Reply {
     /// 200 with a JSON body.
     #[must_use]
     pub fn json(body: String) -> Self {
-        Self { status: 200, content_type: "application/json", body }
+        Self {
+            status: 200,
+            content_type: "application/json",
+            body,
+        }
     }
 
     /// 200 with a text body.
     #[must_use]
     pub fn text(body: impl Into<String>) -> Self {
-        Self { status: 200, content_type: "text/plain; charset=utf-8", body: body.into() }
+        Self {
+            status: 200,
+            content_type: "text/plain; charset=utf-8",
+            body: body.into(),
+        }
     }
 
     /// 200 with metrics in the Prometheus text format.
     #[must_use]
     pub fn prometheus(body: String) -> Self {
-        Self { status: 200, content_type: "text/plain; version=0.0.4; charset=utf-8", body }
+        Self {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body,
+        }
     }
 }
 
@@ -101,7 +113,15 @@ pub fn serve(
     let connections = tracker.clone();
     tracker.spawn(async move {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let _ = stop.run_until_cancelled(accept_loop(&listener, &routes, &places, &connections, &stop)).await;
+        let _ = stop
+            .run_until_cancelled(accept_loop(
+                &listener,
+                &routes,
+                &places,
+                &connections,
+                &stop,
+            ))
+            .await;
     });
     Ok(())
 }
@@ -137,7 +157,9 @@ async fn accept_loop(
                 .max_buf_size(MAX_HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service);
             // How a client's connection ends is the client's business.
-            let _ = stop.run_until_cancelled(tokio::time::timeout(CONNECTION_TIMEOUT, serving)).await;
+            let _ = stop
+                .run_until_cancelled(tokio::time::timeout(CONNECTION_TIMEOUT, serving))
+                .await;
         });
     }
 }
@@ -146,14 +168,22 @@ fn respond(routes: &dyn Routes, request: &Request<Incoming>) -> Response<Full<By
     let reply = if request.method() == Method::GET {
         routes.get(request.uri().path()).unwrap_or_else(|| Reply {
             status: 404,
-            ..Reply::text(format!("not found; there is {}\n", routes.paths().join(", ")))
+            ..Reply::text(format!(
+                "not found; there is {}\n",
+                routes.paths().join(", ")
+            ))
         })
     } else {
-        Reply { status: 405, ..Reply::text("only GET is answered here\n") }
+        Reply {
+            status: 405,
+            ..Reply::text("only GET is answered here\n")
+        }
     };
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     response
 }

@@ -39,18 +39,23 @@ pub fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, E
 /// number stays a number.
 fn go_style(arg: OsString) -> OsString {
     let Some(text) = arg.to_str() else { return arg };
-    let Some(name) = text.strip_prefix('-') else { return arg };
+    let Some(name) = text.strip_prefix('-') else {
+        return arg;
+    };
     let flag = name.split('=').next().unwrap_or(name);
     let long = flag.len() > 1
         && flag.starts_with(|c: char| c.is_ascii_alphabetic())
-        && flag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        && flag
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if long { format!("-{text}").into() } else { arg }
 }
 
 /// The part of clap's message that says what is wrong and what is accepted.
 fn one_line(message: &str) -> String {
     let lines = message.lines().map(str::trim);
-    let said = lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
+    let said =
+        lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
     let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
     let text = said.join(" ");
     format!("{text} (see --help)")

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`cli`] turns arguments into a run and errors into one line and an
 //! exit code, [`units`] and [`addr`] parse what people type, [`logging`] sets up stderr,
-//! [`ready`] tells a supervisor which sockets are open, [`signals`] says when to stop,
+//! [`limits`] raises what the process may hold, [`ready`] tells a supervisor which sockets are open, [`signals`] says when to stop,
 //! [`admin`] answers HTTP, [`clock`] is the one clock that all processes agree on.
 //!
 //! Nothing here knows a protocol.
@@ -11,6 +11,7 @@ pub mod addr;
 pub mod admin;
 pub mod cli;
 pub mod clock;
+pub mod limits;
 pub mod logging;
 pub mod ready;
 pub mod signals;

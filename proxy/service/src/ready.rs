@@ -25,8 +25,15 @@ pub struct Ready {
 impl Ready {
     /// The line of this process.
     pub fn new<'a>(name: &str, sockets: impl IntoIterator<Item = (&'a str, String)>) -> Self {
-        let sockets = sockets.into_iter().map(|(role, at)| (role.to_owned(), at)).collect();
-        Self { ready: name.to_owned(), pid: std::process::id(), sockets }
+        let sockets = sockets
+            .into_iter()
+            .map(|(role, at)| (role.to_owned(), at))
+            .collect();
+        Self {
+            ready: name.to_owned(),
+            pid: std::process::id(),
+            sockets,
+        }
     }
 
     /// Writes the line to `fd`, if there is one, and closes it.
@@ -50,12 +57,20 @@ impl InheritedFd {
     ///
     /// # Errors
     /// That no such descriptor is open.
-    #[expect(unsafe_code, reason = "a descriptor that was passed by number has no other way in")]
+    #[expect(
+        unsafe_code,
+        reason = "a descriptor that was passed by number has no other way in"
+    )]
     pub fn open(self) -> io::Result<File> {
         // SAFETY: the borrow ends with this statement; a closed descriptor makes the
         // call fail.
         rustix::io::fcntl_getfd(unsafe { std::os::fd::BorrowedFd::borrow_raw(self.0) }).map_err(
-            |error| io::Error::new(io::Error::from(error).kind(), format!("descriptor {} is not open", self.0)),
+            |error| {
+                io::Error::new(
+                    io::Error::from(error).kind(),
+                    format!("descriptor {} is not open", self.0),
+                )
+            },
         )?;
         // SAFETY: it is open, and by the contract of the flag that named it, ours.
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(self.0) }))
@@ -66,8 +81,12 @@ impl FromStr for InheritedFd {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse::<RawFd>().ok().filter(|fd| *fd > 2).map(Self).ok_or_else(|| {
-            format!("expected the number of an open descriptor above 2, got {text:?}")
-        })
+        text.parse::<RawFd>()
+            .ok()
+            .filter(|fd| *fd > 2)
+            .map(Self)
+            .ok_or_else(|| {
+                format!("expected the number of an open descriptor above 2, got {text:?}")
+            })
     }
 }

@@ -23,7 +23,10 @@ const RATE: &str = "a rate per second such as 500, 20k/s or 1.5M/s";
 /// # Errors
 /// Names the text and what is accepted.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    let error = || UnitError { expected: DURATION, text: text.to_owned() };
+    let error = || UnitError {
+        expected: DURATION,
+        text: text.to_owned(),
+    };
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -62,9 +65,13 @@ pub fn format_duration(duration: Duration) -> String {
 
 /// A number, the letters behind it, and the rest.
 fn quantity(text: &str) -> Option<(f64, &str, &str)> {
-    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at(number_end);
-    let unit_end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+    let unit_end = rest
+        .find(|c: char| c.is_ascii_digit() || c == '.')
+        .unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit_end);
     Some((number.parse().ok()?, unit, rest))
 }
@@ -98,7 +105,10 @@ impl FromStr for Size {
         })
         .filter(|value| *value <= 9e18)
         .map(|value| Self(value.round() as u64))
-        .ok_or_else(|| UnitError { expected: SIZE, text: text.to_owned() })
+        .ok_or_else(|| UnitError {
+            expected: SIZE,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -140,7 +150,10 @@ impl FromStr for Rate {
         })
         .filter(|value| *value > 0.0 && *value <= 1e9)
         .map(Self)
-        .ok_or_else(|| UnitError { expected: RATE, text: text.to_owned() })
+        .ok_or_else(|| UnitError {
+            expected: RATE,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -219,7 +232,11 @@ mod tests {
             ("99999999999999999999999h", None),
         ];
         for (text, nanos) in cases {
-            assert_eq!(parse_duration(text).ok().map(|d| d.as_nanos()), nanos, "{text}");
+            assert_eq!(
+                parse_duration(text).ok().map(|d| d.as_nanos()),
+                nanos,
+                "{text}"
+            );
         }
     }
 
@@ -228,7 +245,14 @@ mod tests {
         assert_eq!("64KiB".parse(), Ok(Size(65_536)));
         assert_eq!("30MB".parse(), Ok(Size(30_000_000)));
         assert_eq!("512".parse(), Ok(Size(512)));
-        for bad in ["", "KiB", "-1", "1 furlong", "1KiB2", "99999999999999999999"] {
+        for bad in [
+            "",
+            "KiB",
+            "-1",
+            "1 furlong",
+            "1KiB2",
+            "99999999999999999999",
+        ] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
         assert_eq!("20k/s".parse::<Rate>().unwrap().per_second(), 20_000.0);
@@ -237,7 +261,10 @@ mod tests {
             assert!(bad.parse::<Rate>().is_err(), "{bad}");
         }
         let error = "fast".parse::<Rate>().unwrap_err().to_string();
-        assert!(error.contains("\"fast\"") && error.contains("20k/s"), "{error}");
+        assert!(
+            error.contains("\"fast\"") && error.contains("20k/s"),
+            "{error}"
+        );
     }
 
     proptest! {

@@ -34,7 +34,11 @@ impl Answer {
         for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
             *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         }
-        let kind = if digest[0] < NAK_OF_256 { Kind::Nak } else { Kind::Ack };
+        let kind = if digest[0] < NAK_OF_256 {
+            Kind::Nak
+        } else {
+            Kind::Ack
+        };
         Self { kind, seq, digits }
     }
 
@@ -60,7 +64,9 @@ mod tests {
 
     #[test]
     fn about_twelve_percent_are_refused() {
-        let naks = (0..100_000).filter(|&seq| Answer::to(seq, b"x").kind == Kind::Nak).count();
+        let naks = (0..100_000)
+            .filter(|&seq| Answer::to(seq, b"x").kind == Kind::Nak)
+            .count();
         assert!((11_500..12_700).contains(&naks), "{naks} of 100,000");
     }
 
@@ -71,7 +77,14 @@ mod tests {
         let text = String::from_utf8(line).unwrap();
         let digits = text.trim_end().rsplit(' ').next().unwrap();
         assert_eq!(digits.len(), DIGITS);
-        assert!(digits.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()));
-        assert!(text.starts_with("ACK 12 ") || text.starts_with("NAK 12 "), "{text}");
+        assert!(
+            digits
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+        );
+        assert!(
+            text.starts_with("ACK 12 ") || text.starts_with("NAK 12 "),
+            "{text}"
+        );
     }
 }

@@ -25,7 +25,11 @@ impl<'a> Message<'a> {
             let line = &buffer[..scanned.len - 1];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let data = line.get(head.data_start..).unwrap_or_default();
-            Self { kind: head.kind, seq: head.seq, data }
+            Self {
+                kind: head.kind,
+                seq: head.seq,
+                data,
+            }
         });
         Some((message, scanned.len))
     }
@@ -54,9 +58,23 @@ mod tests {
     fn reads_the_first_line_only() {
         let buffer = b"ACK 3 0123\r\nNAK 4\nREQ 5 unfin";
         let (first, len) = Message::next(buffer).unwrap();
-        assert_eq!(first, Ok(Message { kind: Kind::Ack, seq: 3, data: b"0123" }));
+        assert_eq!(
+            first,
+            Ok(Message {
+                kind: Kind::Ack,
+                seq: 3,
+                data: b"0123"
+            })
+        );
         let (second, more) = Message::next(&buffer[len..]).unwrap();
-        assert_eq!(second, Ok(Message { kind: Kind::Nak, seq: 4, data: b"" }));
+        assert_eq!(
+            second,
+            Ok(Message {
+                kind: Kind::Nak,
+                seq: 4,
+                data: b""
+            })
+        );
         assert_eq!(Message::next(&buffer[len + more..]), None);
     }
 

@@ -44,7 +44,11 @@ impl Scanner {
     /// their newline are malformed.
     #[must_use]
     pub fn new(grammar: Grammar, max_line: usize) -> Self {
-        Self { grammar, max_line, line: Line::default() }
+        Self {
+            grammar,
+            max_line,
+            line: Line::default(),
+        }
     }
 
     /// Takes `piece` up to the end of its first line, or all of it if there is no end:
@@ -94,7 +98,10 @@ impl Scanner {
             at += 1;
             if byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
-                return Some(Scanned { len: at, verdict: line.end(self.grammar) });
+                return Some(Scanned {
+                    len: at,
+                    verdict: line.end(self.grammar),
+                });
             }
             self.line.push(byte, self.grammar);
             self.line.take(1, self.max_line);
@@ -147,8 +154,14 @@ fn whole_line(piece: &[u8], grammar: Grammar, max_line: usize) -> Option<Scanned
         }
         data_start + end
     };
-    (end <= max_line)
-        .then_some(Scanned { len: end + 1, verdict: Ok(Head { kind, seq, data_start }) })
+    (end <= max_line).then_some(Scanned {
+        len: end + 1,
+        verdict: Ok(Head {
+            kind,
+            seq,
+            data_start,
+        }),
+    })
 }
 
 /// Which field the next byte belongs to.
@@ -259,8 +272,16 @@ impl Line {
             _ => return Err(Malformed::BadType),
         };
         let seq = self.seq.value().ok_or(Malformed::BadSeq)?;
-        let data_start = if self.field == Field::Data { self.data_start } else { self.len };
-        Ok(Head { kind, seq, data_start })
+        let data_start = if self.field == Field::Data {
+            self.data_start
+        } else {
+            self.len
+        };
+        Ok(Head {
+            kind,
+            seq,
+            data_start,
+        })
     }
 }
 
@@ -364,7 +385,12 @@ mod tests {
             (b"\n", Err(M::NotEnoughFields)),
         ];
         for (line, expected) in cases {
-            assert_eq!(verdict(line, Grammar::Strict), *expected, "{}", line.escape_ascii());
+            assert_eq!(
+                verdict(line, Grammar::Strict),
+                *expected,
+                "{}",
+                line.escape_ascii()
+            );
         }
     }
 
@@ -381,7 +407,12 @@ mod tests {
             (b"REQ 1a b\n", Err(M::BadSeq)),
         ];
         for (line, expected) in cases {
-            assert_eq!(verdict(line, Grammar::Spec), *expected, "{}", line.escape_ascii());
+            assert_eq!(
+                verdict(line, Grammar::Spec),
+                *expected,
+                "{}",
+                line.escape_ascii()
+            );
         }
     }
 
@@ -394,7 +425,11 @@ mod tests {
             for step in [1, 3, line.len()] {
                 let mut scanner = Scanner::new(Grammar::Strict, 10);
                 let found = line.chunks(step).find_map(|piece| scanner.scan(piece));
-                assert_eq!(found.expect("a line").verdict.err(), expected, "{bytes} by {step}");
+                assert_eq!(
+                    found.expect("a line").verdict.err(),
+                    expected,
+                    "{bytes} by {step}"
+                );
             }
         }
     }
@@ -486,7 +521,9 @@ mod tests {
             b"NAK" => Kind::Nak,
             _ => return Err(Malformed::BadType),
         };
-        let seq = std::str::from_utf8(fields[1]).ok().and_then(|s| s.parse().ok());
+        let seq = std::str::from_utf8(fields[1])
+            .ok()
+            .and_then(|s| s.parse().ok());
         seq.map(|seq| (kind, seq)).ok_or(Malformed::BadSeq)
     }
 }

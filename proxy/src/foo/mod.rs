@@ -1,0 +1,16 @@
+//! `proxy foo`: sits between arbitrary clients and one Foo server.
+//!
+//! In reading order: [`args`] is the command line, [`shield`] judges lines, [`order`]
+//! keeps the proxy's own answers in their place, [`counters`], [`rates`] and [`stats`] are
+//! the statistics, [`run`] is the control plane that ties them together.
+
+mod args;
+mod counters;
+mod order;
+mod rates;
+mod run;
+mod shield;
+mod stats;
+
+pub(crate) use args::FooArgs;
+pub(crate) use run::run;

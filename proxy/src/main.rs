@@ -1,0 +1,7 @@
+//! The `proxy` executable.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    proxy::main()
+}

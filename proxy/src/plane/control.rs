@@ -1,0 +1,258 @@
+//! Starting, draining and stopping the workers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{panic, thread};
+
+use clap::ValueEnum;
+use eventloop::Waker;
+
+use super::counters::{PlaneCounters, PlaneTotals};
+use super::driver::Driver;
+use super::epoll::Epoll;
+use super::protocol::Protocol;
+use super::uring::Uring;
+use super::worker::Worker;
+
+/// How a worker talks to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DriverChoice {
+    /// io_uring where the kernel allows it, otherwise epoll.
+    #[default]
+    Auto,
+    /// io_uring, or do not start.
+    #[value(name = "io_uring", alias = "io-uring")]
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
+/// What the workers need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaneConfig {
+    /// The upstream's addresses, tried in this order.
+    pub(crate) upstream: Vec<SocketAddr>,
+    pub(crate) threads: usize,
+    pub(crate) driver: DriverChoice,
+    pub(crate) max_connections: usize,
+    pub(crate) limits: Limits,
+}
+
+/// How long things may take; zero means for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connect_ms: u64,
+    pub(crate) idle_ms: u64,
+}
+
+impl Limits {
+    /// From the durations that were asked for.
+    pub(crate) fn new(connect: Duration, idle: Duration) -> Self {
+        let ms = |d: Duration| {
+            u64::try_from(d.as_millis())
+                .unwrap_or(u64::MAX)
+                .max(u64::from(!d.is_zero()))
+        };
+        Self {
+            connect_ms: ms(connect),
+            idle_ms: ms(idle),
+        }
+    }
+
+    /// How often to look for connections past a limit: an eighth of the shortest, so that
+    /// none is overrun by much, and never so often that looking costs anything.
+    pub(super) fn sweep_ms(self) -> u64 {
+        let shortest = [self.connect_ms, self.idle_ms]
+            .into_iter()
+            .filter(|ms| *ms > 0)
+            .min();
+        shortest.map_or(1_000, |ms| (ms / 8).clamp(10, 1_000))
+    }
+}
+
+/// What a worker shares with the control plane.
+#[derive(Debug)]
+pub(super) struct WorkerShare {
+    pub(super) counters: PlaneCounters,
+    pub(super) upstream: Vec<SocketAddr>,
+    pub(super) limits: Limits,
+    /// Connections open in all workers.
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) max_connections: usize,
+}
+
+/// What the control plane orders a worker to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// Accept no more, end when the last connection has.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// The running workers.
+pub(crate) struct Plane {
+    workers: Vec<Handle>,
+    driver: &'static str,
+    running: usize,
+    outcomes: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>>,
+}
+
+struct Handle {
+    share: Arc<WorkerShare>,
+    orders: mpsc::Sender<Order>,
+    waker: Arc<Waker>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Plane {
+    /// Starts the workers on `listener`; `protocol` makes the mode's part for each.
+    ///
+    /// # Errors
+    /// That a driver or a thread could not be opened.
+    pub(crate) fn start<P: Protocol + Send + 'static>(
+        config: &PlaneConfig,
+        listener: OwnedFd,
+        protocol: impl Fn(usize) -> P,
+    ) -> io::Result<Self> {
+        let listener = Arc::new(listener);
+        if config.driver != DriverChoice::Epoll {
+            match Self::start_on::<Uring, P>(config, &listener, &protocol) {
+                Err(error) if config.driver == DriverChoice::Auto => {
+                    tracing::warn!("io_uring cannot be used, going on with epoll: {error}");
+                }
+                outcome => return outcome,
+            }
+        }
+        Self::start_on::<Epoll, P>(config, &listener, &protocol)
+    }
+
+    fn start_on<D: Driver, P: Protocol + Send + 'static>(
+        config: &PlaneConfig,
+        listener: &Arc<OwnedFd>,
+        protocol: &impl Fn(usize) -> P,
+    ) -> io::Result<Self> {
+        let open = Arc::new(AtomicUsize::new(0));
+        let (report, outcomes) = tokio::sync::mpsc::unbounded_channel();
+        let mut plane = Self {
+            workers: Vec::new(),
+            driver: D::NAME,
+            running: 0,
+            outcomes,
+        };
+        for number in 0..config.threads {
+            let share = Arc::new(WorkerShare {
+                counters: PlaneCounters::default(),
+                upstream: config.upstream.clone(),
+                limits: config.limits,
+                open: Arc::clone(&open),
+                max_connections: config.max_connections,
+            });
+            let (orders, inbox) = mpsc::channel();
+            let waker = Arc::new(Waker::new()?);
+            let (opened, is_open) = mpsc::channel();
+            let thread = thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn({
+                    let (listener, share, waker) =
+                        (Arc::clone(listener), Arc::clone(&share), Arc::clone(&waker));
+                    let protocol = protocol(number);
+                    let report = report.clone();
+                    move || {
+                        // A ring belongs to the thread that opened it.
+                        let driver = match D::open(listener.as_fd(), waker.as_fd()) {
+                            Ok(driver) => driver,
+                            Err(error) => return drop(opened.send(Err(error))),
+                        };
+                        let worker = Worker::new(driver, protocol, share, listener, inbox);
+                        // The receivers are gone only when nobody wants to know.
+                        let _ = opened.send(Ok(()));
+                        let run = panic::AssertUnwindSafe(|| worker.run());
+                        let outcome = panic::catch_unwind(run)
+                            .unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
+                        let _ = report.send(outcome);
+                    }
+                })?;
+            plane.running += 1;
+            plane.workers.push(Handle {
+                share,
+                orders,
+                waker,
+                thread,
+            });
+            let opened = is_open
+                .recv()
+                .unwrap_or_else(|_| Err(io::Error::other("worker died")));
+            if let Err(error) = opened {
+                plane.order(Order::Stop);
+                plane
+                    .workers
+                    .into_iter()
+                    .for_each(|worker| drop(worker.thread.join()));
+                return Err(error);
+            }
+        }
+        Ok(plane)
+    }
+
+    /// The driver in use.
+    pub(crate) fn driver(&self) -> &'static str {
+        self.driver
+    }
+
+    /// Reads the counters of all workers.
+    pub(crate) fn totals(&self) -> impl Fn() -> PlaneTotals + Send + Sync + use<> {
+        let shares: Vec<_> = self
+            .workers
+            .iter()
+            .map(|worker| Arc::clone(&worker.share))
+            .collect();
+        move || {
+            let mut totals = PlaneTotals::default();
+            shares.iter().for_each(|share| totals.add(&share.counters));
+            totals
+        }
+    }
+
+    /// Accepts no more connections; each worker ends when its last one has.
+    pub(crate) fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
+    /// Waits until every worker has ended by itself. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// That one of them failed. The others go on.
+    pub(crate) async fn finished(&mut self) -> io::Result<()> {
+        while self.running > 0 {
+            let Some(outcome) = self.outcomes.recv().await else {
+                break;
+            };
+            self.running -= 1;
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Ends every worker now, whatever is open.
+    pub(crate) fn stop(self) {
+        self.order(Order::Stop);
+        for worker in self.workers {
+            // A worker that panicked has said so on stderr.
+            let _ = worker.thread.join();
+        }
+    }
+
+    fn order(&self, order: Order) {
+        for worker in &self.workers {
+            // A worker that has ended needs no orders.
+            let _ = worker.orders.send(order);
+            worker.waker.wake();
+        }
+    }
+}

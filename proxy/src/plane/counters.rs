@@ -1,0 +1,97 @@
+//! What a worker counts. Each counter has one writer, so adding is a load and a store,
+//! not a locked instruction; anybody may read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::driver::Side;
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Single(AtomicU64);
+
+impl Single {
+    /// Adds `n`. Only the worker that owns the counter calls this.
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($(#[$struct_doc:meta])* $name:ident, $totals:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        $(#[$struct_doc])*
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub(crate) struct $name { $($(#[$doc])* pub(crate) $field: Single,)* }
+
+        /// The same, read and summed over workers.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct $totals { $($(#[$doc])* pub(crate) $field: u64,)* }
+
+        impl $totals {
+            pub(crate) fn add(&mut self, counters: &$name) {
+                $(self.$field += counters.$field.get();)*
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections and bytes of one worker. Aligned so that two workers never write to
+    /// the same cache line (pairs of lines are fetched together).
+    PlaneCounters, PlaneTotals {
+        /// Connections accepted, the refused ones included.
+        accepted,
+        /// Connections that are over, refused ones included.
+        closed,
+        /// Reset at once because as many were open as may be.
+        refused,
+        /// The upstream refused the connection.
+        failed_refused,
+        /// The upstream did not answer within the connect timeout.
+        failed_timeout,
+        /// No descriptor for the connection to the upstream.
+        failed_descriptors,
+        /// The connection to the upstream failed for another reason.
+        failed_other,
+        /// Ended because nothing moved for the idle timeout.
+        idle_timeout,
+        /// Reset because one side was reset.
+        reset,
+        /// Reset by the mode, on a malformed line.
+        reset_by_mode,
+        /// Times that accepting paused because descriptors ran out.
+        accept_paused,
+        /// Times that reading from one side paused because the other did not take it.
+        read_paused,
+        /// Bytes received from clients.
+        client_in,
+        /// Bytes sent to clients.
+        client_out,
+        /// Bytes received from the upstream.
+        upstream_in,
+        /// Bytes sent to the upstream.
+        upstream_out,
+    }
+}
+
+impl PlaneCounters {
+    pub(super) fn received(&self, from: Side, bytes: u64) {
+        match from {
+            Side::Client => self.client_in.add(bytes),
+            Side::Upstream => self.upstream_in.add(bytes),
+        }
+    }
+
+    pub(super) fn sent(&self, to: Side, bytes: u64) {
+        match to {
+            Side::Client => self.client_out.add(bytes),
+            Side::Upstream => self.upstream_out.add(bytes),
+        }
+    }
+}
+
+pub(crate) use counters;

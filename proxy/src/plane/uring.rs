@@ -1,0 +1,408 @@
+//! The driver on io_uring.
+//!
+//! The ring defers task work to the worker's own wait, so that a turn of the loop costs
+//! one system call. Receives pick their buffer from a ring of buffers when data is
+//! there: an idle connection holds none. A [`Try`](SendMode::Try) send is executed while
+//! it is submitted and posts a completion only if it failed or fell short, so that the
+//! wait in the same call really waits; the driver reports the silent ones itself.
+#![expect(unsafe_code, reason = "the kernel reads and writes memory by address")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+
+use super::driver::{
+    CHUNK_BYTES, CHUNKS, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
+};
+
+/// Operations that can be prepared before they are handed to the kernel. A turn that
+/// prepares more hands them over in parts.
+const SUBMISSIONS: u32 = 1024;
+
+/// Room for completions; the kernel keeps more for us if it must.
+const COMPLETIONS: u32 = 8192;
+
+/// The one group of receive buffers.
+const BUFFER_GROUP: u16 = 0;
+
+/// Tells the kernel to wait for data before it tries to receive
+/// (`IORING_RECVSEND_POLL_FIRST`).
+const POLL_FIRST: u16 = 1;
+
+/// Kinds of operations, as they are packed into a completion's user data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Accept,
+    Wake,
+    Connect,
+    Receive,
+    SendTry,
+    SendWait,
+    Silent,
+}
+
+impl Op {
+    const ALL: [Self; 7] = [
+        Self::Accept,
+        Self::Wake,
+        Self::Connect,
+        Self::Receive,
+        Self::SendTry,
+        Self::SendWait,
+        Self::Silent,
+    ];
+}
+
+fn pack(op: Op, owner: Owner) -> u64 {
+    u64::from(owner.session) << 8 | (owner.side as u64) << 7 | op as u64
+}
+
+fn unpack(user_data: u64) -> (Op, Owner) {
+    let op = Op::ALL[(user_data & 0x7f) as usize % Op::ALL.len()];
+    let side = Side::BOTH[(user_data >> 7 & 1) as usize];
+    (
+        op,
+        Owner {
+            session: (user_data >> 8) as u32,
+            side,
+        },
+    )
+}
+
+/// For operations that belong to no session.
+const NOBODY: Owner = Owner {
+    session: 0,
+    side: Side::Client,
+};
+
+pub(crate) struct Uring {
+    ring: IoUring,
+    buffers: Buffers,
+    listener: RawFd,
+    accepting: bool,
+    /// The address of each connect that was prepared and not yet handed to the kernel.
+    addresses: Vec<Box<rustix::net::SocketAddrAny>>,
+    /// The try sends of this turn with their lengths, in order.
+    tried: Vec<(Owner, usize)>,
+    /// Those of them that said something.
+    tried_and_failed: Vec<(Owner, i32)>,
+}
+
+impl Driver for Uring {
+    const NAME: &'static str = "io_uring";
+
+    /// Blocking: on a non-blocking socket the ring's operations answer "try again"
+    /// instead of waiting.
+    const SOCKET_FLAGS: SocketFlags = SocketFlags::CLOEXEC;
+
+    fn open(listener: BorrowedFd<'_>, waker: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut ring: IoUring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)?;
+        if !ring.params().is_feature_skip_cqe_on_success() || !ring.params().is_feature_ext_arg() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // Without it every call looks the ring's descriptor up; that is all.
+        let _ = ring.submitter().register_ring_fd();
+        let buffers = Buffers::register(&ring)?;
+        rustix::io::ioctl_fionbio(listener, false)?;
+        let mut driver = Self {
+            ring,
+            buffers,
+            listener: listener.as_raw_fd(),
+            accepting: false,
+            addresses: Vec::new(),
+            tried: Vec::new(),
+            tried_and_failed: Vec::new(),
+        };
+        let poll = opcode::PollAdd::new(Fd(waker.as_raw_fd()), libc::POLLIN as u32).multi(true);
+        driver.push(&poll.build().user_data(pack(Op::Wake, NOBODY)));
+        Ok(driver)
+    }
+
+    fn accept(&mut self) {
+        if !std::mem::replace(&mut self.accepting, true) {
+            let accept = opcode::Accept::new(
+                Fd(self.listener),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            )
+            .flags(libc::SOCK_CLOEXEC);
+            self.push(&accept.build().user_data(pack(Op::Accept, NOBODY)));
+        }
+    }
+
+    fn pause_accept(&mut self) {
+        if self.accepting {
+            let cancel = opcode::AsyncCancel::new(pack(Op::Accept, NOBODY)).build();
+            self.push_silent(cancel);
+        }
+    }
+
+    fn adopt(&mut self, _fd: RawFd) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn connect(&mut self, session: u32, fd: RawFd, addr: SocketAddr) {
+        let storage = Box::new(rustix::net::SocketAddrAny::from(addr));
+        let connect = opcode::Connect::new(Fd(fd), storage.as_ptr().cast(), storage.addr_len());
+        self.addresses.push(storage);
+        let owner = Owner {
+            session,
+            side: Side::Upstream,
+        };
+        self.push(&connect.build().user_data(pack(Op::Connect, owner)));
+    }
+
+    fn receive(&mut self, owner: Owner, fd: RawFd, expect_data: bool) {
+        let receive = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), CHUNK_BYTES as u32)
+            .buf_group(BUFFER_GROUP)
+            .ioprio(if expect_data { 0 } else { POLL_FIRST });
+        let entry = receive.build().flags(Flags::BUFFER_SELECT);
+        self.push(&entry.user_data(pack(Op::Receive, owner)));
+    }
+
+    fn send(&mut self, owner: Owner, fd: RawFd, from: *const u8, len: usize, mode: SendMode) {
+        let send = opcode::Send::new(Fd(fd), from, len as u32);
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let entry = match mode {
+            SendMode::Wait => send
+                .flags(flags)
+                .build()
+                .user_data(pack(Op::SendWait, owner)),
+            SendMode::Try => {
+                self.tried.push((owner, len));
+                send.flags(flags | libc::MSG_DONTWAIT)
+                    .build()
+                    .flags(Flags::SKIP_SUCCESS)
+                    .user_data(pack(Op::SendTry, owner))
+            }
+        };
+        self.push(&entry);
+    }
+
+    fn cancel(&mut self, owner: Owner, _fd: RawFd, what: Pending) {
+        let op = match what {
+            Pending::Connect => Op::Connect,
+            Pending::Receive => Op::Receive,
+            Pending::Send => Op::SendWait,
+        };
+        self.push_silent(opcode::AsyncCancel::new(pack(op, owner)).build());
+    }
+
+    fn shutdown_write(&mut self, fd: RawFd) {
+        self.push_silent(opcode::Shutdown::new(Fd(fd), libc::SHUT_WR).build());
+    }
+
+    fn close(&mut self, fd: OwnedFd) {
+        self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
+    }
+
+    fn chunk(&mut self, chunk: &Chunk) -> &mut [u8] {
+        self.buffers.bytes(chunk.0)
+    }
+
+    fn release(&mut self, chunk: Chunk) {
+        self.buffers.give_back(chunk.0);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
+        let outcome = match timeout {
+            None => self.ring.submitter().submit_and_wait(1),
+            Some(timeout) => {
+                let timeout = Timespec::from(timeout);
+                let args = SubmitArgs::new().timespec(&timeout);
+                self.ring.submitter().submit_with_args(1, &args)
+            }
+        };
+        if let Err(error) = outcome {
+            // Time is up, a signal came, or completions must be taken before more can
+            // be submitted: all of them are turns like any other.
+            let expected = [libc::ETIME, libc::EINTR, libc::EBUSY, libc::EAGAIN];
+            if !error
+                .raw_os_error()
+                .is_some_and(|code| expected.contains(&code))
+            {
+                return Err(error);
+            }
+        }
+        let all_submitted = self.ring.submission().is_empty();
+        if all_submitted {
+            self.addresses.clear();
+        }
+        self.reap(done, all_submitted);
+        Ok(())
+    }
+}
+
+impl Uring {
+    fn push(&mut self, entry: &Entry) {
+        loop {
+            // SAFETY: what the entry points to outlives the operation: chunks live as
+            // long as the ring, addresses until they are submitted, and a session keeps
+            // the bytes of a send until its completion.
+            if unsafe { self.ring.submission().push(entry) }.is_ok() {
+                return;
+            }
+            // The queue is full. Handing it over can only fail for lack of room for
+            // completions, which the kernel makes by itself.
+            let _ = self.ring.submit();
+        }
+    }
+
+    /// Pushes an operation whose outcome nobody waits for.
+    fn push_silent(&mut self, entry: Entry) {
+        self.push(
+            &entry
+                .flags(Flags::SKIP_SUCCESS)
+                .user_data(pack(Op::Silent, NOBODY)),
+        );
+    }
+
+    /// Appends what is done, the try sends first.
+    fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
+        let tries_at = done.len();
+        self.ring.completion().sync();
+        while let Some(entry) = {
+            let next = self.ring.completion().next();
+            next
+        } {
+            let (op, owner) = unpack(entry.user_data());
+            let outcome = match entry.result() {
+                code if code < 0 => Err(Errno::from_raw_os_error(-code)),
+                value => Ok(value as usize),
+            };
+            match op {
+                Op::SendTry => self.tried_and_failed.push((owner, entry.result())),
+                Op::SendWait => done.push(Completion::Sent(owner, SendMode::Wait, outcome)),
+                Op::Receive => {
+                    let received = outcome.map(|len| received(len, entry.flags()));
+                    done.push(Completion::Received(owner, received));
+                }
+                Op::Connect => done.push(Completion::Connected(owner.session, outcome.map(drop))),
+                Op::Accept => {
+                    self.accepting = false;
+                    // SAFETY: the kernel has just made this descriptor for us.
+                    let fd = outcome.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
+                    done.push(Completion::Accepted(fd));
+                }
+                Op::Wake => done.push(Completion::Woken),
+                Op::Silent => {}
+            }
+        }
+        if all_submitted && !self.tried.is_empty() {
+            let failed = std::mem::take(&mut self.tried_and_failed);
+            let tries = self.tried.drain(..).map(|(owner, len)| {
+                let said = failed.iter().find(|(other, _)| *other == owner);
+                let outcome = match said {
+                    None => Ok(len),
+                    Some((_, code)) if *code < 0 => Err(Errno::from_raw_os_error(-code)),
+                    Some((_, sent)) => Ok(*sent as usize),
+                };
+                Completion::Sent(owner, SendMode::Try, outcome)
+            });
+            done.splice(tries_at..tries_at, tries);
+        }
+    }
+}
+
+fn received(len: usize, flags: u32) -> Received {
+    match cqueue::buffer_select(flags) {
+        Some(buffer) if len > 0 => Received::Data {
+            chunk: Chunk(buffer),
+            len,
+            more: cqueue::sock_nonempty(flags),
+        },
+        _ => Received::End,
+    }
+}
+
+/// Receive buffers, and the ring through which the kernel is given the free ones.
+struct Buffers {
+    memory: NonNull<u8>,
+    ring: NonNull<BufRingEntry>,
+    tail: u16,
+}
+
+impl Buffers {
+    const MEMORY: Layout = match Layout::from_size_align(CHUNK_BYTES * CHUNKS as usize, 4096) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a page-aligned block of whole chunks is a layout"),
+    };
+    const RING: Layout =
+        match Layout::from_size_align(size_of::<BufRingEntry>() * CHUNKS as usize, 4096) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a page-aligned block of whole entries is a layout"),
+        };
+
+    fn register(ring: &IoUring) -> io::Result<Self> {
+        // SAFETY: neither layout has size zero.
+        let (memory, entries) = unsafe { (alloc_zeroed(Self::MEMORY), alloc_zeroed(Self::RING)) };
+        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(Self::MEMORY));
+        let entries = NonNull::new(entries).unwrap_or_else(|| handle_alloc_error(Self::RING));
+        let mut buffers = Self {
+            memory,
+            ring: entries.cast(),
+            tail: 0,
+        };
+        // SAFETY: the entries live until `buffers` is dropped, after the ring is.
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(
+                buffers.ring.as_ptr() as u64,
+                CHUNKS,
+                BUFFER_GROUP,
+                0,
+            )?;
+        }
+        for chunk in 0..CHUNKS {
+            buffers.give_back(chunk);
+        }
+        Ok(buffers)
+    }
+
+    fn bytes(&mut self, chunk: u16) -> &mut [u8] {
+        let at = usize::from(chunk % CHUNKS) * CHUNK_BYTES;
+        // SAFETY: the chunk lies within the block, and while it is not given back the
+        // kernel does not touch it.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(at), CHUNK_BYTES) }
+    }
+
+    fn give_back(&mut self, chunk: u16) {
+        let addr = self.bytes(chunk).as_ptr() as u64;
+        // SAFETY: the index is within the ring, and the kernel reads the entry only
+        // once the tail has passed it, which the release store below makes known.
+        unsafe {
+            let entry = &mut *self.ring.as_ptr().add(usize::from(self.tail % CHUNKS));
+            entry.set_addr(addr);
+            entry.set_len(CHUNK_BYTES as u32);
+            entry.set_bid(chunk);
+            self.tail = self.tail.wrapping_add(1);
+            let tail = BufRingEntry::tail(self.ring.as_ptr()).cast_mut();
+            AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        // SAFETY: allocated with these layouts; the ring, a field before this one in
+        // its owner, is closed by now and no operation is in flight.
+        unsafe {
+            dealloc(self.memory.as_ptr(), Self::MEMORY);
+            dealloc(self.ring.as_ptr().cast(), Self::RING);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The loop of one worker: completions to sessions, new connections, deadlines, orders
+//! from the control plane.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+use slab::Slab;
+
+use super::control::{Order, WorkerShare};
+use super::driver::{Completion, Driver};
+use super::protocol::Protocol;
+use super::session::{Context, Phase, Session};
+
+/// Pause before the next accept when descriptors have run out: long enough not to spin,
+/// short enough that a client does not notice much.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// How often a reset looks whether the last bytes before it are acknowledged; the kernel
+/// has no event for that.
+const RESET_POLL_MS: u64 = 5;
+
+/// A worker and all its connections.
+pub(super) struct Worker<D, P: Protocol> {
+    cx: Context<D, P>,
+    sessions: Slab<Session<P::Conn>>,
+    /// Sessions that wait for their last bytes to be acknowledged: looked at often.
+    resetting: Vec<u32>,
+    next_sweep_ms: u64,
+    listener: Option<Arc<OwnedFd>>,
+    accept_resumes_ms: Option<u64>,
+    orders: Receiver<Order>,
+}
+
+impl<D: Driver, P: Protocol> Worker<D, P> {
+    pub(super) fn new(
+        driver: D,
+        protocol: P,
+        share: Arc<WorkerShare>,
+        listener: Arc<OwnedFd>,
+        orders: Receiver<Order>,
+    ) -> Self {
+        let cx = Context {
+            driver,
+            protocol,
+            share,
+            now_ms: now_ms(),
+            eager: false,
+            scratch: Vec::new(),
+        };
+        Self {
+            cx,
+            sessions: Slab::new(),
+            resetting: Vec::new(),
+            next_sweep_ms: 0,
+            listener: Some(listener),
+            accept_resumes_ms: None,
+            orders,
+        }
+    }
+
+    /// Runs until it is ordered to stop, or has drained.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        self.cx.driver.accept();
+        let mut done = Vec::new();
+        loop {
+            let timeout = self.timeout();
+            self.cx.eager = false;
+            self.cx.driver.wait(timeout, &mut done)?;
+            self.cx.now_ms = now_ms();
+            let mut woken = false;
+            for completion in done.drain(..) {
+                woken |= matches!(completion, Completion::Woken);
+                self.handle(completion);
+            }
+            self.keep_time();
+            if woken && self.obey() {
+                return Ok(());
+            }
+            if self.listener.is_none() && self.sessions.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if self.cx.eager {
+            return Some(Duration::ZERO);
+        }
+        let sweep = (!self.sessions.is_empty()).then_some(self.next_sweep_ms);
+        let reset = (!self.resetting.is_empty()).then_some(self.cx.now_ms + RESET_POLL_MS);
+        let next = [sweep, reset, self.accept_resumes_ms]
+            .into_iter()
+            .flatten()
+            .min()?;
+        Some(Duration::from_millis(
+            next.saturating_sub(self.cx.now_ms) + 1,
+        ))
+    }
+
+    fn handle(&mut self, completion: Completion) {
+        let (index, side) = match &completion {
+            Completion::Woken => return,
+            Completion::Accepted(_) => (None, None),
+            Completion::Connected(session, _) => (Some(*session), None),
+            Completion::Received(owner, _) | Completion::Sent(owner, ..) => {
+                (Some(owner.session), Some(owner.side))
+            }
+        };
+        let Some(index) = index else {
+            if let Completion::Accepted(outcome) = completion {
+                self.accepted(outcome);
+            }
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(index as usize) else {
+            return;
+        };
+        let phase = session.phase;
+        match (completion, side) {
+            (Completion::Connected(_, outcome), _) => session.connected(&mut self.cx, outcome),
+            (Completion::Received(_, outcome), Some(side)) => {
+                session.received(&mut self.cx, side, outcome);
+            }
+            (Completion::Sent(_, _, outcome), Some(side)) => {
+                session.sent(&mut self.cx, side, outcome);
+            }
+            _ => {}
+        }
+        if session.phase != phase {
+            self.phase_changed(index);
+        }
+    }
+
+    /// Removes a session that is over, remembers one that is to be reset.
+    fn phase_changed(&mut self, index: u32) {
+        match self.sessions[index as usize].phase {
+            Phase::Over => {
+                self.sessions.remove(index as usize);
+                self.cx.share.counters.closed.add(1);
+                self.cx.share.open.fetch_sub(1, Ordering::Relaxed);
+            }
+            Phase::Resetting { .. } => self.resetting.push(index),
+            Phase::Connecting | Phase::Open | Phase::Closing => {}
+        }
+    }
+
+    /// Looks after what no completion will: deadlines, resets, a paused accept. A message
+    /// costs no timer; a session only writes down when it was last active, and all of
+    /// them are looked at a few times per timeout.
+    fn keep_time(&mut self) {
+        let now_ms = self.cx.now_ms;
+        for index in std::mem::take(&mut self.resetting) {
+            let Some(session) = self.sessions.get_mut(index as usize) else {
+                continue;
+            };
+            if matches!(session.phase, Phase::Resetting { .. }) {
+                session.after_the_end(&mut self.cx);
+                self.phase_changed(index);
+            }
+        }
+        if now_ms >= self.next_sweep_ms && !self.sessions.is_empty() {
+            self.next_sweep_ms = now_ms + self.cx.share.limits.sweep_ms();
+            let is_overdue =
+                |s: &Session<P::Conn>| s.deadline_ms(&self.cx).is_some_and(|at| at <= now_ms);
+            let overdue = self
+                .sessions
+                .iter()
+                .filter(|(_, s)| is_overdue(s))
+                .map(|(index, _)| index);
+            for index in overdue.collect::<Vec<_>>() {
+                self.sessions[index].overdue(&mut self.cx);
+                self.phase_changed(index as u32);
+            }
+        }
+        if self.accept_resumes_ms.is_some_and(|at| at <= now_ms) {
+            self.accept_resumes_ms = None;
+            self.cx.driver.accept();
+        }
+    }
+
+    fn accepted(&mut self, outcome: Result<OwnedFd, Errno>) {
+        match outcome {
+            Ok(client) => {
+                if self.listener.is_some() {
+                    self.cx.driver.accept();
+                }
+                self.admit(client);
+            }
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.pause_accept(),
+            Err(_) if self.listener.is_some() => self.cx.driver.accept(),
+            Err(_) => {}
+        }
+    }
+
+    fn pause_accept(&mut self) {
+        if self.accept_resumes_ms.is_none() {
+            self.cx.share.counters.accept_paused.add(1);
+            tracing::debug!("out of descriptors: accepting pauses for {ACCEPT_PAUSE_MS} ms");
+        }
+        self.cx.driver.pause_accept();
+        self.accept_resumes_ms = Some(self.cx.now_ms + ACCEPT_PAUSE_MS);
+    }
+
+    fn admit(&mut self, client: OwnedFd) {
+        let share = Arc::clone(&self.cx.share);
+        share.counters.accepted.add(1);
+        if share.open.fetch_add(1, Ordering::Relaxed) >= share.max_connections {
+            share.open.fetch_sub(1, Ordering::Relaxed);
+            share.counters.refused.add(1);
+            share.counters.closed.add(1);
+            // The close that follows is a refusal either way.
+            let _ = eventloop::net::reset_on_close(&client);
+            return;
+        }
+        let conn = self.cx.protocol.connection();
+        let entry = self.sessions.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("descriptors are far fewer");
+        let session = Session::new(index, client, conn, self.cx.now_ms);
+        let failed_before = share.counters.failed_descriptors.get();
+        entry.insert(session).start(&mut self.cx);
+        self.phase_changed(index);
+        if share.counters.failed_descriptors.get() > failed_before {
+            // The next client would fare no better; the backlog keeps it for a while.
+            self.pause_accept();
+        }
+    }
+
+    /// Carries out what the control plane ordered. Says whether to stop at once.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Drain) => self.drain(),
+                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+    }
+
+    /// Takes the connections that the kernel has already accepted for us, and no more.
+    fn drain(&mut self) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        self.cx.driver.pause_accept();
+        self.accept_resumes_ms = None;
+        if rustix::io::ioctl_fionbio(&listener, true).is_ok() {
+            while let Ok(client) = rustix::net::accept_with(&listener, D::SOCKET_FLAGS) {
+                self.admit(client);
+            }
+        }
+    }
+}
+
+/// Milliseconds of the coarse monotonic clock: good enough for deadlines, and cheap.
+fn now_ms() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000
+}
