@@ -107,7 +107,7 @@ impl Protocol for Shield {
                 Ok(kind) => {
                     batch.count(kind);
                     requests += 1;
-                    if kept != start {
+                    if kept != start && !pass_all {
                         data.copy_within(start..at, kept);
                     }
                     kept += at - start;

@@ -93,5 +93,3 @@ impl PlaneCounters {
         }
     }
 }
-
-pub(crate) use counters;

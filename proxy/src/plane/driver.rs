@@ -88,8 +88,8 @@ pub(crate) enum Completion {
     Woken,
     Connected(u32, Result<(), Errno>),
     Received(Owner, Result<Received, Errno>),
-    /// How many bytes left. Fewer than were given only with [`SendMode::Try`].
-    Sent(Owner, SendMode, Result<usize, Errno>),
+    /// How many bytes left: fewer than were given if the socket was full or it broke.
+    Sent(Owner, Result<usize, Errno>),
 }
 
 /// Which operation to take back.

@@ -41,7 +41,8 @@ struct Socket {
 pub(crate) struct Epoll {
     poller: Poller,
     events: Events,
-    listener: OwnedFd,
+    /// The worker keeps it open for as long as it accepts.
+    listener: RawFd,
     listening: bool,
     waker: OwnedFd,
     /// By descriptor number: the kernel keeps those small.
@@ -63,7 +64,7 @@ impl Driver for Epoll {
         let driver = Self {
             poller: Poller::new()?,
             events: Events::new(),
-            listener: listener.try_clone_to_owned()?,
+            listener: listener.as_raw_fd(),
             listening: false,
             waker: waker.try_clone_to_owned()?,
             sockets: Vec::new(),
@@ -79,7 +80,10 @@ impl Driver for Epoll {
 
     fn accept(&mut self) {
         if !self.listening {
-            match self.poller.add(&self.listener, LISTENER, Interest::Read) {
+            match self
+                .poller
+                .add(borrow(self.listener), LISTENER, Interest::Read)
+            {
                 Ok(()) => self.listening = true,
                 Err(error) => {
                     let code = error.raw_os_error().unwrap_or(libc::EINVAL);
@@ -93,7 +97,7 @@ impl Driver for Epoll {
     fn pause_accept(&mut self) {
         if std::mem::take(&mut self.listening) {
             // It is registered; that is all that could go wrong.
-            let _ = self.poller.remove(&self.listener);
+            let _ = self.poller.remove(borrow(self.listener));
         }
     }
 
@@ -128,7 +132,7 @@ impl Driver for Epoll {
         match mode {
             SendMode::Try => {
                 let outcome = send_now(fd, from, len);
-                self.done.push(Completion::Sent(owner, mode, outcome));
+                self.done.push(Completion::Sent(owner, outcome));
             }
             SendMode::Wait => {
                 self.socket(fd).send = Some(Send {
@@ -156,7 +160,7 @@ impl Driver for Epoll {
             Pending::Send => socket
                 .send
                 .take()
-                .map(|_| Completion::Sent(owner, SendMode::Wait, Err(Errno::CANCELED))),
+                .map(|_| Completion::Sent(owner, Err(Errno::CANCELED))),
         };
         self.done.extend(canceled);
     }
@@ -229,7 +233,7 @@ impl Epoll {
     }
 
     fn try_accept(&mut self) {
-        match net::accept(&self.listener) {
+        match net::accept(borrow(self.listener)) {
             Ok(None) => {}
             Ok(Some(fd)) => self.done.push(Completion::Accepted(Ok(fd))),
             Err(error) => {
@@ -298,8 +302,7 @@ impl Epoll {
             }
         };
         self.socket(fd).send = None;
-        self.done
-            .push(Completion::Sent(send.owner, SendMode::Wait, outcome));
+        self.done.push(Completion::Sent(send.owner, outcome));
     }
 }
 

@@ -127,7 +127,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             (Completion::Received(_, outcome), Some(side)) => {
                 session.received(&mut self.cx, side, outcome);
             }
-            (Completion::Sent(_, _, outcome), Some(side)) => {
+            (Completion::Sent(_, outcome), Some(side)) => {
                 session.sent(&mut self.cx, side, outcome);
             }
             _ => {}
