@@ -1,4 +1,5 @@
 //! `proxy foo` as a service: limits, failures, signals, statistics, bad input.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,1 +1,94 @@
-//! upstream
+//! Reference servers with planted defects.
+//!
+//! What a proxy or a fuzzer is tested against: a Foo server that answers as the
+//! original was seen to, as fast as two system calls per read allow, and that crashes,
+//! hangs, freezes, leaks or answers wrongly on demand. Each defect is real: a crash is a
+//! bad memory access, a hang is threads that never run again.
+//!
+//! In reading order: `args` is the command line, [`defect`] what may be planted,
+//! [`server`] starts and stops the workers, `worker` is one event loop, `connection`
+//! one client, `lines` what it sent and is answered, `replies` what a defect makes of
+//! the answers, `process` what the workers share, `fatal` the ways to die, [`record`] what was counted.
+//!
+//! It never retries, repairs or forgives: a harness that misses a planted defect must
+//! not be able to blame the server.
+
+mod args;
+mod connection;
+pub mod defect;
+mod fatal;
+mod lines;
+mod process;
+pub mod record;
+mod replies;
+pub mod server;
+mod worker;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use service::ready::Ready;
+use service::signals::StopSignals;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use record::UpstreamRecord;
+pub use server::{Config, Server};
+
+/// Runs the server with the arguments of this process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect())
+}
+
+/// Runs the server with these arguments; the first is the program's name.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let flags = match service::cli::parse::<args::Upstream>(args) {
+        Ok(upstream) => upstream.foo(),
+        Err(code) => return code,
+    };
+    service::logging::init(flags.log_level);
+    service::cli::exit(serve(&flags), 1)
+}
+
+/// Serves until a signal asks to stop.
+fn serve(flags: &args::Foo) -> io::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // Before anybody can know that this server is there, so that no signal is lost.
+        let mut stop = StopSignals::listen()?;
+        let mut report = signal(SignalKind::user_defined1())?;
+        let (listener, at) = service::addr::listen(&flags.listen)?;
+        let server = Server::start(listener, flags.config())?;
+        tracing::info!("listening on {at}");
+        Ready::new("upstream foo", [("listen", at.to_string())]).announce(flags.ready_fd)?;
+        loop {
+            tokio::select! {
+                stop = stop.next() => {
+                    if server.is_hung() {
+                        fatal::die_of(stop);
+                    }
+                    break;
+                }
+                _ = report.recv() => {
+                    // A process that hangs says nothing either.
+                    if !server.is_hung() {
+                        write_record(&server.record());
+                    }
+                }
+            }
+        }
+        write_record(&server.stop());
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// One JSON line on stdout. Nobody may be reading any more, which is no fault of ours.
+fn write_record(record: &UpstreamRecord) {
+    let mut line = serde_json::to_vec(record).expect("plain integers are always JSON");
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(&line).and_then(|()| stdout.flush());
+}

@@ -172,7 +172,7 @@ pub fn listen(at: &HostPort) -> io::Result<(std::os::fd::OwnedFd, SocketAddr)> {
                         == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
                     || error.kind() == io::ErrorKind::AddrNotAvailable =>
             {
-                last = Some(error)
+                last = Some(error);
             }
             Err(error) => {
                 return Err(io::Error::new(

@@ -58,7 +58,7 @@ pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let (unit, name) = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
         .into_iter()
-        .find(|(unit, _)| nanos % unit == 0)
+        .find(|(unit, _)| nanos.is_multiple_of(*unit))
         .unwrap_or((1, "ns"));
     format!("{}{name}", nanos / unit)
 }

@@ -14,3 +14,24 @@ mod stats;
 
 pub(crate) use args::FooArgs;
 pub(crate) use run::run;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! The shield, for tests of what carries it.
+
+    pub(crate) use super::shield::OnMalformed;
+    use super::shield::Shield;
+
+    pub(crate) fn shield(
+        on_malformed: OnMalformed,
+        grammar: protocol::foo::Grammar,
+        max_line: usize,
+    ) -> Shield {
+        Shield {
+            on_malformed,
+            grammar,
+            max_line,
+            counters: std::sync::Arc::default(),
+        }
+    }
+}

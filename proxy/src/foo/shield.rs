@@ -12,7 +12,7 @@ use crate::plane::{Filtered, Passed, Protocol};
 
 /// What to do with a line from a client that is not a valid request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum OnMalformed {
+pub(crate) enum OnMalformed {
     /// Keep it from the server and answer `NAK 0 ERRDECODE` in its place.
     #[default]
     Reply,
@@ -25,7 +25,7 @@ pub(super) enum OnMalformed {
 }
 
 /// The Foo protocol in one worker.
-pub(super) struct Shield {
+pub(crate) struct Shield {
     pub(super) on_malformed: OnMalformed,
     pub(super) grammar: Grammar,
     pub(super) max_line: usize,
@@ -33,7 +33,7 @@ pub(super) struct Shield {
 }
 
 /// One connection.
-pub(super) struct Conn {
+pub(crate) struct Conn {
     client: Scanner,
     upstream: Scanner,
     order: Order,
@@ -89,7 +89,7 @@ impl Protocol for Shield {
         }
     }
 
-    fn from_client(
+    fn client_data(
         &mut self,
         conn: &mut Conn,
         data: &mut [u8],
@@ -158,7 +158,7 @@ impl Protocol for Shield {
         }
     }
 
-    fn from_upstream(&mut self, conn: &mut Conn, data: &[u8], output: &mut Vec<u8>) -> Passed {
+    fn upstream_data(&mut self, conn: &mut Conn, data: &[u8], output: &mut Vec<u8>) -> Passed {
         let plain = conn.order.is_plain();
         let mut batch = Batch::default();
         let (mut at, mut copied, mut lines) = (0, 0, 0);
@@ -230,7 +230,7 @@ mod tests {
         for piece in input.chunks(step) {
             let fresh = held.len();
             held.extend_from_slice(piece);
-            let out = shield.from_client(conn, &mut held, fresh, &mut answers);
+            let out = shield.client_data(conn, &mut held, fresh, &mut answers);
             forwarded.extend_from_slice(&held[..out.forward]);
             held = held[out.forward..out.end].to_vec();
             if out.reset {
@@ -275,7 +275,7 @@ mod tests {
             let mut seen = Vec::new();
             for piece in b"ACK 1 r\nNAK 2 r\nACK 5 r\n".chunks(step) {
                 let mut output = Vec::new();
-                match shield.from_upstream(&mut conn, piece, &mut output) {
+                match shield.upstream_data(&mut conn, piece, &mut output) {
                     Passed::Unchanged => seen.extend_from_slice(piece),
                     Passed::Rewritten => seen.extend_from_slice(&output),
                 }
@@ -318,10 +318,10 @@ mod tests {
         let mut conn = shield.connection();
         let mut line = b"REQ 1 ".to_vec();
         line.resize(MAX_LINE_BYTES, b'x');
-        let out = shield.from_client(&mut conn, &mut line, 0, &mut Vec::new());
+        let out = shield.client_data(&mut conn, &mut line, 0, &mut Vec::new());
         assert_eq!((out.forward, out.end), (0, MAX_LINE_BYTES));
         line.push(b'x');
-        let out = shield.from_client(&mut conn, &mut line, MAX_LINE_BYTES, &mut Vec::new());
+        let out = shield.client_data(&mut conn, &mut line, MAX_LINE_BYTES, &mut Vec::new());
         assert_eq!((out.forward, out.end), (0, 0));
     }
 }

@@ -21,6 +21,8 @@ mod epoll;
 mod pipe;
 pub(crate) mod protocol;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod uring;
 mod worker;
 

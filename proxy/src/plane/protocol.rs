@@ -33,7 +33,7 @@ pub(crate) trait Protocol {
     /// Judges bytes from the client. `data[..fresh]` is what was held at the last call;
     /// the rest is new. Answers of the proxy's own that are due now are appended to
     /// `answers`.
-    fn from_client(
+    fn client_data(
         &mut self,
         conn: &mut Self::Conn,
         data: &mut [u8],
@@ -47,7 +47,7 @@ pub(crate) trait Protocol {
 
     /// Looks at bytes from the upstream; if something of the proxy's own goes between
     /// them, everything is written to `output`.
-    fn from_upstream(&mut self, conn: &mut Self::Conn, data: &[u8], output: &mut Vec<u8>)
+    fn upstream_data(&mut self, conn: &mut Self::Conn, data: &[u8], output: &mut Vec<u8>)
     -> Passed;
 
     /// The upstream has ended its side.

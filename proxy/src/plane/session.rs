@@ -239,7 +239,7 @@ impl<C> Session<C> {
         if self.phase == Phase::Open && pipe.is_idle() {
             let out = cx
                 .protocol
-                .from_client(&mut self.conn, data, 0, &mut cx.scratch);
+                .client_data(&mut self.conn, data, 0, &mut cx.scratch);
             reset = out.reset;
             if out.end > out.forward {
                 pipe.hold(&data[out.forward..out.end]);
@@ -253,7 +253,7 @@ impl<C> Session<C> {
             let (data, held) = pipe.append(data);
             let out = cx
                 .protocol
-                .from_client(&mut self.conn, data, held, &mut cx.scratch);
+                .client_data(&mut self.conn, data, held, &mut cx.scratch);
             reset = out.reset;
             pipe.settle(out.forward, out.end);
             cx.driver.release(chunk);
@@ -276,7 +276,7 @@ impl<C> Session<C> {
         let data = &cx.driver.chunk(&chunk)[..len];
         let passed = cx
             .protocol
-            .from_upstream(&mut self.conn, data, &mut cx.scratch);
+            .upstream_data(&mut self.conn, data, &mut cx.scratch);
         if passed == Passed::Unchanged && pipe.is_idle() {
             return self.fly(cx, Side::Client, chunk, len);
         }

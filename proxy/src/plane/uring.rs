@@ -91,6 +91,7 @@ pub(crate) struct Uring {
     listener: RawFd,
     accepting: bool,
     /// The address of each connect that was prepared and not yet handed to the kernel.
+    #[expect(clippy::vec_box, reason = "the kernel is given their places")]
     addresses: Vec<Box<rustix::net::SocketAddrAny>>,
     /// The try sends of this turn with their lengths, in order.
     tried: Vec<(Owner, usize)>,
@@ -280,10 +281,7 @@ impl Uring {
     fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
         let tries_at = done.len();
         self.ring.completion().sync();
-        while let Some(entry) = {
-            let next = self.ring.completion().next();
-            next
-        } {
+        while let Some(entry) = self.ring.completion().next() {
             let (op, owner) = unpack(entry.user_data());
             let outcome = match entry.result() {
                 code if code < 0 => Err(Errno::from_raw_os_error(-code)),

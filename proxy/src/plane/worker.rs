@@ -180,21 +180,25 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         }
         if self.accept_resumes_ms.is_some_and(|at| at <= now_ms) {
             self.accept_resumes_ms = None;
-            self.cx.driver.accept();
+            self.accept();
         }
     }
 
     fn accepted(&mut self, outcome: Result<OwnedFd, Errno>) {
         match outcome {
             Ok(client) => {
-                if self.listener.is_some() {
-                    self.cx.driver.accept();
-                }
+                self.accept();
                 self.admit(client);
             }
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.pause_accept(),
-            Err(_) if self.listener.is_some() => self.cx.driver.accept(),
-            Err(_) => {}
+            Err(_) => self.accept(),
+        }
+    }
+
+    /// Accepts the next connection, unless accepting has paused or is over.
+    fn accept(&mut self) {
+        if self.listener.is_some() && self.accept_resumes_ms.is_none() {
+            self.cx.driver.accept();
         }
     }
 

@@ -55,10 +55,10 @@ impl Scanner {
     /// then it is remembered, and the next piece goes on from there.
     #[inline]
     pub fn scan(&mut self, piece: &[u8]) -> Option<Scanned> {
-        if self.line.len == 0 {
-            if let Some(scanned) = whole_line(piece, self.grammar, self.max_line) {
-                return Some(scanned);
-            }
+        if self.line.len == 0
+            && let Some(scanned) = whole_line(piece, self.grammar, self.max_line)
+        {
+            return Some(scanned);
         }
         self.scan_piece(piece)
     }
@@ -194,13 +194,13 @@ impl Line {
     /// How many bytes at the start of `piece` can only be passed over, if the line is
     /// in a state where that is so.
     fn skippable(&self, piece: &[u8], grammar: Grammar) -> Option<usize> {
-        let stop = if self.broken.is_some() || (self.field, grammar) == (Field::Data, Grammar::Spec)
-        {
-            memchr::memchr(b'\n', piece)
-        } else if self.field == Field::Data {
-            memchr::memchr2(b'\n', b' ', piece)
-        } else {
-            return None;
+        let stop = match (self.field, grammar) {
+            _ if self.broken.is_some() => memchr::memchr(b'\n', piece),
+            (Field::Data, Grammar::Spec) => memchr::memchr(b'\n', piece),
+            (Field::Data, Grammar::Strict) => memchr::memchr2(b'\n', b' ', piece),
+            // Too long for a type already; only its end matters.
+            (Field::Type, _) if self.word_len > 3 => memchr::memchr3(b'\n', b' ', b'\t', piece),
+            _ => return None,
         };
         Some(stop.unwrap_or(piece.len()))
     }
@@ -338,7 +338,10 @@ mod tests {
     use super::*;
     use crate::foo::MAX_LINE_BYTES;
 
-    fn verdict(line: &[u8], grammar: Grammar) -> Result<(Kind, i64), Malformed> {
+    type Verdict = Result<(Kind, i64), Malformed>;
+    type Case = (&'static [u8], Verdict);
+
+    fn verdict(line: &[u8], grammar: Grammar) -> Verdict {
         let mut scanner = Scanner::new(grammar, MAX_LINE_BYTES);
         let scanned = scanner.scan(line).expect("a whole line");
         assert_eq!(scanned.len, line.len(), "{}", line.escape_ascii());
@@ -349,7 +352,7 @@ mod tests {
     fn strict_takes_what_the_original_server_takes() {
         use Kind::{Ack, Nak, Req};
         use Malformed as M;
-        let cases: &[(&[u8], Result<(Kind, i64), Malformed>)] = &[
+        let cases: &[Case] = &[
             (b"REQ 1 abc\n", Ok((Req, 1))),
             (b"REQ 1\n", Ok((Req, 1))),
             (b"REQ 1 \n", Ok((Req, 1))),
@@ -397,7 +400,7 @@ mod tests {
     #[test]
     fn spec_separates_at_runs_and_lets_data_hold_spaces() {
         use Malformed as M;
-        let cases: &[(&[u8], Result<(Kind, i64), Malformed>)] = &[
+        let cases: &[Case] = &[
             (b"REQ 1 a b  c\n", Ok((Kind::Req, 1))),
             (b"REQ \t 1 \t a\n", Ok((Kind::Req, 1))),
             (b"REQ 1   \n", Ok((Kind::Req, 1))),

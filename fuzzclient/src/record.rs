@@ -1,0 +1,59 @@
+//! What a session of garbage leaves behind: plain data, written as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this record. It grows when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The record of one run of the fuzz client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FuzzRecord {
+    /// See [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was asked for: every flag by its long name, defaults included.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// The bytes of each connection are a function of this and its number.
+    pub seed: u64,
+    /// Monotonic start.
+    pub started_mono_ns: u64,
+    /// How long it took.
+    pub elapsed_s: f64,
+    /// What made it stop: `bytes`, `duration`, `source_ended`, `crash`, `interrupted`,
+    /// `closed_by_target` (it ended every session early and is still there),
+    /// `unreachable`.
+    pub stopped_by: String,
+    /// Bytes that the kernel took, over all connections.
+    pub bytes_sent: u64,
+    /// Newlines among them.
+    pub lines_sent: u64,
+    /// Bytes that came back.
+    pub bytes_received: u64,
+    /// Newlines among them.
+    pub replies: u64,
+    /// What was seen, by kind: `connected`, `refused`, `connect_failed`, `reset`,
+    /// `closed_by_peer`, `hung`, …
+    pub observations: BTreeMap<String, u64>,
+    /// Each session of garbage, in the order of its connection number; of more than
+    /// 1,000 those that ended last.
+    pub sessions: Vec<SessionRecord>,
+    /// Whether the target stopped taking connections after having taken some.
+    pub target_gone: bool,
+}
+
+/// One connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Its number; with the seed it gives the bytes.
+    pub connection: u64,
+    /// Bytes that the kernel took.
+    pub bytes_sent: u64,
+    /// Bytes that came back.
+    pub bytes_received: u64,
+    /// How it ended: `finished`, `reset`, `closed_by_peer`, `refused`,
+    /// `connect_failed`, `hung`, `interrupted`.
+    pub end: String,
+    /// Monotonic time of the end.
+    pub end_mono_ns: u64,
+}

@@ -1,0 +1,156 @@
+//! Starting the workers, reading their counts, stopping them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use eventloop::Waker;
+
+use crate::defect::Defects;
+use crate::process::Process;
+use crate::record::UpstreamRecord;
+use crate::worker::Worker;
+
+/// The exit code of a process that panicked.
+const PANICKED: i32 = 101;
+
+/// What a server is like.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads.
+    pub threads: usize,
+    /// Where the choice of wrong replies starts.
+    pub seed: u64,
+    /// What is wrong with it.
+    pub defects: Defects,
+    /// Whether decode errors are logged.
+    pub log_decode_errors: bool,
+}
+
+impl Default for Config {
+    /// A sound server with one thread.
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            seed: 1,
+            defects: Defects::default(),
+            log_decode_errors: true,
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    process: Arc<Process>,
+    workers: Vec<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    waker: Arc<Waker>,
+    published: Arc<Mutex<UpstreamRecord>>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves on `listener`, which must be non-blocking. Planted defects that end or
+    /// hang the process do so to the caller's.
+    ///
+    /// # Errors
+    /// That a poller or a thread could not be made.
+    pub fn start(listener: OwnedFd, config: Config) -> io::Result<Self> {
+        let listener = Arc::new(listener);
+        let threads = config.threads.max(1);
+        let process = Arc::new(Process::new(config));
+        let mut server = Self {
+            process,
+            workers: Vec::new(),
+        };
+        for number in 0..threads {
+            let started = server.start_worker(number, &listener);
+            if let Err(error) = started {
+                let _ = server.stop();
+                return Err(error);
+            }
+        }
+        Ok(server)
+    }
+
+    fn start_worker(&mut self, number: usize, listener: &Arc<OwnedFd>) -> io::Result<()> {
+        let waker = Arc::new(Waker::new()?);
+        let published = Arc::new(Mutex::default());
+        let worker = Worker::new(
+            Arc::clone(&self.process),
+            Arc::clone(listener),
+            Arc::clone(&waker),
+            Arc::clone(&published),
+        )?;
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || run_or_die(worker))?;
+        self.workers.push(Handle {
+            waker,
+            published,
+            thread,
+        });
+        Ok(())
+    }
+
+    /// Whether the planted hang has come.
+    #[must_use]
+    pub fn is_hung(&self) -> bool {
+        self.process.is_hung()
+    }
+
+    /// The counts of all workers.
+    #[must_use]
+    pub fn record(&self) -> UpstreamRecord {
+        let mut sum = UpstreamRecord::default();
+        for worker in &self.workers {
+            sum.add(
+                &worker
+                    .published
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+        sum
+    }
+
+    /// Closes all connections and ends the workers.
+    #[must_use]
+    pub fn stop(mut self) -> UpstreamRecord {
+        self.process.stop();
+        for worker in &self.workers {
+            worker.waker.wake();
+        }
+        let mut sum = UpstreamRecord::default();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has ended the process.
+            let _ = worker.thread.join();
+            sum.add(
+                &worker
+                    .published
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+        sum
+    }
+}
+
+/// A worker that fails takes the process with it: a server that goes on with half of
+/// its threads would be a defect that nobody planted.
+fn run_or_die(worker: Worker) {
+    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!("a worker failed: {error}");
+            std::process::exit(1);
+        }
+        Err(_) => std::process::exit(PANICKED),
+    }
+}
