@@ -1,1 +1,65 @@
-//! loadgen
+//! The load client: sends requests at a rate, whatever the target does, and measures
+//! what a user would have waited.
+//!
+//! In reading order: [`args`] and [`config`] turn a command line into a [`plan`];
+//! [`schedule`] says when requests are due and [`payload`] what they carry; `feed`,
+//! `connection`, `worker` and [`pacer`] send them; [`tracker`] and [`judge`] decide what
+//! each reply is, counted by [`tally`] and timed into [`histograms`]; [`crew`] starts the
+//! workers and adds up their slices of the [`timeline`] into an [`outcome`]; [`validity`]
+//! and [`summary`] make it a [`record`], which `output` writes. [`floor`] measures this
+//! tool alone, `check` is the original client.
+//!
+//! Nothing prints while it measures except `output`, which the workers never call. It
+//! knows nothing of the harness that may have started it.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub mod args;
+mod check;
+pub mod config;
+mod connection;
+pub mod crew;
+mod dialer;
+mod echo;
+mod feed;
+pub mod floor;
+mod foo;
+pub mod histograms;
+pub mod judge;
+mod load_meter;
+mod merge;
+pub mod mix;
+pub mod outcome;
+mod output;
+pub mod pacer;
+pub mod payload;
+pub mod plan;
+pub mod record;
+mod recorder;
+pub mod schedule;
+pub mod stop;
+pub mod summary;
+pub mod tally;
+pub mod timeline;
+pub mod tracker;
+pub mod validity;
+mod worker;
+
+/// The program: arguments from the process, exit code to it.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect())
+}
+
+/// The program with arguments of the caller's. The first is the name that help shows.
+#[must_use]
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    match service::cli::parse::<args::Cli>(args) {
+        Ok(cli) => match cli.command {
+            args::Command::Foo(args) => foo::run(&args),
+            args::Command::Check(args) => check::run(&args),
+        },
+        Err(code) => code,
+    }
+}

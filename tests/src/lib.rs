@@ -1,13 +1,15 @@
 //! What the end-to-end tests share: starting real programs and talking to them.
 //!
 //! [`program`] runs a program and ends it whatever happens; [`peer`] is the other end of
-//! a connection, with deadlines; [`proc`] reads what the kernel knows of a process.
+//! a connection, with deadlines; [`proc`] reads what the kernel knows of a process;
+//! [`scenario`] runs the harness and looks at what it left behind.
 //!
 //! Nothing here reaches into the programs: tests see what a user sees.
 
 pub mod peer;
 pub mod proc;
 pub mod program;
+pub mod scenario;
 
 pub use peer::{Listener, Peer};
 pub use program::Program;
@@ -31,4 +33,23 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether an optional program is there; says so when it is not. Where
+/// `HARNESS_TEST_PEERS` is `required`, as in CI, it must be.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths)
+        .chain(["/usr/sbin".into()])
+        .any(|directory| directory.join(program).is_file());
+    let required = std::env::var_os("HARNESS_TEST_PEERS").is_some_and(|value| value == "required");
+    assert!(
+        found || !required,
+        "{program} is not installed, and is required here"
+    );
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
 }

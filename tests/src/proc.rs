@@ -44,3 +44,21 @@ pub fn cpu(pid: u32) -> Duration {
     };
     Duration::from_nanos(tasks.flatten().map(of_task).sum())
 }
+
+/// Live processes that have `HARNESS_TEST_MARK` set to this in their environment.
+#[must_use]
+pub fn marked(mark: &str) -> Vec<u32> {
+    let entry = format!("HARNESS_TEST_MARK={mark}");
+    let processes = fs::read_dir("/proc").expect("the list of processes");
+    let pids = processes
+        .flatten()
+        .filter_map(|p| p.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        // A process may end while it is looked at; one that has ended has no environment.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment
+            .split(|&byte| byte == 0)
+            .any(|variable| variable == entry.as_bytes())
+    })
+    .collect()
+}

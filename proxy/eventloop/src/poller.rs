@@ -161,7 +161,9 @@ impl Poller {
     }
 }
 
-/// Wakes a [`Poller`] from another thread. Add it with [`Interest::Edge`].
+/// Wakes a [`Poller`] from another thread. Add it with [`Interest::Read`] and
+/// [`drain`](Self::drain) it, or with [`Interest::Edge`]: that also reports once at the
+/// start, because a waker is always writable.
 #[derive(Debug)]
 pub struct Waker(OwnedFd);
 

@@ -7,22 +7,22 @@
 //! wait in the same call really waits; the driver reports the silent ones itself.
 #![expect(unsafe_code, reason = "the kernel reads and writes memory by address")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+mod buffers;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
+use self::buffers::Buffers;
 use super::driver::{
-    CHUNK_BYTES, CHUNKS, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
+    CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
 };
 
 /// Operations that can be prepared before they are handed to the kernel. A turn that
@@ -329,82 +329,5 @@ fn received(len: usize, flags: u32) -> Received {
             more: cqueue::sock_nonempty(flags),
         },
         _ => Received::End,
-    }
-}
-
-/// Receive buffers, and the ring through which the kernel is given the free ones.
-struct Buffers {
-    memory: NonNull<u8>,
-    ring: NonNull<BufRingEntry>,
-    tail: u16,
-}
-
-impl Buffers {
-    const MEMORY: Layout = match Layout::from_size_align(CHUNK_BYTES * CHUNKS as usize, 4096) {
-        Ok(layout) => layout,
-        Err(_) => panic!("a page-aligned block of whole chunks is a layout"),
-    };
-    const RING: Layout =
-        match Layout::from_size_align(size_of::<BufRingEntry>() * CHUNKS as usize, 4096) {
-            Ok(layout) => layout,
-            Err(_) => panic!("a page-aligned block of whole entries is a layout"),
-        };
-
-    fn register(ring: &IoUring) -> io::Result<Self> {
-        // SAFETY: neither layout has size zero.
-        let (memory, entries) = unsafe { (alloc_zeroed(Self::MEMORY), alloc_zeroed(Self::RING)) };
-        let memory = NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(Self::MEMORY));
-        let entries = NonNull::new(entries).unwrap_or_else(|| handle_alloc_error(Self::RING));
-        let mut buffers = Self {
-            memory,
-            ring: entries.cast(),
-            tail: 0,
-        };
-        // SAFETY: the entries live until `buffers` is dropped, after the ring is.
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(
-                buffers.ring.as_ptr() as u64,
-                CHUNKS,
-                BUFFER_GROUP,
-                0,
-            )?;
-        }
-        for chunk in 0..CHUNKS {
-            buffers.give_back(chunk);
-        }
-        Ok(buffers)
-    }
-
-    fn bytes(&mut self, chunk: u16) -> &mut [u8] {
-        let at = usize::from(chunk % CHUNKS) * CHUNK_BYTES;
-        // SAFETY: the chunk lies within the block, and while it is not given back the
-        // kernel does not touch it.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(at), CHUNK_BYTES) }
-    }
-
-    fn give_back(&mut self, chunk: u16) {
-        let addr = self.bytes(chunk).as_ptr() as u64;
-        // SAFETY: the index is within the ring, and the kernel reads the entry only
-        // once the tail has passed it, which the release store below makes known.
-        unsafe {
-            let entry = &mut *self.ring.as_ptr().add(usize::from(self.tail % CHUNKS));
-            entry.set_addr(addr);
-            entry.set_len(CHUNK_BYTES as u32);
-            entry.set_bid(chunk);
-            self.tail = self.tail.wrapping_add(1);
-            let tail = BufRingEntry::tail(self.ring.as_ptr()).cast_mut();
-            AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        // SAFETY: allocated with these layouts; the ring, a field before this one in
-        // its owner, is closed by now and no operation is in flight.
-        unsafe {
-            dealloc(self.memory.as_ptr(), Self::MEMORY);
-            dealloc(self.ring.as_ptr().cast(), Self::RING);
-        }
     }
 }

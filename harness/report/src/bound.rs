@@ -1,0 +1,304 @@
+//! Bounds on figures: `p99 < 2ms`, parsed once into types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use service::units;
+
+use crate::expect::ExpectError;
+
+/// A figure that can be demanded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Median response time.
+    P50,
+    /// 90th percentile of response time.
+    P90,
+    /// 99th percentile of response time.
+    P99,
+    /// 99.9th percentile of response time.
+    P99_9,
+    /// Longest response time.
+    Max,
+    /// Requests per second.
+    Rate,
+    /// Requests that went wrong in any way.
+    Failed,
+    /// Requests without an answer at the end.
+    Unanswered,
+    /// Requests whose answer never came though later ones did.
+    Lost,
+    /// Answers that came twice.
+    Duplicated,
+    /// Answers out of order.
+    Reordered,
+    /// Answers with wrong content.
+    Corrupted,
+    /// Answers to somebody else's request.
+    Misrouted,
+    /// CPU time of the proxy's process tree for each request.
+    CpuPerMsg,
+    /// The most resident memory of the proxy's process tree.
+    PeakMemory,
+}
+
+/// In which unit a figure is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Microseconds.
+    Time,
+    /// Per second.
+    Rate,
+    /// Pieces.
+    Count,
+    /// Bytes.
+    Size,
+}
+
+impl Metric {
+    /// All, in the order in which they are listed to a user.
+    pub const ALL: [Self; 15] = [
+        Self::P50,
+        Self::P90,
+        Self::P99,
+        Self::P99_9,
+        Self::Max,
+        Self::Rate,
+        Self::Failed,
+        Self::Unanswered,
+        Self::Lost,
+        Self::Duplicated,
+        Self::Reordered,
+        Self::Corrupted,
+        Self::Misrouted,
+        Self::CpuPerMsg,
+        Self::PeakMemory,
+    ];
+
+    /// The word in an expression.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
+            Self::P99_9 => "p99.9",
+            Self::Max => "max",
+            Self::Rate => "rate",
+            Self::Failed => "failed",
+            Self::Unanswered => "unanswered",
+            Self::Lost => "lost",
+            Self::Duplicated => "duplicated",
+            Self::Reordered => "reordered",
+            Self::Corrupted => "corrupted",
+            Self::Misrouted => "misrouted",
+            Self::CpuPerMsg => "cpu_per_msg",
+            Self::PeakMemory => "peak_memory",
+        }
+    }
+
+    /// The unit of its values.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::P50 | Self::P90 | Self::P99 | Self::P99_9 | Self::Max | Self::CpuPerMsg => {
+                Unit::Time
+            }
+            Self::Rate => Unit::Rate,
+            Self::PeakMemory => Unit::Size,
+            _ => Unit::Count,
+        }
+    }
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Less.
+    #[serde(rename = "<")]
+    Less,
+    /// Less or equal.
+    #[serde(rename = "<=")]
+    AtMost,
+    /// Greater.
+    #[serde(rename = ">")]
+    More,
+    /// Greater or equal.
+    #[serde(rename = ">=")]
+    AtLeast,
+    /// Equal.
+    #[serde(rename = "=")]
+    Equal,
+}
+
+impl Op {
+    /// Longer signs first, so that `<=` is not read as `<`.
+    const SIGNS: [(&'static str, Self); 6] = [
+        ("<=", Self::AtMost),
+        (">=", Self::AtLeast),
+        ("==", Self::Equal),
+        ("<", Self::Less),
+        (">", Self::More),
+        ("=", Self::Equal),
+    ];
+
+    /// The sign.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::More => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "=",
+        }
+    }
+
+    /// Whether `left` stands so to `right`.
+    #[must_use]
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Less => left < right,
+            Self::AtMost => left <= right,
+            Self::More => left > right,
+            Self::AtLeast => left >= right,
+            // Only counts are compared for equality: they are whole numbers.
+            Self::Equal => left == right,
+        }
+    }
+}
+
+/// `p99 < 2ms`, parsed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The figure.
+    pub metric: Metric,
+    /// The comparison.
+    pub op: Op,
+    /// In the metric's unit: microseconds, per second, pieces or bytes.
+    pub value: f64,
+    /// The value as it was written.
+    pub written: String,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {}",
+            self.metric.word(),
+            self.op.sign(),
+            self.written
+        )
+    }
+}
+
+impl FromStr for Bound {
+    type Err = ExpectError;
+
+    fn from_str(text: &str) -> Result<Self, ExpectError> {
+        let at = text
+            .find(['<', '>', '='])
+            .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
+        let (word, rest) = text.split_at(at);
+        let (sign, op) = Op::SIGNS
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))
+            .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
+        let word = word.trim();
+        let metric = Metric::ALL
+            .into_iter()
+            .find(|m| m.word() == word)
+            .ok_or_else(|| {
+                let accepted = Metric::ALL.map(Metric::word).join(", ");
+                ExpectError::Metric {
+                    text: word.to_owned(),
+                    accepted,
+                }
+            })?;
+        let written = rest[sign.len()..].trim().to_owned();
+        let value = parse_value(metric, &written)?;
+        Ok(Self {
+            metric,
+            op,
+            value,
+            written,
+        })
+    }
+}
+
+fn parse_value(metric: Metric, written: &str) -> Result<f64, ExpectError> {
+    let error = |reason: String| ExpectError::Value {
+        metric: metric.word(),
+        reason,
+    };
+    match metric.unit() {
+        Unit::Time => units::parse_duration(written)
+            .map(|duration| duration.as_secs_f64() * 1e6)
+            .map_err(|e| error(e.to_string())),
+        Unit::Rate => written
+            .parse::<units::Rate>()
+            .map(units::Rate::per_second)
+            .map_err(|e| error(e.to_string())),
+        Unit::Size => written
+            .parse::<units::Size>()
+            .map(|size| size.0 as f64)
+            .map_err(|e| error(e.to_string())),
+        Unit::Count => written
+            .parse::<u64>()
+            .map(|count| count as f64)
+            .map_err(|_| error(format!("expected a whole number, got {written:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds() {
+        let cases = [
+            ("p99 < 2ms", Metric::P99, Op::Less, 2_000.0),
+            ("p99.9<=250us", Metric::P99_9, Op::AtMost, 250.0),
+            ("rate >= 20k/s", Metric::Rate, Op::AtLeast, 20_000.0),
+            ("failed == 0", Metric::Failed, Op::Equal, 0.0),
+            ("lost=0", Metric::Lost, Op::Equal, 0.0),
+            (
+                "peak_memory < 64MiB",
+                Metric::PeakMemory,
+                Op::Less,
+                67_108_864.0,
+            ),
+            ("cpu_per_msg < 5us", Metric::CpuPerMsg, Op::Less, 5.0),
+        ];
+        for (text, metric, op, value) in cases {
+            let bound: Bound = text.parse().unwrap();
+            assert_eq!((bound.metric, bound.op), (metric, op), "{text}");
+            assert!(
+                (bound.value - value).abs() < 1e-9,
+                "{text}: {}",
+                bound.value
+            );
+            assert_eq!(bound.to_string().parse::<Bound>().unwrap(), bound);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_accepted() {
+        let cases = [
+            ("p99", "METRIC OP VALUE"),
+            ("p98 < 2ms", "accepted: p50, p90"),
+            ("p99 < 2", "a duration such as"),
+            ("p99 < 2 parsecs", "\"2 parsecs\""),
+            ("failed = 1.5", "a whole number"),
+            ("rate > fast", "20k/s"),
+            ("peak_memory < 3 furlongs", "64KiB"),
+        ];
+        for (text, says) in cases {
+            let error = text.parse::<Bound>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

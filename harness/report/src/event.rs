@@ -1,0 +1,380 @@
+//! What a run says while it goes on: one JSON line each in `events.jsonl`.
+//!
+//! Events are the only way from running to reporting. Those after `scenario_started`
+//! belong to that scenario, those after `block_started` to that block.
+
+use std::collections::BTreeMap;
+
+use fuzzclient::record::FuzzRecord;
+use loadgen::record::{Interval, LoadRecord};
+use serde::{Deserialize, Serialize};
+
+use crate::expect::Expectation;
+
+/// An event and when it was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Nanoseconds of the host's monotonic clock.
+    pub mono_ns: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Who is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The server behind the proxy.
+    Upstream,
+    /// The proxy under test.
+    Proxy,
+    /// A load client.
+    Load,
+    /// A fuzz client.
+    Fuzz,
+}
+
+impl Role {
+    /// As in a sentence.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Proxy => "proxy",
+            Self::Load => "load client",
+            Self::Fuzz => "fuzz client",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event of a run.
+    RunStarted(RunHeader),
+    /// A scenario begins.
+    ScenarioStarted(ScenarioHeader),
+    /// Fresh processes are about to be started, with this proxy between them.
+    BlockStarted {
+        /// Counted from 1.
+        round: u32,
+        /// The descriptor of what is under test.
+        subject: String,
+    },
+    /// A child runs.
+    ChildStarted {
+        /// Its part.
+        role: Role,
+        /// Its name among those of its part.
+        name: String,
+        /// Its process, which leads a process group of its own.
+        pid: u32,
+        /// What was started.
+        command: Vec<String>,
+    },
+    /// A child can be talked to.
+    ChildReady {
+        /// Its part.
+        role: Role,
+        /// Its name.
+        name: String,
+        /// Its sockets by role.
+        sockets: BTreeMap<String, String>,
+    },
+    /// A load client's warm-up is over.
+    LoadMeasuring {
+        /// Its name.
+        name: String,
+    },
+    /// A slice of a load client's time is over.
+    LoadInterval {
+        /// Its name.
+        name: String,
+        /// The slice.
+        interval: Interval,
+    },
+    /// CPU time of the process tree of `role` when measuring of load `name` began or
+    /// ended: the difference is what the load cost.
+    CpuMark {
+        /// Whose CPU time.
+        role: Role,
+        /// Which load.
+        name: String,
+        /// At the beginning, or at the end.
+        at: Mark,
+        /// CPU time since the start of the tree.
+        cpu_ns: u64,
+    },
+    /// A load client is done.
+    LoadEnded {
+        /// Its name.
+        name: String,
+        /// Where it aimed.
+        target: Target,
+        /// What it measured; none if it failed.
+        record: Option<Box<LoadRecord>>,
+        /// Why there is no record.
+        problem: Option<String>,
+    },
+    /// Garbage begins.
+    FuzzStarted {
+        /// The client's name.
+        name: String,
+        /// Where it aims.
+        target: Target,
+    },
+    /// Garbage is over.
+    FuzzEnded {
+        /// The client's name.
+        name: String,
+        /// What it did and saw; none if it failed.
+        record: Option<Box<FuzzRecord>>,
+        /// Why there is no record.
+        problem: Option<String>,
+    },
+    /// One valid request on a fresh connection.
+    Probe(Probe),
+    /// A look at a process tree.
+    Sample {
+        /// Whose.
+        role: Role,
+        /// What was seen.
+        #[serde(flatten)]
+        sample: Sample,
+    },
+    /// A child is gone.
+    Exited {
+        /// Its part.
+        role: Role,
+        /// Its name.
+        name: String,
+        /// How it ended.
+        #[serde(flatten)]
+        exit: Exit,
+    },
+    /// What a proxy or server says that it counted, at its orderly end.
+    Counted {
+        /// Who says so.
+        role: Role,
+        /// As it was written.
+        counts: serde_json::Value,
+    },
+    /// Many requests at once, checked one by one, to see who is at fault for wrong
+    /// answers.
+    Audit(Audit),
+    /// All processes of the block are gone.
+    BlockEnded {
+        /// What kept the block from running as planned, if anything.
+        problem: Option<String>,
+    },
+    /// A scenario is over.
+    ScenarioEnded {
+        /// What kept it from running as planned, if anything.
+        problem: Option<String>,
+    },
+    /// Somebody ended the run.
+    Interrupted {
+        /// The name of the signal.
+        signal: String,
+        /// The exit code that goes with it.
+        exit_code: u8,
+    },
+    /// The harness itself failed.
+    HarnessFailed {
+        /// How.
+        message: String,
+    },
+    /// The last event of a run.
+    RunEnded,
+}
+
+/// Beginning or end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Measuring begins.
+    Begin,
+    /// Measuring is over.
+    End,
+}
+
+/// Where a client aims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// At the proxy under test, or where a client would connect if there is none.
+    #[default]
+    Proxy,
+    /// At the upstream, past any proxy.
+    Upstream,
+}
+
+/// What is known of a run before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunHeader {
+    /// Its name, which is its directory's name too.
+    pub id: String,
+    /// The harness's own arguments.
+    pub command: Vec<String>,
+    /// The harness's version.
+    pub version: String,
+    /// All randomness of the run comes from here.
+    pub seed: u64,
+    /// Whether `inconclusive` is only a warning.
+    pub lenient: bool,
+    /// Wall-clock time.
+    pub started_unix_ms: u64,
+    /// The machine.
+    pub host: Host,
+    /// The programs that take part.
+    pub binaries: Vec<Binary>,
+}
+
+/// The machine of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Model of its processor.
+    pub cpu: String,
+    /// Processors that the run may use.
+    pub cores: usize,
+    /// Kernel and its release.
+    pub kernel: String,
+    /// Memory.
+    pub memory_bytes: u64,
+}
+
+/// A program that takes part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Binary {
+    /// What it is in the run: `harness`, or a proxy's descriptor.
+    pub role: String,
+    /// Its file.
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// XXH3-128 of its content, in hex.
+    pub xxh3_128: String,
+}
+
+/// What is known of a scenario before it starts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioHeader {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub description: String,
+    /// `built in`, `command line`, or its file.
+    pub source: String,
+    /// Its randomness, drawn from the run's seed.
+    pub seed: u64,
+    /// The scenario as it was read, defaults filled in.
+    pub config: serde_json::Value,
+    /// What is under test, the one that is judged first.
+    pub subjects: Vec<String>,
+    /// What it must show.
+    pub expectations: Vec<Expectation>,
+}
+
+/// One valid request on a fresh connection, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Who was asked: the upstream directly, or through the proxy.
+    pub role: Role,
+    /// Before, during or after the scenario's traffic.
+    pub phase: Phase,
+    /// When it began; the event's own time is its end.
+    pub begun_mono_ns: u64,
+    /// What came of it.
+    pub outcome: ProbeOutcome,
+    /// Whether the request was written, and so may be in somebody's counts.
+    pub sent: bool,
+}
+
+/// When a probe was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before any traffic.
+    Before,
+    /// While clients are at work.
+    During,
+    /// After them.
+    After,
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeOutcome {
+    /// The right answer.
+    Answered,
+    /// Some other answer.
+    Wrong,
+    /// No connection.
+    Refused,
+    /// The connection ended without an answer.
+    Closed,
+    /// No answer in time.
+    Silent,
+}
+
+/// A look at a process tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Processes in the tree.
+    pub processes: u64,
+    /// Resident memory now.
+    pub resident_bytes: u64,
+    /// The most resident memory that each process had, added up (VmHWM).
+    pub peak_bytes: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// Threads.
+    pub threads: u64,
+    /// CPU time since the start.
+    pub cpu_ns: u64,
+}
+
+/// How a child ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Whether the harness had asked for it.
+    pub asked: bool,
+    /// The name of the signal that killed it.
+    pub signal: Option<String>,
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its last lines on stderr.
+    pub stderr_tail: Vec<String>,
+    /// All its lines on stderr.
+    pub stderr_lines: u64,
+    /// Those among them that report an undecodable line.
+    pub decode_errors: u64,
+}
+
+impl Exit {
+    /// As in a sentence: `SIGSEGV`, `exit code 101`.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match (&self.signal, self.code) {
+            (Some(signal), _) => signal.clone(),
+            (None, Some(code)) => format!("exit code {code}"),
+            (None, None) => "unknown cause".to_owned(),
+        }
+    }
+}
+
+/// Many requests at once, checked one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Who was asked: the upstream directly, or through the proxy.
+    pub role: Role,
+    /// Requests written.
+    pub sent: u64,
+    /// Right answers.
+    pub right: u64,
+    /// Wrong or misplaced answers.
+    pub wrong: u64,
+}

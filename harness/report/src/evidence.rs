@@ -1,0 +1,243 @@
+//! What one block of a run showed: plain data, all that verdicts may look at.
+
+use fuzzclient::record::FuzzRecord;
+use loadgen::record::LoadRecord;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Audit, Exit, Probe, ProbeOutcome, Role, Sample, Target};
+
+/// One block: fresh processes, one fixed schedule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Counted from 1.
+    pub round: u32,
+    /// The descriptor of what was under test.
+    pub subject: String,
+    /// Monotonic start.
+    pub started_mono_ns: u64,
+    /// Monotonic end; none if it was cut short.
+    pub ended_mono_ns: Option<u64>,
+    /// The server, if the harness started it.
+    pub upstream: Option<ProcessEvidence>,
+    /// The proxy; none if clients aimed at the upstream.
+    pub proxy: Option<ProcessEvidence>,
+    /// What the load clients measured.
+    pub loads: Vec<LoadEvidence>,
+    /// What the fuzz clients did and saw.
+    pub fuzzes: Vec<FuzzEvidence>,
+    /// What kept the block from running as planned.
+    pub problem: Option<String>,
+}
+
+impl Block {
+    /// The process in that role.
+    #[must_use]
+    pub fn process(&self, role: Role) -> Option<&ProcessEvidence> {
+        match role {
+            Role::Upstream => self.upstream.as_ref(),
+            Role::Proxy => self.proxy.as_ref(),
+            Role::Load | Role::Fuzz => None,
+        }
+    }
+
+    /// When garbage came in: the span from the first fuzz client's start to the last
+    /// one's end, in monotonic nanoseconds. None if none did.
+    #[must_use]
+    pub fn attack(&self) -> Option<(u64, u64)> {
+        let start = self.fuzzes.iter().map(|fuzz| fuzz.started_mono_ns).min()?;
+        let end = self
+            .fuzzes
+            .iter()
+            .filter_map(|fuzz| fuzz.ended_mono_ns)
+            .max()?;
+        Some((start, end))
+    }
+
+    /// Bytes of garbage that the kernel took, until the upstream or the proxy died if
+    /// one did: what came later met nobody.
+    #[must_use]
+    pub fn garbage_bytes(&self) -> u64 {
+        let processes = [&self.upstream, &self.proxy].into_iter().flatten();
+        let death = processes
+            .filter_map(|process| Some(process.death()?.mono_ns))
+            .min();
+        let records = self.fuzzes.iter().filter_map(|fuzz| fuzz.record.as_ref());
+        records
+            .map(|record| death.map_or(record.bytes_sent, |at| bytes_until(record, at)))
+            .sum()
+    }
+}
+
+/// Bytes of the sessions that were over at that time, and of those that were open:
+/// sessions begin in the order of their numbers, so many at a time.
+fn bytes_until(record: &FuzzRecord, mono_ns: u64) -> u64 {
+    let over = record
+        .sessions
+        .iter()
+        .filter(|session| session.end_mono_ns <= mono_ns)
+        .count() as u64;
+    let at_a_time = record
+        .config
+        .get("connections")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(1);
+    let first = record
+        .sessions
+        .iter()
+        .map(|session| session.connection)
+        .min()
+        .unwrap_or(0);
+    let begun = record
+        .sessions
+        .iter()
+        .filter(|session| session.connection < first + over + at_a_time);
+    begun.map(|session| session.bytes_sent).sum()
+}
+
+/// What was seen of the upstream or the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProcessEvidence {
+    /// Its process; none if it is not ours and unknown.
+    pub pid: Option<u32>,
+    /// What was started.
+    pub command: Vec<String>,
+    /// How it ended, and when.
+    pub exit: Option<TimedExit>,
+    /// Valid requests on fresh connections, in order of their end.
+    pub probes: Vec<TimedProbe>,
+    /// Many requests at once, if somebody was under suspicion.
+    pub audit: Option<Audit>,
+    /// Looks at its process tree, in order.
+    pub samples: Vec<TimedSample>,
+    /// What it says that it counted.
+    pub counts: Option<serde_json::Value>,
+}
+
+impl ProcessEvidence {
+    /// The exit that nobody asked for.
+    #[must_use]
+    pub fn death(&self) -> Option<&TimedExit> {
+        self.exit.as_ref().filter(|exit| !exit.exit.asked)
+    }
+
+    /// The most resident memory that was seen.
+    #[must_use]
+    pub fn peak_bytes(&self) -> Option<u64> {
+        self.samples
+            .iter()
+            .map(|timed| timed.sample.peak_bytes)
+            .max()
+            .filter(|peak| *peak > 0)
+    }
+
+    /// The last look at its process tree.
+    #[must_use]
+    pub fn last_sample(&self) -> Option<&Sample> {
+        self.samples.last().map(|timed| &timed.sample)
+    }
+
+    /// Undecodable lines that it reported on stderr.
+    #[must_use]
+    pub fn decode_errors(&self) -> u64 {
+        self.exit.as_ref().map_or(0, |exit| exit.exit.decode_errors)
+    }
+
+    /// Probe requests that were written, and so may be in its counts; those of an audit
+    /// included.
+    #[must_use]
+    pub fn probe_requests(&self) -> u64 {
+        let probes = self.probes.iter().filter(|timed| timed.probe.sent).count() as u64;
+        probes + self.audit.as_ref().map_or(0, |audit| audit.sent)
+    }
+
+    /// Whether a probe was ever answered rightly.
+    #[must_use]
+    pub fn ever_answered(&self) -> bool {
+        self.probes
+            .iter()
+            .any(|timed| timed.probe.outcome == ProbeOutcome::Answered)
+    }
+}
+
+/// How a process ended, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimedExit {
+    /// When it was seen.
+    pub mono_ns: u64,
+    /// How.
+    #[serde(flatten)]
+    pub exit: Exit,
+}
+
+/// A probe, and when it was over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimedProbe {
+    /// When it was over.
+    pub mono_ns: u64,
+    /// What it was.
+    #[serde(flatten)]
+    pub probe: Probe,
+}
+
+impl TimedProbe {
+    /// How long it took.
+    #[must_use]
+    pub fn took_ns(&self) -> u64 {
+        self.mono_ns.saturating_sub(self.probe.begun_mono_ns)
+    }
+}
+
+/// A look at a process tree, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedSample {
+    /// When.
+    pub mono_ns: u64,
+    /// What was seen.
+    #[serde(flatten)]
+    pub sample: Sample,
+}
+
+/// What a load client measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadEvidence {
+    /// Its name.
+    pub name: String,
+    /// Where it aimed.
+    pub target: Target,
+    /// Its record.
+    pub record: Option<LoadRecord>,
+    /// Why there is none.
+    pub problem: Option<String>,
+    /// CPU time of the proxy's process tree while it measured.
+    pub proxy_cpu_ns: Option<u64>,
+}
+
+impl LoadEvidence {
+    /// CPU time of the proxy for each request, in microseconds.
+    #[must_use]
+    pub fn cpu_us_per_msg(&self) -> Option<f64> {
+        let sent = self
+            .record
+            .as_ref()
+            .map(|record| record.counts.sent)
+            .filter(|sent| *sent > 0)?;
+        Some(self.proxy_cpu_ns? as f64 / 1e3 / sent as f64)
+    }
+}
+
+/// What a fuzz client did and saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FuzzEvidence {
+    /// Its name.
+    pub name: String,
+    /// Where it aimed.
+    pub target: Target,
+    /// Monotonic start.
+    pub started_mono_ns: u64,
+    /// Monotonic end.
+    pub ended_mono_ns: Option<u64>,
+    /// Its record.
+    pub record: Option<FuzzRecord>,
+    /// Why there is none.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,287 @@
+//! Evidence made by hand, for the tests of this crate.
+
+use std::collections::BTreeMap;
+
+use fuzzclient::record::{FuzzRecord, SessionRecord};
+use hdrhistogram::Histogram;
+use loadgen::record::{Client, Counts, Interval, Latencies, LoadRecord, Percentiles};
+
+use crate::event::{
+    Binary, Event, Exit, Host, Mark, Phase, Probe, ProbeOutcome, Role, RunHeader, Sample,
+    ScenarioHeader, Stamped, Target,
+};
+use crate::expect::{Expectation, Fate, Origin};
+use crate::figures::encode;
+
+pub(crate) const MS: u64 = 1_000_000;
+
+/// Requests in a record of [`load_record`].
+pub(crate) const SENT: u64 = 20_000;
+
+/// A sound record: 20,000 requests in the second from `start_ms` on, each answered
+/// within `micros`.
+pub(crate) fn load_record(start_ms: u64, micros: u64) -> LoadRecord {
+    let mut histogram = Histogram::<u64>::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
+    histogram.record_n(micros * 1_000, SENT).unwrap();
+    let encoded = encode(&histogram);
+    let slice = |number: u64| Interval {
+        start_mono_ns: (start_ms + number * 100) * MS,
+        length_s: 0.1,
+        sent: SENT / 10,
+        answered: SENT / 10,
+        response: encoded.clone(),
+        ..Interval::default()
+    };
+    let times = Percentiles {
+        count: SENT,
+        p50: Some(micros as f64),
+        p90: Some(micros as f64),
+        p99: Some(micros as f64),
+        p99_9: Some(micros as f64),
+        max: Some(micros as f64),
+        mean: Some(micros as f64),
+    };
+    LoadRecord {
+        schema_version: 1,
+        config: BTreeMap::from([("rate".to_owned(), "20k/s".into())]),
+        seed: 7,
+        mode: "open".to_owned(),
+        valid: true,
+        invalid_reasons: Vec::new(),
+        notes: Vec::new(),
+        target_rate: Some(20_000.0),
+        achieved_rate: 20_000.0,
+        started_unix_ms: 0,
+        started_mono_ns: start_ms * MS,
+        measured_s: 1.0,
+        warmup_s: 0.0,
+        counts: Counts {
+            sent: SENT,
+            acked: 17_600,
+            naked: 2_400,
+            connections: 8,
+            ..Counts::default()
+        },
+        latency_us: Latencies {
+            response: times.clone(),
+            service: times,
+            ..Latencies::default()
+        },
+        histograms: ["response", "service"]
+            .map(|name| (name.to_owned(), encoded.clone()))
+            .into(),
+        intervals: (0..10).map(slice).collect(),
+        client: Client {
+            threads: 2,
+            pacer: "hybrid".to_owned(),
+            ..Client::default()
+        },
+    }
+}
+
+/// A record of that many bytes of garbage on one connection.
+pub(crate) fn fuzz_record(bytes: u64, end_ms: u64) -> FuzzRecord {
+    let session = SessionRecord {
+        connection: 0,
+        bytes_sent: bytes,
+        bytes_received: 0,
+        end: "reset".to_owned(),
+        end_mono_ns: end_ms * MS,
+    };
+    FuzzRecord {
+        schema_version: 1,
+        config: BTreeMap::from([("connections".to_owned(), 1.into())]),
+        seed: 7,
+        started_mono_ns: 0,
+        elapsed_s: 1.0,
+        stopped_by: "crash".to_owned(),
+        bytes_sent: bytes,
+        lines_sent: bytes / 256,
+        bytes_received: 0,
+        replies: 0,
+        observations: BTreeMap::new(),
+        sessions: vec![session],
+        target_gone: true,
+    }
+}
+
+/// What happens in a made-up run; times are milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Story(pub(crate) Vec<Stamped>);
+
+impl Story {
+    /// A run that begins, and in it a scenario that demands this.
+    pub(crate) fn new(expectations: Vec<Expectation>) -> Self {
+        let header = RunHeader {
+            id: "made-up".to_owned(),
+            command: vec!["harness".to_owned()],
+            seed: 7,
+            host: Host {
+                cpu: "made up".to_owned(),
+                cores: 2,
+                ..Host::default()
+            },
+            binaries: vec![Binary::default()],
+            ..RunHeader::default()
+        };
+        Self::default()
+            .at(0, Event::RunStarted(header))
+            .scenario(expectations)
+    }
+
+    pub(crate) fn scenario(self, expectations: Vec<Expectation>) -> Self {
+        self.at(
+            1,
+            Event::ScenarioStarted(ScenarioHeader {
+                name: "made-up".to_owned(),
+                config: serde_json::json!({"proxy": {"args": ["--on-malformed", "forward"]}}),
+                subjects: vec!["builtin".to_owned(), "direct".to_owned()],
+                expectations,
+                ..ScenarioHeader::default()
+            }),
+        )
+    }
+
+    pub(crate) fn at(mut self, ms: u64, event: Event) -> Self {
+        self.0.push(Stamped {
+            mono_ns: ms * MS,
+            event,
+        });
+        self
+    }
+
+    /// Fresh processes, and a second of good answers to probes from 100 ms on.
+    pub(crate) fn block(mut self, subject: &str) -> Self {
+        self = self.at(
+            10,
+            Event::BlockStarted {
+                round: 1,
+                subject: subject.to_owned(),
+            },
+        );
+        for role in roles(subject) {
+            let name = role.word().to_owned();
+            self = self.at(
+                20,
+                Event::ChildStarted {
+                    role,
+                    name,
+                    pid: 4,
+                    command: vec!["x".to_owned()],
+                },
+            );
+            let sample = Sample {
+                processes: 1,
+                resident_bytes: 9 << 20,
+                peak_bytes: 10 << 20,
+                ..Sample::default()
+            };
+            self = self.at(30, Event::Sample { role, sample });
+            for number in 0..10 {
+                self = self.probe(role, 100 + number * 100, 1, ProbeOutcome::Answered);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn probe(self, role: Role, ms: u64, took_ms: u64, outcome: ProbeOutcome) -> Self {
+        let probe = Probe {
+            role,
+            phase: Phase::During,
+            begun_mono_ns: ms * MS,
+            outcome,
+            sent: true,
+        };
+        self.at(ms + took_ms, Event::Probe(probe))
+    }
+
+    pub(crate) fn load(self, record: LoadRecord) -> Self {
+        let name = || "load".to_owned();
+        let mark = |at, cpu_ns| Event::CpuMark {
+            role: Role::Proxy,
+            name: name(),
+            at,
+            cpu_ns,
+        };
+        let record = Some(Box::new(record));
+        self.at(100, mark(Mark::Begin, 1_000_000))
+            .at(1_100, mark(Mark::End, 101_000_000))
+            .at(
+                1_101,
+                Event::LoadEnded {
+                    name: name(),
+                    target: Target::Proxy,
+                    record,
+                    problem: None,
+                },
+            )
+    }
+
+    pub(crate) fn garbage(self, bytes: u64) -> Self {
+        let name = || "garbage".to_owned();
+        let record = Some(Box::new(fuzz_record(bytes, 800)));
+        self.at(
+            200,
+            Event::FuzzStarted {
+                name: name(),
+                target: Target::Proxy,
+            },
+        )
+        .at(
+            800,
+            Event::FuzzEnded {
+                name: name(),
+                record,
+                problem: None,
+            },
+        )
+    }
+
+    /// A process ends, at 900 ms if nobody asked for it.
+    pub(crate) fn exit(self, role: Role, signal: &str, asked: bool) -> Self {
+        let exit = Exit {
+            asked,
+            signal: Some(signal.to_owned()),
+            stderr_tail: vec!["x: Decode error: bad type".to_owned()],
+            stderr_lines: 2_000,
+            decode_errors: 2_000,
+            ..Exit::default()
+        };
+        self.at(
+            if asked { 2_000 } else { 900 },
+            Event::Exited {
+                role,
+                name: role.word().to_owned(),
+                exit,
+            },
+        )
+    }
+
+    pub(crate) fn counted(self, role: Role, counts: serde_json::Value) -> Self {
+        self.at(2_001, Event::Counted { role, counts })
+    }
+
+    pub(crate) fn end(self) -> Self {
+        self.at(2_100, Event::BlockEnded { problem: None })
+            .at(2_101, Event::ScenarioEnded { problem: None })
+            .at(2_102, Event::RunEnded)
+    }
+}
+
+fn roles(subject: &str) -> Vec<Role> {
+    if subject == "direct" {
+        vec![Role::Upstream]
+    } else {
+        vec![Role::Upstream, Role::Proxy]
+    }
+}
+
+/// A demand on a load.
+pub(crate) fn load(text: &str) -> Expectation {
+    Expectation::load(text, None, Origin::Scenario).unwrap()
+}
+
+/// A demand on a process.
+pub(crate) fn fate(role: Role, fate: Fate) -> Expectation {
+    Expectation::fate(role, fate, None, None, Origin::Scenario)
+}

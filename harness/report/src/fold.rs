@@ -1,0 +1,331 @@
+//! From events to a run file.
+
+use crate::event::{Event, Mark, Role, ScenarioHeader, Stamped};
+use crate::evidence::{
+    Block, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe, TimedSample,
+};
+use crate::run::{Interruption, RunFile, SCHEMA_VERSION, ScenarioRun};
+use crate::{figures, reconcile, verdict};
+
+impl RunFile {
+    /// Makes a run file from the events of a run, in order, and judges it. Events that
+    /// are missing because the run was cut short leave their evidence out.
+    #[must_use]
+    pub fn from_events(events: &[Stamped]) -> Self {
+        let mut run = Self {
+            schema_version: SCHEMA_VERSION,
+            ..Self::default()
+        };
+        for stamped in events {
+            run.take(stamped);
+        }
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            run.started_mono_ns = first.mono_ns;
+            run.elapsed_s = last.mono_ns.saturating_sub(first.mono_ns) as f64 / 1e9;
+        }
+        run.conclude();
+        run
+    }
+
+    /// Computes from the evidence what it means, whatever was computed before.
+    pub fn conclude(&mut self) {
+        for scenario in &mut self.scenarios {
+            scenario.figures = figures::of(scenario);
+            scenario.reconciliation = reconcile::rows(scenario);
+            scenario.verdicts = verdict::judge(scenario);
+        }
+        self.exit_code = verdict::exit_code(self);
+    }
+
+    fn take(&mut self, stamped: &Stamped) {
+        if is_notable(&stamped.event) {
+            self.events.push(stamped.clone());
+        }
+        match &stamped.event {
+            Event::RunStarted(header) => self.header = header.clone(),
+            Event::ScenarioStarted(header) => self.scenarios.push(started(header)),
+            Event::Interrupted { signal, exit_code } => {
+                self.interrupted = Some(Interruption {
+                    signal: signal.clone(),
+                    exit_code: *exit_code,
+                });
+            }
+            Event::HarnessFailed { message } => self.failures.push(message.clone()),
+            Event::RunEnded => {}
+            event => {
+                if let Some(scenario) = self.scenarios.last_mut() {
+                    scenario.take(stamped.mono_ns, event);
+                }
+            }
+        }
+    }
+}
+
+fn started(header: &ScenarioHeader) -> ScenarioRun {
+    ScenarioRun {
+        header: header.clone(),
+        ..ScenarioRun::default()
+    }
+}
+
+/// What a reader of the run file wants to see in a row. The rest is in the evidence.
+fn is_notable(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::RunStarted(_)
+            | Event::ScenarioStarted(_)
+            | Event::LoadInterval { .. }
+            | Event::LoadEnded { .. }
+            | Event::FuzzEnded { .. }
+            | Event::Probe(_)
+            | Event::Sample { .. }
+            | Event::CpuMark { .. }
+            | Event::Counted { .. }
+    )
+}
+
+impl ScenarioRun {
+    fn take(&mut self, mono_ns: u64, event: &Event) {
+        match event {
+            Event::BlockStarted { round, subject } => self.blocks.push(Block {
+                round: *round,
+                subject: subject.clone(),
+                started_mono_ns: mono_ns,
+                ..Block::default()
+            }),
+            Event::ScenarioEnded { problem } => {
+                self.complete = problem.is_none();
+                self.problem.clone_from(problem);
+            }
+            event => {
+                if let Some(block) = self.blocks.last_mut() {
+                    block.take(mono_ns, event);
+                }
+            }
+        }
+    }
+}
+
+impl Block {
+    fn take(&mut self, mono_ns: u64, event: &Event) {
+        match event {
+            Event::ChildStarted {
+                role, pid, command, ..
+            } => {
+                if let Some(process) = self.watched(*role) {
+                    process.pid = Some(*pid).filter(|pid| *pid != 0);
+                    process.command.clone_from(command);
+                }
+            }
+            Event::Exited { role, exit, .. } => {
+                if let Some(process) = self.watched(*role) {
+                    process.exit = Some(TimedExit {
+                        mono_ns,
+                        exit: exit.clone(),
+                    });
+                }
+            }
+            Event::Probe(probe) => {
+                if let Some(process) = self.watched(probe.role) {
+                    process.probes.push(TimedProbe {
+                        mono_ns,
+                        probe: probe.clone(),
+                    });
+                }
+            }
+            Event::Sample { role, sample } => {
+                if let Some(process) = self.watched(*role) {
+                    process.samples.push(TimedSample {
+                        mono_ns,
+                        sample: *sample,
+                    });
+                }
+            }
+            Event::Counted { role, counts } => {
+                if let Some(process) = self.watched(*role) {
+                    process.counts = Some(counts.clone());
+                }
+            }
+            Event::Audit(audit) => {
+                if let Some(process) = self.watched(audit.role) {
+                    process.audit = Some(audit.clone());
+                }
+            }
+            Event::BlockEnded { problem } => {
+                self.ended_mono_ns = Some(mono_ns);
+                self.problem.clone_from(problem);
+            }
+            event => self.take_client(mono_ns, event),
+        }
+    }
+
+    fn take_client(&mut self, mono_ns: u64, event: &Event) {
+        match event {
+            Event::CpuMark {
+                role: Role::Proxy,
+                name,
+                at,
+                cpu_ns,
+            } => {
+                let load = self.load(name);
+                load.proxy_cpu_ns = Some(match at {
+                    // Until the end is known, the beginning stands in its place.
+                    Mark::Begin => *cpu_ns,
+                    Mark::End => cpu_ns.saturating_sub(load.proxy_cpu_ns.unwrap_or(*cpu_ns)),
+                });
+            }
+            Event::LoadEnded {
+                name,
+                target,
+                record,
+                problem,
+            } => {
+                let load = self.load(name);
+                load.target = *target;
+                load.record = record.as_deref().cloned();
+                load.problem.clone_from(problem);
+            }
+            Event::FuzzStarted { name, target } => self.fuzzes.push(FuzzEvidence {
+                name: name.clone(),
+                target: *target,
+                started_mono_ns: mono_ns,
+                ended_mono_ns: None,
+                record: None,
+                problem: None,
+            }),
+            Event::FuzzEnded {
+                name,
+                record,
+                problem,
+                ..
+            } => {
+                if let Some(fuzz) = self.fuzzes.iter_mut().find(|fuzz| fuzz.name == *name) {
+                    fuzz.ended_mono_ns = Some(mono_ns);
+                    fuzz.record = record.as_deref().cloned();
+                    fuzz.problem.clone_from(problem);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn watched(&mut self, role: Role) -> Option<&mut ProcessEvidence> {
+        match role {
+            Role::Upstream => Some(self.upstream.get_or_insert_default()),
+            Role::Proxy => Some(self.proxy.get_or_insert_default()),
+            Role::Load | Role::Fuzz => None,
+        }
+    }
+
+    fn load(&mut self, name: &str) -> &mut LoadEvidence {
+        let at = self
+            .loads
+            .iter()
+            .position(|load| load.name == name)
+            .unwrap_or_else(|| {
+                self.loads.push(LoadEvidence {
+                    name: name.to_owned(),
+                    target: crate::event::Target::Proxy,
+                    record: None,
+                    problem: None,
+                    proxy_cpu_ns: None,
+                });
+                self.loads.len() - 1
+            });
+        &mut self.loads[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expect::Fate;
+    use crate::fixtures::{Story, fate, load, load_record};
+    use crate::text;
+
+    fn story() -> Story {
+        Story::new(vec![
+            load("p99 < 2ms"),
+            fate(Role::Upstream, Fate::Survives),
+        ])
+        .block("builtin")
+        .load(load_record(100, 90))
+        .garbage(1 << 20)
+        .at(2_100, Event::BlockEnded { problem: None })
+        .block("direct")
+        .load(load_record(100, 70))
+        .end()
+    }
+
+    #[test]
+    fn events_survive_their_lines() {
+        for stamped in story().0 {
+            let line = serde_json::to_string(&stamped).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Stamped>(&line).unwrap(),
+                stamped,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn verdicts_can_be_recomputed_from_a_run_file() {
+        let run = RunFile::from_events(&story().0);
+        let written = serde_json::to_string(&run).unwrap();
+        let mut back: RunFile = serde_json::from_str(&written).unwrap();
+        assert_eq!(back, run);
+        for scenario in &mut back.scenarios {
+            scenario.verdicts.clear();
+            scenario.figures.clear();
+            scenario.reconciliation.clear();
+        }
+        back.exit_code = 77;
+        back.conclude();
+        assert_eq!(back, run);
+    }
+
+    #[test]
+    fn cpu_time_is_what_measuring_cost() {
+        let run = RunFile::from_events(&story().0);
+        let cost = run.scenarios[0].blocks[0].loads[0]
+            .cpu_us_per_msg()
+            .unwrap();
+        assert!(
+            (cost - 5.0).abs() < 1e-9,
+            "100 ms for 20,000 messages, not {cost}"
+        );
+    }
+
+    #[test]
+    fn what_stands_between_is_compared_with_going_direct() {
+        let run = RunFile::from_events(&story().0);
+        let figures = &run.scenarios[0].figures;
+        assert_eq!(
+            figures
+                .iter()
+                .map(|row| row.subject.as_str())
+                .collect::<Vec<_>>(),
+            ["direct", "builtin"]
+        );
+        assert_eq!(
+            (figures[0].added_p50_us, figures[1].added_p50_us),
+            (None, Some(20.0))
+        );
+    }
+
+    #[test]
+    fn any_part_of_a_run_makes_a_run_file_and_a_report() {
+        let story = story();
+        for until in 0..=story.0.len() {
+            let run = RunFile::from_events(&story.0[..until]);
+            let report = text::render(&run, Some("somewhere"));
+            assert!(report.contains("exit"), "{report}");
+            assert!(
+                until == story.0.len()
+                    || run.scenarios.iter().all(|s| !s.complete)
+                    || until + 1 == story.0.len()
+            );
+        }
+    }
+}

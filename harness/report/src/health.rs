@@ -1,0 +1,384 @@
+//! What became of a process, by its right name, and who is to blame.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{ProbeOutcome, Role};
+use crate::evidence::{Block, ProcessEvidence, TimedProbe};
+use crate::expect::Fate;
+
+/// A probe that takes longer than this found the process frozen, if others were fast.
+/// Far above what a busy machine does to a request, and below what a user overlooks.
+const FREEZE_NS: u64 = 250_000_000;
+
+/// A process whose probes take longer than this in the median is slow.
+const SLOW_NS: u64 = 100_000_000;
+
+/// How far before and after a probe the upstream's trouble excuses the proxy: the time
+/// after which a probe is given up.
+const EXCUSE_NS: u64 = 1_000_000_000;
+
+/// What became of a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    /// Alive, and answered all along.
+    Survived,
+    /// Gone without being asked to go.
+    Died {
+        /// The signal's name, or the exit code.
+        cause: String,
+    },
+    /// Alive, and answers nobody any more.
+    Hung,
+    /// Answered nobody for a while, and then did again.
+    Froze {
+        /// The longest time without an answer.
+        longest_ms: f64,
+    },
+    /// Every answer takes long.
+    Slow {
+        /// The median.
+        median_ms: f64,
+    },
+    /// Answered, not always rightly.
+    Wrong {
+        /// Wrong answers to probes.
+        wrong: u64,
+        /// Probes.
+        of: u64,
+    },
+    /// Alive, and takes no connections or closes them unanswered.
+    Refuses,
+    /// Nobody looked.
+    Unwatched,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Survived => write!(f, "survived"),
+            Self::Died { cause } => write!(f, "died ({cause})"),
+            Self::Hung => write!(f, "hung"),
+            Self::Froze { longest_ms } => write!(f, "froze ({longest_ms:.0} ms)"),
+            Self::Slow { median_ms } => write!(f, "slow ({median_ms:.0} ms)"),
+            Self::Wrong { wrong, of } => write!(f, "wrong ({wrong} of {of} answers)"),
+            Self::Refuses => write!(f, "refuses connections"),
+            Self::Unwatched => write!(f, "not watched"),
+        }
+    }
+}
+
+impl Status {
+    /// Whether this is what `fate` says. To survive is to live and to answer at the
+    /// end; a process may have been slow or frozen before.
+    #[must_use]
+    pub fn is(&self, fate: Fate) -> bool {
+        match fate {
+            Fate::Survives => matches!(
+                self,
+                Self::Survived | Self::Froze { .. } | Self::Slow { .. } | Self::Wrong { .. }
+            ),
+            Fate::Dies => matches!(self, Self::Died { .. }),
+            Fate::Hangs => matches!(self, Self::Hung),
+            Fate::Freezes => matches!(self, Self::Froze { .. }),
+            Fate::Slow => matches!(self, Self::Slow { .. }),
+            Fate::Wrong => matches!(self, Self::Wrong { .. }),
+            Fate::Refuses => matches!(self, Self::Refuses),
+        }
+    }
+}
+
+/// What became of the process in `role`. What the upstream did is not held against the
+/// proxy that had to wait for it.
+#[must_use]
+pub fn status(block: &Block, role: Role) -> Status {
+    let Some(process) = block.process(role) else {
+        return Status::Unwatched;
+    };
+    if let Some(death) = process.death() {
+        return Status::Died {
+            cause: death.exit.cause(),
+        };
+    }
+    let upstream = block.upstream.as_ref().filter(|_| role == Role::Proxy);
+    let probes: Vec<&TimedProbe> = process
+        .probes
+        .iter()
+        .filter(|probe| !upstream.is_some_and(|up| excuses(up, probe)))
+        .collect();
+    let upstream_is_slow =
+        upstream.is_some_and(|up| median_ns(&up.probes.iter().collect::<Vec<_>>()) >= SLOW_NS);
+    let upstream_lies =
+        upstream.is_some_and(|up| wrong_answers(up, &up.probes.iter().collect::<Vec<_>>()).0 > 0);
+    judge(process, &probes, upstream_lies, upstream_is_slow)
+}
+
+fn judge(
+    process: &ProcessEvidence,
+    probes: &[&TimedProbe],
+    upstream_lies: bool,
+    upstream_is_slow: bool,
+) -> Status {
+    let Some(last) = probes.last() else {
+        // Every probe was excused: nothing speaks against it.
+        return if process.probes.is_empty() {
+            Status::Unwatched
+        } else {
+            Status::Survived
+        };
+    };
+    match last.probe.outcome {
+        ProbeOutcome::Silent => return Status::Hung,
+        ProbeOutcome::Refused | ProbeOutcome::Closed => return Status::Refuses,
+        ProbeOutcome::Answered | ProbeOutcome::Wrong => {}
+    }
+    let (wrong, of) = wrong_answers(process, probes);
+    if wrong > 0 && !upstream_lies {
+        return Status::Wrong { wrong, of };
+    }
+    let median_ns = median_ns(probes);
+    if median_ns >= SLOW_NS {
+        // Who waits for a slow upstream is not slow, and cannot be seen to freeze.
+        let own = Status::Slow {
+            median_ms: median_ns as f64 / 1e6,
+        };
+        return if upstream_is_slow {
+            Status::Survived
+        } else {
+            own
+        };
+    }
+    let longest_ns = longest_without_answer(probes);
+    if longest_ns >= FREEZE_NS {
+        return Status::Froze {
+            longest_ms: longest_ns as f64 / 1e6,
+        };
+    }
+    Status::Survived
+}
+
+fn is_good(probe: &TimedProbe) -> bool {
+    probe.probe.outcome == ProbeOutcome::Answered && probe.took_ns() < FREEZE_NS
+}
+
+/// Whether the upstream was in trouble of its own when this probe went through the
+/// proxy.
+fn excuses(upstream: &ProcessEvidence, probe: &TimedProbe) -> bool {
+    if is_good(probe) {
+        return false;
+    }
+    if upstream
+        .death()
+        .is_some_and(|death| death.mono_ns <= probe.mono_ns + EXCUSE_NS)
+    {
+        return true;
+    }
+    let from = probe.probe.begun_mono_ns.saturating_sub(EXCUSE_NS);
+    let to = probe.mono_ns + EXCUSE_NS;
+    upstream
+        .probes
+        .iter()
+        .any(|own| !is_good(own) && own.mono_ns >= from && own.probe.begun_mono_ns <= to)
+}
+
+fn wrong_answers(process: &ProcessEvidence, probes: &[&TimedProbe]) -> (u64, u64) {
+    let wrong = probes
+        .iter()
+        .filter(|probe| probe.probe.outcome == ProbeOutcome::Wrong)
+        .count() as u64;
+    let audit = process.audit.as_ref();
+    (
+        wrong + audit.map_or(0, |audit| audit.wrong),
+        probes.len() as u64 + audit.map_or(0, |audit| audit.sent),
+    )
+}
+
+fn median_ns(probes: &[&TimedProbe]) -> u64 {
+    let mut times: Vec<u64> = probes
+        .iter()
+        .filter(|probe| probe.probe.outcome == ProbeOutcome::Answered)
+        .map(|probe| probe.took_ns())
+        .collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or(0)
+}
+
+/// The longest span from the beginning of a probe to the next answer.
+fn longest_without_answer(probes: &[&TimedProbe]) -> u64 {
+    let mut waiting_since = None;
+    let mut longest = 0;
+    for probe in probes {
+        let since = *waiting_since.get_or_insert(probe.probe.begun_mono_ns);
+        if matches!(
+            probe.probe.outcome,
+            ProbeOutcome::Answered | ProbeOutcome::Wrong
+        ) {
+            longest = longest.max(probe.mono_ns.saturating_sub(since));
+            waiting_since = None;
+        }
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Audit, Exit, Phase, Probe};
+    use crate::evidence::TimedExit;
+
+    const MS: u64 = 1_000_000;
+
+    fn probe(role: Role, begun_ms: u64, took_ms: u64, outcome: ProbeOutcome) -> TimedProbe {
+        let begun_mono_ns = begun_ms * MS;
+        let probe = Probe {
+            role,
+            phase: Phase::During,
+            begun_mono_ns,
+            outcome,
+            sent: true,
+        };
+        TimedProbe {
+            mono_ns: begun_mono_ns + took_ms * MS,
+            probe,
+        }
+    }
+
+    fn process(probes: Vec<TimedProbe>) -> ProcessEvidence {
+        ProcessEvidence {
+            probes,
+            ..ProcessEvidence::default()
+        }
+    }
+
+    fn steady(role: Role) -> Vec<TimedProbe> {
+        (0..50)
+            .map(|i| probe(role, i * 100, 1, ProbeOutcome::Answered))
+            .collect()
+    }
+
+    fn upstream_status(probes: Vec<TimedProbe>) -> Status {
+        let block = Block {
+            upstream: Some(process(probes)),
+            ..Block::default()
+        };
+        status(&block, Role::Upstream)
+    }
+
+    #[test]
+    fn each_trouble_has_its_name() {
+        use ProbeOutcome::{Answered, Closed, Refused, Silent, Wrong};
+        let up = Role::Upstream;
+        assert_eq!(upstream_status(steady(up)), Status::Survived);
+        let with = |more: Vec<TimedProbe>| upstream_status([steady(up), more].concat());
+        assert_eq!(with(vec![probe(up, 5_000, 1_000, Silent)]), Status::Hung);
+        assert_eq!(with(vec![probe(up, 5_000, 1, Refused)]), Status::Refuses);
+        assert_eq!(with(vec![probe(up, 5_000, 1, Closed)]), Status::Refuses);
+        assert_eq!(
+            with(vec![probe(up, 5_000, 1, Wrong)]),
+            Status::Wrong { wrong: 1, of: 51 }
+        );
+        assert_eq!(
+            with(vec![
+                probe(up, 5_000, 1_000, Silent),
+                probe(up, 6_100, 400, Answered)
+            ]),
+            Status::Froze {
+                longest_ms: 1_500.0
+            }
+        );
+        let slow = (0..10).map(|i| probe(up, i * 300, 200, Answered)).collect();
+        assert_eq!(upstream_status(slow), Status::Slow { median_ms: 200.0 });
+        assert_eq!(upstream_status(Vec::new()), Status::Unwatched);
+    }
+
+    #[test]
+    fn a_death_that_was_asked_for_is_none() {
+        let exit = |asked| TimedExit {
+            mono_ns: 6_000 * MS,
+            exit: Exit {
+                asked,
+                signal: Some("SIGSEGV".into()),
+                ..Exit::default()
+            },
+        };
+        let block = |asked| Block {
+            upstream: Some(ProcessEvidence {
+                exit: Some(exit(asked)),
+                ..process(steady(Role::Upstream))
+            }),
+            ..Block::default()
+        };
+        assert_eq!(
+            status(&block(false), Role::Upstream),
+            Status::Died {
+                cause: "SIGSEGV".into()
+            }
+        );
+        assert_eq!(status(&block(true), Role::Upstream), Status::Survived);
+    }
+
+    #[test]
+    fn the_upstream_is_blamed_for_what_it_does() {
+        let silent = |role| {
+            [
+                steady(role),
+                vec![probe(role, 5_000, 1_000, ProbeOutcome::Silent)],
+            ]
+            .concat()
+        };
+        let both = Block {
+            upstream: Some(process(silent(Role::Upstream))),
+            proxy: Some(process(silent(Role::Proxy))),
+            ..Block::default()
+        };
+        assert_eq!(status(&both, Role::Upstream), Status::Hung);
+        assert_eq!(status(&both, Role::Proxy), Status::Survived);
+        let proxy_only = Block {
+            upstream: Some(process(steady(Role::Upstream))),
+            ..both
+        };
+        // The last good probe of the upstream is long over: it excuses nothing.
+        assert_eq!(status(&proxy_only, Role::Upstream), Status::Survived);
+        assert_eq!(status(&proxy_only, Role::Proxy), Status::Hung);
+    }
+
+    #[test]
+    fn an_audit_tells_a_lying_upstream_from_a_lying_proxy() {
+        let audit = |role, wrong| {
+            Some(Audit {
+                role,
+                sent: 1_000,
+                right: 1_000 - wrong,
+                wrong,
+            })
+        };
+        let block = |up, proxy| Block {
+            upstream: Some(ProcessEvidence {
+                audit: audit(Role::Upstream, up),
+                ..process(steady(Role::Upstream))
+            }),
+            proxy: Some(ProcessEvidence {
+                audit: audit(Role::Proxy, proxy),
+                ..process(steady(Role::Proxy))
+            }),
+            ..Block::default()
+        };
+        assert_eq!(status(&block(10, 9), Role::Proxy), Status::Survived);
+        assert_eq!(
+            status(&block(10, 9), Role::Upstream),
+            Status::Wrong {
+                wrong: 10,
+                of: 1_050
+            }
+        );
+        assert_eq!(
+            status(&block(0, 9), Role::Proxy),
+            Status::Wrong {
+                wrong: 9,
+                of: 1_050
+            }
+        );
+    }
+}

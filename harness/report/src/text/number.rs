@@ -1,0 +1,100 @@
+//! Figures as people read them.
+
+/// Microseconds with a unit and three digits or so: `71.3 µs`, `2.4 ms`, `1.20 s`.
+#[must_use]
+pub fn micros(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude >= 1e6 {
+        format!("{:.2} s", value / 1e6)
+    } else if magnitude >= 1e4 {
+        format!("{:.1} ms", value / 1e3)
+    } else if magnitude >= 1e3 {
+        format!("{:.2} ms", value / 1e3)
+    } else if magnitude >= 100.0 {
+        format!("{value:.0} µs")
+    } else {
+        format!("{value:.1} µs")
+    }
+}
+
+/// The same, or a dash.
+#[must_use]
+pub fn micros_or_dash(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), micros)
+}
+
+/// A difference in microseconds, with its sign.
+#[must_use]
+pub fn signed_micros(value: Option<f64>) -> String {
+    value.map_or_else(
+        || "-".to_owned(),
+        |value| {
+            if value < 0.0 {
+                micros(value)
+            } else {
+                format!("+{}", micros(value))
+            }
+        },
+    )
+}
+
+/// A whole number with thousands set apart: `117,496`.
+#[must_use]
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Per second.
+#[must_use]
+pub fn rate(value: f64) -> String {
+    format!("{}/s", count(value.round().max(0.0) as u64))
+}
+
+/// Bytes with a binary unit: `12.3 MiB`.
+#[must_use]
+pub fn bytes(value: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    units
+        .into_iter()
+        .find(|(_, unit)| value >= *unit)
+        .map_or_else(
+            || format!("{value} B"),
+            |(name, unit)| format!("{:.1} {name}", value as f64 / unit as f64),
+        )
+}
+
+/// A ratio with a sign that says so: `0.83×`.
+#[must_use]
+pub fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}×"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(micros(71.34), "71.3 µs");
+        assert_eq!(micros(712.3), "712 µs");
+        assert_eq!(micros(2_400.0), "2.40 ms");
+        assert_eq!(micros(24_000.0), "24.0 ms");
+        assert_eq!(micros(1_200_000.0), "1.20 s");
+        assert_eq!(signed_micros(Some(-3.0)), "-3.0 µs");
+        assert_eq!(signed_micros(Some(3.0)), "+3.0 µs");
+        assert_eq!(
+            [0, 12, 999, 1_000, 117_496, 1_000_000].map(count),
+            ["0", "12", "999", "1,000", "117,496", "1,000,000"]
+        );
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(12 << 20), "12.0 MiB");
+    }
+}

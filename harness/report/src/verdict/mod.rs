@@ -1,0 +1,151 @@
+//! Judging: expectations against evidence, and the exit code that follows.
+//!
+//! [`claims`] looks for the evidence of each kind of claim.
+
+mod claims;
+#[cfg(test)]
+mod tests;
+
+pub use claims::answers_during_attack;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Role;
+use crate::expect::{Claim, Expectation, Fate, Origin};
+use crate::run::{RunFile, ScenarioRun};
+
+/// What came of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The expectation, as a reader would say it.
+    pub expectation: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Whether it holds.
+    pub outcome: Outcome,
+    /// Whether it says that something survives: its failure is exit code 4.
+    pub is_survival: bool,
+    /// Why.
+    pub evidence: String,
+}
+
+/// Whether an expectation holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It could not be judged.
+    Inconclusive,
+}
+
+impl Outcome {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+type Finding = (Outcome, String);
+
+/// Judges every expectation of a scenario, those that go without saying included.
+#[must_use]
+pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
+    let implied = implied(scenario);
+    scenario
+        .header
+        .expectations
+        .iter()
+        .chain(&implied)
+        .map(|expectation| {
+            let (outcome, evidence) = if scenario.judged().next().is_none() {
+                (Outcome::Inconclusive, "nothing was run".to_owned())
+            } else {
+                claims::find(scenario, &expectation.claim)
+            };
+            // What was cut short may show that something fails, never that it holds.
+            let (outcome, evidence) = match (outcome, &scenario.problem, scenario.complete) {
+                (Outcome::Pass, problem, false) => {
+                    let why = problem
+                        .as_ref()
+                        .map_or("the scenario was cut short", |_| "see the problem below");
+                    (
+                        Outcome::Inconclusive,
+                        format!("{why}; until then: {evidence}"),
+                    )
+                }
+                (outcome, ..) => (outcome, evidence),
+            };
+            let is_survival = matches!(
+                &expectation.claim,
+                Claim::Fate {
+                    fate: Fate::Survives,
+                    ..
+                }
+            );
+            let (text, origin) = (expectation.text.clone(), expectation.origin);
+            Verdict {
+                expectation: text,
+                origin,
+                outcome,
+                is_survival,
+                evidence,
+            }
+        })
+        .collect()
+}
+
+/// Where a scenario says nothing about the fate of a process, it is to survive.
+fn implied(scenario: &ScenarioRun) -> Vec<Expectation> {
+    let speaks_of = |wanted: Role| {
+        let mut claims = scenario
+            .header
+            .expectations
+            .iter()
+            .map(|expectation| &expectation.claim);
+        claims.any(|claim| matches!(claim, Claim::Fate { role, .. } if *role == wanted))
+    };
+    [Role::Upstream, Role::Proxy]
+        .into_iter()
+        .filter(|role| {
+            !speaks_of(*role)
+                && scenario
+                    .judged()
+                    .any(|block| block.process(*role).is_some())
+        })
+        .map(|role| Expectation::fate(role, Fate::Survives, None, None, Origin::Implied))
+        .collect()
+}
+
+/// The exit code of a run: 130 or 143 if it was interrupted, else the highest of 5, 4,
+/// 1, 3 that applies, else 0.
+#[must_use]
+pub fn exit_code(run: &RunFile) -> u8 {
+    if let Some(interruption) = &run.interrupted {
+        return interruption.exit_code;
+    }
+    let has_failed = !run.failures.is_empty()
+        || run
+            .scenarios
+            .iter()
+            .any(|scenario| scenario.problem.is_some());
+    if has_failed {
+        return 5;
+    }
+    let verdicts = || run.scenarios.iter().flat_map(|scenario| &scenario.verdicts);
+    if verdicts().any(|v| v.outcome == Outcome::Fail && v.is_survival) {
+        return 4;
+    }
+    if verdicts().any(|v| v.outcome == Outcome::Fail) {
+        return 1;
+    }
+    let is_open = verdicts().any(|v| v.outcome == Outcome::Inconclusive);
+    if is_open && !run.header.lenient { 3 } else { 0 }
+}

@@ -1,0 +1,228 @@
+//! The one loop through which all waiting goes: notes, the clock, and Ctrl-C.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use fuzzclient::record::FuzzRecord;
+use loadgen::record::{LoadEvent, LoadRecord};
+use report::event::{Event, Mark, Role};
+use serde::de::DeserializeOwned;
+use service::signals::Stop;
+
+use super::Block;
+use crate::supervisor::child::Child;
+use crate::supervisor::drain::Output;
+use crate::supervisor::notes::Note;
+use crate::supervisor::tree;
+
+/// Between two looks at what processes use: a few each second, so that looking costs
+/// next to nothing.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+impl Block<'_> {
+    /// Listens until `done` holds, which is told, or until `deadline`.
+    pub(super) async fn listen_until(
+        &mut self,
+        deadline: Instant,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<bool, Stop> {
+        loop {
+            if done(self) {
+                return Ok(true);
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(false);
+            }
+            if now >= self.next_look {
+                self.look(Role::Upstream);
+                self.look(Role::Proxy);
+                self.next_look = now + LOOK_PAUSE;
+            }
+            let wake = deadline.min(self.next_look);
+            tokio::select! {
+                Some(note) = self.notes.recv() => self.take(note).await,
+                stop = self.stop.next() => return Err(stop),
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    /// Takes what has been said already.
+    pub(super) async fn take_waiting_notes(&mut self) {
+        // Give tasks that have something to say the chance to say it.
+        tokio::task::yield_now().await;
+        while let Ok(note) = self.notes.try_recv() {
+            self.take(note).await;
+        }
+    }
+
+    async fn take(&mut self, note: Note) {
+        match note {
+            Note::Ready(at, Some(ready)) => {
+                let child = &mut self.children[at];
+                child.sockets = Some(ready.sockets.clone());
+                let (role, name) = (child.role, child.name.clone());
+                self.emit(Event::ChildReady {
+                    role,
+                    name,
+                    sockets: ready.sockets,
+                });
+            }
+            Note::Ready(at, None) => self.children[at].is_mute = true,
+            Note::Load(at, event) => self.take_load_event(at, *event),
+            Note::Probe(mono_ns, probe) => {
+                self.note_outcome(probe.role, probe.outcome);
+                self.shared
+                    .recorder
+                    .borrow_mut()
+                    .take_at(mono_ns, Event::Probe(probe));
+            }
+            Note::ProberDone(role) => {
+                for probed in self.probed.iter_mut().filter(|probed| probed.role == role) {
+                    probed.is_done = true;
+                }
+            }
+            Note::Audit(audit) => {
+                self.audits += 1;
+                self.emit(Event::Audit(audit));
+            }
+            Note::Exited(at, status) => {
+                let child = &mut self.children[at];
+                child.status = Some(status);
+                child.stdout.end().await;
+                child.stderr.end().await;
+                self.take_exit(at);
+            }
+        }
+    }
+
+    fn take_load_event(&self, at: usize, event: LoadEvent) {
+        let name = self.children[at].name.clone();
+        match event {
+            LoadEvent::Measuring { .. } => {
+                self.mark_cpu(&name, Mark::Begin);
+                self.emit(Event::LoadMeasuring { name });
+            }
+            LoadEvent::Interval(interval) => self.emit(Event::LoadInterval { name, interval }),
+            LoadEvent::Done { .. } => self.mark_cpu(&name, Mark::End),
+        }
+    }
+
+    /// What has the proxy used so far?
+    fn mark_cpu(&self, load: &str, at: Mark) {
+        if let Some(pid) = self.pid(Role::Proxy) {
+            let (role, name) = (Role::Proxy, load.to_owned());
+            self.emit(Event::CpuMark {
+                role,
+                name,
+                at,
+                cpu_ns: tree::cpu_ns(pid),
+            });
+        }
+    }
+
+    fn take_exit(&mut self, at: usize) {
+        let child = &self.children[at];
+        let (role, name, exit) = (child.role, child.name.clone(), child.exit());
+        match role {
+            Role::Load => self.take_load_record(at),
+            Role::Fuzz => self.take_fuzz_record(at),
+            Role::Upstream | Role::Proxy => {
+                if let Some(counts) = child.stdout.output(Output::last_object) {
+                    self.emit(Event::Counted { role, counts });
+                }
+            }
+        }
+        self.emit(Event::Exited { role, name, exit });
+    }
+
+    fn take_load_record(&mut self, at: usize) {
+        let child = &self.children[at];
+        let (name, target) = (child.name.clone(), child.target);
+        let (record, problem) = split(record::<LoadRecord>(child));
+        if let Some(record) = &record {
+            let counts = &record.counts;
+            self.is_suspicious |=
+                counts
+                    .failed
+                    .keys()
+                    .chain(counts.extra_answers.keys())
+                    .any(|kind| {
+                        [
+                            "lost",
+                            "duplicated",
+                            "reordered",
+                            "misrouted",
+                            "corrupted",
+                            "unexpected",
+                        ]
+                        .contains(&kind.as_str())
+                    });
+        }
+        self.emit(Event::LoadEnded {
+            name,
+            target,
+            record,
+            problem,
+        });
+    }
+
+    fn take_fuzz_record(&mut self, at: usize) {
+        let child = &self.children[at];
+        let name = child.name.clone();
+        let (record, problem) = split(record::<FuzzRecord>(child));
+        self.emit(Event::FuzzEnded {
+            name,
+            record,
+            problem,
+        });
+    }
+
+    /// Looks at what the process in `role` uses.
+    pub(super) fn look(&self, role: Role) {
+        if let Some(sample) = self.pid(role).and_then(tree::sample) {
+            self.emit(Event::Sample { role, sample });
+        }
+    }
+
+    /// The process in `role`, while it runs.
+    pub(super) fn pid(&self, role: Role) -> Option<u32> {
+        let child = self
+            .children
+            .iter()
+            .find(|child| child.role == role && child.is_running());
+        let foreign = self.shared.plan.pid.filter(|_| {
+            role == Role::Proxy
+                && matches!(self.plan.subject, crate::descriptor::Descriptor::Running(_))
+        });
+        child.map(|child| child.pid).or(foreign)
+    }
+}
+
+fn split<T>(result: Result<T, String>) -> (Option<Box<T>>, Option<String>) {
+    match result {
+        Ok(record) => (Some(Box::new(record)), None),
+        Err(problem) => (None, Some(problem)),
+    }
+}
+
+/// The record that a client has left.
+fn record<T: DeserializeOwned>(child: &Child) -> Result<T, String> {
+    let problem = |reason: String| {
+        let exit = child.exit().cause();
+        format!(
+            "{} {} left no record ({exit}): {reason}; {}",
+            child.role.word(),
+            child.name,
+            child.last_words()
+        )
+    };
+    let path = child
+        .record
+        .as_ref()
+        .ok_or_else(|| problem("none was asked for".to_owned()))?;
+    let file = File::open(path).map_err(|error| problem(error.to_string()))?;
+    serde_json::from_reader(std::io::BufReader::new(file))
+        .map_err(|error| problem(error.to_string()))
+}

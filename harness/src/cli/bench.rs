@@ -1,0 +1,190 @@
+//! `harness bench`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use report::expect::{Expectation, Origin};
+use report::figures::{BUILTIN, DIRECT};
+use service::units::{Rate, parse_duration};
+
+use super::run::{apply, plan};
+use super::{Common, carry_out, descriptor, usage};
+use crate::descriptor::Descriptor;
+use crate::host;
+use crate::plan::Planned;
+use crate::scenario::{Load, Mode, Proxy, Scenario, Upstream};
+
+/// Measure one proxy, or several in alternating blocks, beside going direct
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Bench {
+    /// Measure this: builtin, nginx, haproxy, a path, cmd:…, addr:…; several take turns
+    #[arg(long = "proxy", value_name = "DESCRIPTOR", value_parser = descriptor)]
+    proxies: Vec<Descriptor>,
+
+    /// Speak this protocol
+    #[arg(long, value_enum, default_value = "foo")]
+    mode: Mode,
+
+    /// Send this many requests a second, whatever comes back [default: 10k/s]
+    #[arg(long, value_name = "RATE", conflicts_with = "closed")]
+    rate: Option<Rate>,
+
+    /// Send the next request when an answer is there, instead of a rate
+    #[arg(long)]
+    closed: bool,
+
+    /// Open this many connections
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+
+    /// Keep this many requests in flight on each connection
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pipeline: u32,
+
+    /// Measure each block for this long
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
+    duration: Duration,
+
+    /// Send for this long before each measurement
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    warmup: Duration,
+
+    /// Measure everything this many times, each with fresh processes
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    /// Open a new connection after this many requests
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_connection: Option<u32>,
+
+    /// Send from this many threads [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+
+    /// Demand this of the first --proxy: METRIC OP VALUE; may be given several times
+    #[arg(long = "expect", value_name = "EXPECTATION", value_parser = expectation)]
+    expectations: Vec<Expectation>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Every block has a fresh upstream and a fresh proxy. Within a round each proxy, and going
+direct, has its turn; the order rotates from round to round. The first --proxy is judged;
+ratios are medians over the rounds, beside the first that is neither builtin nor direct.
+
+Metrics of --expect: p50, p90, p99, p99.9, max, cpu_per_msg (as 2ms), rate (as 20k/s),
+peak_memory (as 64MiB), failed, unanswered, lost, duplicated, reordered, corrupted,
+misrouted (as 0); with <, <=, >, >=, =.
+
+Examples:
+  Our proxy at 10k/s, and fail if it is slow:
+    harness bench --expect 'p99<2ms' --expect 'failed=0'
+  Beside nginx and HAProxy, as fast as they go, 16 requests in flight:
+    harness bench --proxy builtin --proxy nginx --proxy haproxy --closed --pipeline 16
+  What a short connection costs:
+    harness bench --proxy builtin --proxy nginx --closed --requests-per-connection 1
+  Another build of ours, and any command line:
+    harness bench --proxy ./target/release/proxy --proxy 'cmd:./relay -l {listen} -t {forward}'";
+
+pub(super) fn execute(bench: &Bench) -> ExitCode {
+    for (name, duration) in [("--duration", bench.duration)] {
+        if duration.is_zero() {
+            return usage(&format!("{name}: expected more than 0"));
+        }
+    }
+    let seed = bench.common.seed.unwrap_or_else(host::random_seed);
+    let mut scenario = scenario(bench);
+    apply(&bench.common, &mut scenario);
+    match Planned::new(scenario, "command line".to_owned(), seed) {
+        Ok(planned) => carry_out(
+            &plan(&bench.common, seed, vec![planned]),
+            &bench.common,
+            "bench",
+        ),
+        Err(error) => usage(&error.to_string()),
+    }
+}
+
+fn scenario(bench: &Bench) -> Scenario {
+    let mut subjects: Vec<String> = bench.proxies.iter().map(Descriptor::to_string).collect();
+    if subjects.is_empty() {
+        subjects.push(BUILTIN.to_owned());
+    }
+    let descriptor = subjects.remove(0);
+    if descriptor != DIRECT {
+        subjects.push(DIRECT.to_owned());
+    }
+    let rate = (!bench.closed).then(|| bench.rate.unwrap_or_else(default_rate));
+    let how = rate.map_or_else(
+        || "closed loop".to_owned(),
+        |rate| format!("open loop at {rate}"),
+    );
+    let mut description = format!(
+        "{how}, {} connections, {} in flight on each",
+        bench.connections, bench.pipeline
+    );
+    if let Some(requests) = bench.requests_per_connection {
+        description.push_str(&format!(", a new connection after {requests} requests"));
+    }
+    let load = Load {
+        rate,
+        closed: bench.closed,
+        connections: bench.connections,
+        pipeline: bench.pipeline,
+        duration: bench.duration,
+        warmup: bench.warmup,
+        requests_per_connection: bench.requests_per_connection,
+        threads: bench.threads,
+        floor: Duration::from_millis(300),
+        ..Load::default()
+    };
+    let failed = Expectation::load("failed = 0", None, Origin::Implied);
+    let valid = Expectation::load("valid", None, Origin::Implied)
+        .ok()
+        .filter(|_| rate.is_some());
+    Scenario {
+        name: "bench".to_owned(),
+        description,
+        seed: None,
+        timeout: bench.duration + bench.warmup + Duration::from_secs(30),
+        rounds: bench.rounds,
+        upstream: vec![Upstream {
+            mode: bench.mode,
+            ..Upstream::default()
+        }],
+        proxy: Proxy {
+            descriptor,
+            against: subjects,
+            ..Proxy::default()
+        },
+        load: vec![load],
+        fuzz: Vec::new(),
+        expect: Vec::new(),
+        expectations: bench
+            .expectations
+            .iter()
+            .cloned()
+            .chain(failed.ok())
+            .chain(valid)
+            .collect(),
+    }
+}
+
+fn default_rate() -> Rate {
+    "10k/s".parse().expect("it is a rate as the help shows it")
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads| *threads > 0)
+        .ok_or_else(|| "expected 1 or more".to_owned())
+}
+
+fn expectation(text: &str) -> Result<Expectation, report::expect::ExpectError> {
+    Expectation::load(text, None, Origin::CommandLine)
+}

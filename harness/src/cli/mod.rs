@@ -1,0 +1,174 @@
+//! The command line.
+
+mod bench;
+mod list;
+mod report;
+mod run;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use service::units::parse_duration;
+
+use crate::descriptor::Descriptor;
+use crate::engine::{self, Settings};
+use crate::plan::Plan;
+
+/// The exit code when the harness itself failed.
+const HARNESS_FAILED: u8 = 5;
+
+/// Measure a proxy, attack what stands behind it, and say who survived.
+///
+/// Without a command it runs the quick suite: latency direct and through the proxy, and
+/// the recorded crash directly, through a plain relay and through the shield.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    quick: run::Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    List(list::List),
+    Bench(bench::Bench),
+    Report(report::Report),
+    /// Run a reference server, sound or with planted defects: see "harness upstream foo --help"
+    Upstream,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  The quick suite, then the same with nginx in the proxy's place:
+    harness
+    harness --proxy nginx
+  One built-in scenario, and one of your own:
+    harness list
+    harness run crash-shield ./my-scenario.toml
+  How fast is a proxy, beside others, and is it fast enough:
+    harness bench --proxy builtin --proxy nginx --rate 20k/s --expect 'p99<2ms'
+  Look again at what a run showed:
+    harness report .harness/runs/20261121-064512-quick/run.json
+
+Exit codes: 0 every expectation passed, 1 one failed, 2 usage error, 3 one could not be
+judged, 4 proxy or upstream did not survive where it should have, 5 the harness itself
+failed, 130 and 143 interrupted. The highest of 5, 4, 1, 3 wins.";
+
+/// What every command that runs something takes.
+#[derive(Args, Debug, Clone)]
+struct Common {
+    /// Write the run's files to this directory [default: .harness/runs/<id>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Draw all randomness from this number [default: a new one, which is printed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Take what could not be judged for a warning: exit 0 instead of 3
+    #[arg(long)]
+    lenient: bool,
+
+    /// Allow load and garbage to go to addresses that are not this machine's
+    #[arg(long)]
+    allow_remote: bool,
+
+    /// Let one block of processes take this long at most, e.g. 30s [default: the scenario's]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<std::time::Duration>,
+
+    /// Watch this process as the proxy behind "addr:HOST:PORT"
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+
+    /// Have our upstream listen here, where "addr:HOST:PORT" forwards to
+    #[arg(long, value_name = "ADDR")]
+    upstream_listen: Option<service::addr::HostPort>,
+
+    /// Let children leave core dumps
+    #[arg(long)]
+    core_dumps: bool,
+
+    /// Show nothing while it runs
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the harness with these arguments.
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    let cli = match service::cli::parse::<Cli>(args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match cli.command {
+        None => run::execute(&cli.quick),
+        Some(Command::Run(run)) => run::execute(&run),
+        Some(Command::List(list)) => list::execute(&list),
+        Some(Command::Bench(bench)) => bench::execute(&bench),
+        Some(Command::Report(report)) => report::execute(&report),
+        // It is taken before arguments are parsed, and is here for the help.
+        Some(Command::Upstream) => usage("upstream: expected \"harness upstream foo …\""),
+    }
+}
+
+/// Checks a plan, runs it, prints its report to stdout, and says what to end with.
+fn carry_out(plan: &Plan, common: &Common, label: &str) -> ExitCode {
+    let binaries = match plan.check() {
+        Ok(binaries) => binaries,
+        Err(error) if error.is_usage() => return usage(&error.to_string()),
+        Err(error) => return failed(&error.to_string()),
+    };
+    let settings = Settings {
+        out: common.out.clone(),
+        label: label.to_owned(),
+        lenient: common.lenient,
+        quiet: common.quiet,
+    };
+    match engine::run(plan, binaries, &settings) {
+        Ok((run, directory)) => {
+            print(&::report::text::render(
+                &run,
+                Some(&directory.display().to_string()),
+            ));
+            ExitCode::from(run.exit_code)
+        }
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// Writes to stdout; that nobody reads it any more is no failure.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("error: {} (see --help)", message.replace('\n', " "));
+    ExitCode::from(service::cli::USAGE)
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("error: {}", message.replace('\n', " "));
+    ExitCode::from(HARNESS_FAILED)
+}
+
+/// A descriptor as an argument.
+fn descriptor(text: &str) -> Result<Descriptor, crate::descriptor::DescriptorError> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

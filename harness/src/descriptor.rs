@@ -1,0 +1,223 @@
+//! What is under test, as `--proxy` and scenarios name it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use report::figures::{BUILTIN, DIRECT};
+use service::addr::HostPort;
+
+/// What stands between clients and upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Descriptor {
+    /// The proxy of this workspace, out of this executable.
+    Builtin,
+    /// Nothing: clients connect to the upstream.
+    Direct,
+    /// A program that takes `foo --listen ADDR --forward ADDR`.
+    Binary(PathBuf),
+    /// A command line with `{listen}` and `{forward}` in it.
+    Command(String),
+    /// An installed proxy, by a configuration template.
+    Template(Template),
+    /// Something that runs already.
+    Running(HostPort),
+}
+
+/// An installed proxy for which there is a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Template {
+    /// nginx, its `stream` module.
+    Nginx,
+    /// HAProxy in TCP mode.
+    Haproxy,
+}
+
+impl Template {
+    /// The program's name.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+        }
+    }
+}
+
+/// A text that is none of these.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected builtin, direct, nginx, haproxy, a path to a binary that takes \
+     \"foo --listen ADDR --forward ADDR\" (with a \"/\" in it), \"cmd:PROGRAM … {{listen}} … {{forward}}\" \
+     or addr:HOST:PORT, got {text:?}{hint}"
+)]
+pub struct DescriptorError {
+    text: String,
+    hint: String,
+}
+
+impl FromStr for Descriptor {
+    type Err = DescriptorError;
+
+    fn from_str(text: &str) -> Result<Self, DescriptorError> {
+        let error = |hint: &str| DescriptorError {
+            text: text.to_owned(),
+            hint: hint.to_owned(),
+        };
+        if let Some(command) = text.strip_prefix("cmd:") {
+            let missing = ["{listen}", "{forward}"]
+                .into_iter()
+                .find(|part| !command.contains(part));
+            return match missing {
+                Some(part) => Err(error(&format!(", which has no {part}"))),
+                None => Ok(Self::Command(command.trim().to_owned())),
+            };
+        }
+        if let Some(addr) = text.strip_prefix("addr:") {
+            let addr: HostPort = addr.parse().map_err(|e| error(&format!(": {e}")))?;
+            return match addr.port() {
+                0 => Err(error(": nothing runs on port 0")),
+                _ => Ok(Self::Running(addr)),
+            };
+        }
+        match text {
+            BUILTIN => Ok(Self::Builtin),
+            DIRECT => Ok(Self::Direct),
+            "nginx" => Ok(Self::Template(Template::Nginx)),
+            "haproxy" => Ok(Self::Template(Template::Haproxy)),
+            path if path.contains('/') => Ok(Self::Binary(PathBuf::from(path))),
+            _ => Err(error("")),
+        }
+    }
+}
+
+impl fmt::Display for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str(BUILTIN),
+            Self::Direct => f.write_str(DIRECT),
+            Self::Binary(path) => write!(f, "{}", path.display()),
+            Self::Command(command) => write!(f, "cmd:{command}"),
+            Self::Template(template) => f.write_str(template.program()),
+            Self::Running(addr) => write!(f, "addr:{addr}"),
+        }
+    }
+}
+
+impl Descriptor {
+    /// Whether it is started with the flags of `proxy foo`, so that a scenario's `args`
+    /// make sense to it.
+    #[must_use]
+    pub fn takes_our_flags(&self) -> bool {
+        matches!(self, Self::Builtin | Self::Binary(_))
+    }
+
+    /// The program's file, where it can be known before it is started.
+    ///
+    /// # Errors
+    /// That there is no such program, and where it was looked for.
+    pub fn program(&self) -> Result<Option<PathBuf>, String> {
+        match self {
+            Self::Builtin | Self::Direct | Self::Running(_) => Ok(None),
+            Self::Binary(path) => executable(path).map(Some),
+            Self::Template(template) => find(template.program()).map(Some),
+            Self::Command(command) => {
+                let name = command.split_whitespace().next().unwrap_or_default();
+                if name.contains('/') {
+                    executable(Path::new(name)).map(Some)
+                } else {
+                    find(name).map(Some)
+                }
+            }
+        }
+    }
+}
+
+fn executable(path: &Path) -> Result<PathBuf, String> {
+    let is_program = |path: &Path| {
+        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+    };
+    match path.exists() {
+        false => Err(format!("there is no {}", path.display())),
+        true if !is_program(path) => Err(format!("{} is not a program", path.display())),
+        true => path
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", path.display())),
+    }
+}
+
+/// Looks for a program where a shell would, and where Debian puts servers, which is not
+/// in every user's PATH.
+fn find(name: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    places
+        .map(|place| place.join(name))
+        .find_map(|file| executable(&file).ok())
+        .ok_or_else(|| {
+            format!(
+                "{name} is not installed: no such program in PATH, /usr/sbin or /usr/local/sbin"
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors() {
+        for text in [
+            "builtin",
+            "direct",
+            "nginx",
+            "haproxy",
+            "./x",
+            "/a/b",
+            "cmd:x {listen} {forward}",
+            "addr:localhost:80",
+        ] {
+            assert_eq!(text.parse::<Descriptor>().unwrap().to_string(), text);
+        }
+        let cases = [
+            ("envoy", "expected builtin, direct, nginx, haproxy"),
+            ("", "got \"\""),
+            ("cmd:x {listen}", "which has no {forward}"),
+            ("addr:nowhere", "HOST:PORT"),
+            ("addr:h:0", "port 0"),
+        ];
+        for (text, says) in cases {
+            let error = text.parse::<Descriptor>().unwrap_err().to_string();
+            assert!(
+                error.contains(says) && !error.contains('\n'),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn programs_are_looked_for_before_anything_starts() {
+        assert_eq!(Descriptor::Builtin.program(), Ok(None));
+        assert!(
+            Descriptor::Binary("/nonexistent/proxy".into())
+                .program()
+                .unwrap_err()
+                .contains("there is no")
+        );
+        assert!(
+            Descriptor::Binary("/".into())
+                .program()
+                .unwrap_err()
+                .contains("not a program")
+        );
+        let missing = Descriptor::Command("no-such-program {listen} {forward}".into()).program();
+        assert!(missing.unwrap_err().contains("not installed"));
+        assert!(
+            Descriptor::Command("sh -c '{listen} {forward}'".into())
+                .program()
+                .unwrap()
+                .is_some()
+        );
+    }
+}

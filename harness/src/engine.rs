@@ -1,0 +1,148 @@
+//! From a plan to a run file: scenario by scenario, block by block.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use report::event::{Binary, Event, RunHeader, ScenarioHeader};
+use report::run::RunFile;
+use service::signals::{Stop, StopSignals};
+
+use crate::block::{self, Cut, Shared};
+use crate::descriptor::Descriptor;
+use crate::plan::{Plan, Planned};
+use crate::progress::Progress;
+use crate::recorder::Recorder;
+use crate::supervisor::guard::Guard;
+use crate::{host, output};
+
+/// What a run needs besides its plan.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where its files go; a directory of its own below `.harness/runs` if none is
+    /// given.
+    pub out: Option<PathBuf>,
+    /// What the run's directory is called after its time.
+    pub label: String,
+    /// Whether `inconclusive` is only a warning.
+    pub lenient: bool,
+    /// Whether nothing is shown while it runs.
+    pub quiet: bool,
+}
+
+/// Runs a plan and leaves its files behind. Must be called on the main thread: children
+/// end with the thread that starts them.
+///
+/// # Errors
+/// That the harness cannot work at all: no runtime, no directory to write to.
+pub fn run(
+    plan: &Plan,
+    binaries: Vec<Binary>,
+    settings: &Settings,
+) -> io::Result<(RunFile, PathBuf)> {
+    let started_unix_ms = host::unix_ms();
+    let (id, directory) =
+        output::directory(settings.out.as_deref(), &settings.label, started_unix_ms)?;
+    let header = RunHeader {
+        id,
+        command: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: plan.seed,
+        lenient: settings.lenient,
+        started_unix_ms,
+        host: host::describe(),
+        binaries,
+    };
+    let progress = Progress::new(plan.block_count(), settings.quiet);
+    let recorder = RefCell::new(Recorder::open(&directory, progress)?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(scenarios(plan, header, &recorder, &directory))?;
+    // Readers of pipes that somebody still holds must not keep us.
+    runtime.shutdown_background();
+    let mut recorder = recorder.into_inner();
+    if let Some(error) = recorder.failure() {
+        recorder.take(Event::HarnessFailed {
+            message: format!("events.jsonl: {error}"),
+        });
+    }
+    recorder.take(Event::RunEnded);
+    recorder.finish_progress();
+    let run = RunFile::from_events(recorder.events());
+    output::write(&run, &directory)?;
+    Ok((run, directory))
+}
+
+async fn scenarios(
+    plan: &Plan,
+    header: RunHeader,
+    recorder: &RefCell<Recorder>,
+    directory: &Path,
+) -> io::Result<()> {
+    // Before the first child, so that Ctrl-C cannot leave one behind.
+    let mut stop = StopSignals::listen()?;
+    let scratch = directory.join("scratch");
+    fs::create_dir_all(&scratch)?;
+    let guard = RefCell::new(Guard::start()?);
+    let shared = Shared {
+        plan,
+        recorder,
+        guard: &guard,
+        executable: std::env::current_exe()?,
+        scratch,
+    };
+    recorder.borrow_mut().take(Event::RunStarted(header));
+    for planned in &plan.scenarios {
+        if let Some(stop) = scenario(&shared, planned, &mut stop).await {
+            let signal = match stop {
+                Stop::Terminate => "SIGTERM",
+                Stop::Interrupt => "SIGINT",
+            };
+            let interrupted = Event::Interrupted {
+                signal: signal.to_owned(),
+                exit_code: stop.exit_code(),
+            };
+            recorder.borrow_mut().take(interrupted);
+            break;
+        }
+    }
+    fs::remove_dir_all(&shared.scratch)
+}
+
+/// Runs one scenario; tells who ended the run, if somebody did.
+async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals) -> Option<Stop> {
+    let emit = |event| shared.recorder.borrow_mut().take(event);
+    let scenario = &planned.scenario;
+    emit(Event::ScenarioStarted(ScenarioHeader {
+        name: scenario.name.clone(),
+        description: scenario.description.clone(),
+        source: planned.source.clone(),
+        seed: planned.seed,
+        config: serde_json::to_value(scenario).unwrap_or_default(),
+        subjects: planned.subjects.iter().map(Descriptor::to_string).collect(),
+        expectations: scenario.expectations.clone(),
+    }));
+    let mut outcome = Ok(());
+    for block in &planned.blocks {
+        outcome = block::run(shared, planned, block, stop).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    match outcome {
+        Ok(()) => {
+            emit(Event::ScenarioEnded { problem: None });
+            None
+        }
+        Err(Cut::Problem(problem)) => {
+            emit(Event::ScenarioEnded {
+                problem: Some(problem),
+            });
+            None
+        }
+        // What was cut short has no end.
+        Err(Cut::Stopped(stop)) => Some(stop),
+    }
+}

@@ -1,0 +1,7 @@
+//! The harness's own executable; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::main()
+}

@@ -1,0 +1,101 @@
+//! The files that a run leaves behind.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use report::run::RunFile;
+use report::{junit, markdown, text};
+
+use crate::host;
+
+/// Where runs go unless `--out` says otherwise.
+const RUNS: &str = ".harness/runs";
+
+/// Runs that may begin within the same second.
+const MAX_SAME_NAME: u32 = 1_000;
+
+/// Makes the directory of a run that starts now, and says what the run is called.
+///
+/// # Errors
+/// Names the directory and what the system said.
+pub fn directory(out: Option<&Path>, label: &str, unix_ms: u64) -> io::Result<(String, PathBuf)> {
+    let id = format!("{}-{label}", host::stamp(unix_ms));
+    if let Some(out) = out {
+        fs::create_dir_all(out).map_err(|error| cannot_write(out, &error))?;
+        return Ok((id, out.to_owned()));
+    }
+    let runs = Path::new(RUNS);
+    fs::create_dir_all(runs).map_err(|error| cannot_write(runs, &error))?;
+    for number in 1..MAX_SAME_NAME {
+        let id = if number == 1 {
+            id.clone()
+        } else {
+            format!("{id}-{number}")
+        };
+        let directory = runs.join(&id);
+        match fs::create_dir(&directory) {
+            Ok(()) => return Ok((id, directory)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot_write(&directory, &error)),
+        }
+    }
+    Err(io::Error::other(format!(
+        "{RUNS} is full of runs called {id}"
+    )))
+}
+
+/// Writes the run file and everything that is rendered from it.
+///
+/// # Errors
+/// Names the file and what the system said.
+pub fn write(run: &RunFile, directory: &Path) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(run)?;
+    json.push(b'\n');
+    let shown = directory.display().to_string();
+    for (name, content) in [
+        ("run.json", json),
+        ("report.txt", text::render(run, Some(&shown)).into_bytes()),
+        ("report.md", markdown::render(run).into_bytes()),
+        ("junit.xml", junit::render(run).into_bytes()),
+    ] {
+        let path = directory.join(name);
+        // Nobody is to read half a file.
+        let partial = directory.join(format!("{name}.partial"));
+        fs::write(&partial, content)
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(|error| cannot_write(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot write {}: {error}", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("a/b");
+        let (id, made) = super::directory(Some(&out), "quick", 0).unwrap();
+        assert_eq!((id.as_str(), &made), ("19700101-000000-quick", &out));
+        let mut run = RunFile::default();
+        run.conclude();
+        write(&run, &made).unwrap();
+        let back: RunFile =
+            serde_json::from_slice(&fs::read(made.join("run.json")).unwrap()).unwrap();
+        assert_eq!(back, run);
+        let names: Vec<_> = fs::read_dir(&made)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
+}

@@ -1,0 +1,271 @@
+//! From scenarios and the command line to what is done, in order.
+
+use std::path::PathBuf;
+
+use report::event::Binary;
+use report::figures::DIRECT;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
+
+use crate::descriptor::Descriptor;
+use crate::scenario::{Scenario, Upstream};
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// All randomness comes from here.
+    pub seed: u64,
+    /// Its scenarios.
+    pub scenarios: Vec<Planned>,
+    /// Whether clients may aim at addresses that are not this machine's.
+    pub allow_remote: bool,
+    /// The process to watch behind `addr:HOST:PORT`.
+    pub pid: Option<u32>,
+    /// Whether children may leave core dumps.
+    pub core_dumps: bool,
+}
+
+/// One scenario, and what is run for it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The scenario, with what the command line changes.
+    pub scenario: Scenario,
+    /// Where it comes from.
+    pub source: String,
+    /// Its randomness.
+    pub seed: u64,
+    /// What is under test, the one that is judged first.
+    pub subjects: Vec<Descriptor>,
+    /// Its blocks, in order.
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// One block: fresh processes, one fixed schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockPlan {
+    /// Counted from 1.
+    pub round: u32,
+    /// What is under test.
+    pub subject: Descriptor,
+    /// The randomness of the round: the same for each subject.
+    pub seed: u64,
+}
+
+/// What is wrong with a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Load would leave this machine.
+    #[error("{0} is not a loopback address: load goes there only with --allow-remote")]
+    Remote(String),
+    /// An address cannot be resolved.
+    #[error("{0}")]
+    Address(String),
+    /// A descriptor cannot be understood.
+    #[error(transparent)]
+    Descriptor(#[from] crate::descriptor::DescriptorError),
+    /// A program is missing.
+    #[error("{descriptor}: {reason}")]
+    Missing {
+        /// What was asked for.
+        descriptor: String,
+        /// Why it is missing.
+        reason: String,
+    },
+}
+
+impl PlanError {
+    /// Whether the request was wrong, rather than this machine.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Self::Missing { .. })
+    }
+}
+
+impl Planned {
+    /// Plans a scenario within a run of this seed.
+    ///
+    /// # Errors
+    /// That a descriptor in it is wrong.
+    pub fn new(scenario: Scenario, source: String, run_seed: u64) -> Result<Self, PlanError> {
+        let seed = scenario
+            .seed
+            .unwrap_or_else(|| split(run_seed, &scenario.name));
+        let mut subjects = Vec::new();
+        for text in std::iter::once(&scenario.proxy.descriptor).chain(&scenario.proxy.against) {
+            let subject: Descriptor = text.parse()?;
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
+        }
+        let blocks = (1..=scenario.rounds)
+            .flat_map(|round| {
+                // In rotated order, so that what drifts over time meets each in turn.
+                let first = round as usize - 1;
+                let count = subjects.len();
+                let subjects = &subjects;
+                (0..count).map(move |at| BlockPlan {
+                    round,
+                    subject: subjects[(first + at) % count].clone(),
+                    seed: split(seed, &format!("round {round}")),
+                })
+            })
+            .collect();
+        Ok(Self {
+            scenario,
+            source,
+            seed,
+            subjects,
+            blocks,
+        })
+    }
+
+    /// The server to start for a block: none where something that runs already has a
+    /// server of its own that we are not told of.
+    #[must_use]
+    pub fn upstream(&self, subject: &Descriptor) -> Option<Upstream> {
+        let given = self.scenario.upstream.first();
+        match subject {
+            Descriptor::Running(_) => given.filter(|upstream| upstream.listen.is_some()).cloned(),
+            _ => Some(given.cloned().unwrap_or_default()),
+        }
+    }
+}
+
+impl Plan {
+    /// Blocks of the whole run.
+    #[must_use]
+    pub fn block_count(&self) -> usize {
+        self.scenarios
+            .iter()
+            .map(|planned| planned.blocks.len())
+            .sum()
+    }
+
+    /// Checks what can be known before anything is started, and names the programs.
+    ///
+    /// # Errors
+    /// That load would go to another machine, or that a program is missing.
+    pub fn check(&self) -> Result<Vec<Binary>, PlanError> {
+        let mut binaries = Vec::new();
+        let own = std::env::current_exe().unwrap_or_default();
+        binaries.extend(hashed("harness", own));
+        for planned in &self.scenarios {
+            for subject in &planned.subjects {
+                if let Descriptor::Running(addr) = subject
+                    && !self.allow_remote
+                {
+                    let is_loopback = addr
+                        .is_loopback()
+                        .map_err(|error| PlanError::Address(error.to_string()))?;
+                    if !is_loopback {
+                        return Err(PlanError::Remote(addr.to_string()));
+                    }
+                }
+                let missing = |reason| PlanError::Missing {
+                    descriptor: subject.to_string(),
+                    reason,
+                };
+                let role = subject.to_string();
+                if let Some(program) = subject.program().map_err(missing)?
+                    && !binaries.iter().any(|known: &Binary| known.role == role)
+                {
+                    binaries.extend(hashed(&role, program));
+                }
+            }
+        }
+        Ok(binaries)
+    }
+}
+
+/// A seed for one purpose.
+#[must_use]
+pub fn split(seed: u64, purpose: &str) -> u64 {
+    // 53 bits, so that every JSON reader keeps it whole.
+    xxh3_64_with_seed(purpose.as_bytes(), seed) >> 11
+}
+
+fn hashed(role: &str, path: PathBuf) -> Option<Binary> {
+    let content = std::fs::read(&path).ok()?;
+    Some(Binary {
+        role: role.to_owned(),
+        path: path.display().to_string(),
+        size_bytes: content.len() as u64,
+        xxh3_128: format!("{:032x}", xxh3_128(&content)),
+    })
+}
+
+/// Puts `proxy` in the place of a scenario's own, unless that is fixed.
+pub fn replace_proxy(scenario: &mut Scenario, proxy: &Descriptor) {
+    if !scenario.proxy.fixed {
+        scenario.proxy.descriptor = proxy.to_string();
+        if *proxy == Descriptor::Direct {
+            scenario.proxy.against.retain(|other| other != DIRECT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::builtin;
+
+    #[test]
+    fn subjects_take_turns_in_rotated_order() {
+        let planned =
+            Planned::new(builtin::named("latency").unwrap(), "built in".into(), 7).unwrap();
+        let order: Vec<String> = planned
+            .blocks
+            .iter()
+            .map(|block| block.subject.to_string())
+            .collect();
+        assert_eq!(order[..4], ["builtin", "direct", "direct", "builtin"]);
+        for pair in planned.blocks.chunks(2) {
+            assert_eq!(pair[0].seed, pair[1].seed, "one schedule within a round");
+        }
+        assert_ne!(planned.blocks[0].seed, planned.blocks[2].seed);
+    }
+
+    #[test]
+    fn a_fixed_proxy_stays() {
+        let nginx = "nginx".parse().unwrap();
+        let mut forward = builtin::named("crash-forward").unwrap();
+        replace_proxy(&mut forward, &nginx);
+        assert_eq!(forward.proxy.descriptor, "builtin");
+        let mut shield = builtin::named("crash-shield").unwrap();
+        replace_proxy(&mut shield, &nginx);
+        assert_eq!(shield.proxy.descriptor, "nginx");
+    }
+
+    #[test]
+    fn what_is_missing_or_far_away_is_refused_before_anything_starts() {
+        let plan = |descriptor: &str| {
+            let mut scenario = builtin::named("latency").unwrap();
+            scenario.proxy.descriptor = descriptor.to_owned();
+            let scenarios = vec![Planned::new(scenario, "test".into(), 1).unwrap()];
+            Plan {
+                seed: 1,
+                scenarios,
+                allow_remote: false,
+                pid: None,
+                core_dumps: false,
+            }
+        };
+        let missing = plan("/nonexistent/proxy").check().unwrap_err();
+        assert!(
+            !missing.is_usage() && missing.to_string().contains("/nonexistent/proxy"),
+            "{missing}"
+        );
+        let remote = plan("addr:192.0.2.1:80").check().unwrap_err();
+        assert!(
+            remote.is_usage() && remote.to_string().contains("--allow-remote"),
+            "{remote}"
+        );
+        assert!(plan("addr:127.0.0.1:80").check().is_ok());
+    }
+
+    #[test]
+    fn seeds_differ_by_purpose_and_fit_any_json_reader() {
+        assert_ne!(split(1, "a"), split(1, "b"));
+        assert_ne!(split(1, "a"), split(2, "a"));
+        assert!(split(u64::MAX, "a") < 1 << 53);
+    }
+}

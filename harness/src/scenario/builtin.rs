@@ -1,0 +1,62 @@
+//! Scenarios that need no file.
+
+use super::{Scenario, parse};
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        /// Name and source of each, in the order in which they are listed.
+        pub const SOURCES: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*
+        ];
+    };
+}
+
+builtin! {
+    "latency",
+    "pipelined",
+    "churn",
+    "crash-direct",
+    "crash-forward",
+    "crash-shield",
+    "panic-on-utf8",
+    "abort-on-line",
+    "hang",
+    "freeze",
+    "slow",
+    "wrong-reply",
+    "accept-then-close",
+}
+
+/// What `harness` runs without arguments.
+pub const QUICK: [&str; 4] = ["latency", "crash-direct", "crash-forward", "crash-shield"];
+
+/// The scenario of that name.
+#[must_use]
+pub fn named(name: &str) -> Option<Scenario> {
+    let (name, source) = SOURCES.iter().find(|(known, _)| *known == name)?;
+    Some(parse::text(source, name).expect("a test reads every built-in scenario"))
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Scenario> {
+    SOURCES.iter().filter_map(|(name, _)| named(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_scenario_is_sound_and_called_as_its_file() {
+        for (name, source) in SOURCES {
+            let scenario = parse::text(source, name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(scenario.name, *name);
+            assert!(
+                !scenario.description.is_empty() && !scenario.expectations.is_empty(),
+                "{name}"
+            );
+        }
+        assert!(QUICK.iter().all(|name| named(name).is_some()));
+    }
+}

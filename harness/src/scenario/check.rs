@@ -1,0 +1,127 @@
+//! What the types of a scenario cannot say.
+
+use super::Scenario;
+use super::parse::ScenarioError;
+use super::source::Source;
+use crate::descriptor::Descriptor;
+
+impl Source<'_> {
+    /// What the types cannot say.
+    pub(super) fn check(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        let top = |key: &str, reason: &str| {
+            Err(self.wrong(self.line_of_key_below(0, key), format!("{key}: {reason}")))
+        };
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        if !is_name(&scenario.name) {
+            return top("name", "expected letters, digits, \"-\", \"_\" and \".\"");
+        }
+        if scenario.rounds == 0 || scenario.rounds > 1_000 {
+            return top("rounds", "expected 1 to 1000");
+        }
+        if scenario.timeout.is_zero() {
+            return top("timeout", "expected more than 0");
+        }
+        for (nth, upstream) in scenario.upstream.iter().enumerate() {
+            if upstream.threads == Some(0) {
+                return self.at("upstream", nth, "threads", "expected 1 or more".to_owned());
+            }
+            for defect in &upstream.defects {
+                if let Err(reason) = defect.parse::<upstream::defect::Defect>() {
+                    return self.at("upstream", nth, "defects", reason);
+                }
+            }
+        }
+        for (key, text) in std::iter::once(("descriptor", &scenario.proxy.descriptor))
+            .chain(scenario.proxy.against.iter().map(|text| ("against", text)))
+        {
+            if let Err(error) = text.parse::<Descriptor>() {
+                return self.at("proxy", 0, key, error.to_string());
+            }
+        }
+        self.check_clients(scenario)
+    }
+
+    fn check_clients(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        for (nth, load) in scenario.load.iter().enumerate() {
+            if load.rate.is_some() == load.closed {
+                let said = "expected a rate such as \"10k/s\", or closed = true, and not both";
+                return self.at("load", nth, "rate", said.to_owned());
+            }
+            let has_zero = [
+                ("connections", load.connections == 0),
+                ("pipeline", load.pipeline == 0),
+                ("duration", load.duration.is_zero()),
+                ("interval", load.interval.is_zero()),
+                ("threads", load.threads == Some(0)),
+                (
+                    "requests_per_connection",
+                    load.requests_per_connection == Some(0),
+                ),
+            ];
+            if let Some((key, _)) = has_zero.into_iter().find(|(_, zero)| *zero) {
+                return self.at("load", nth, key, "expected more than 0".to_owned());
+            }
+            if scenario.load[..nth]
+                .iter()
+                .any(|other| other.name == load.name)
+            {
+                return self.at(
+                    "load",
+                    nth,
+                    "name",
+                    format!("a second load is called {:?}", load.name),
+                );
+            }
+        }
+        for (nth, fuzz) in scenario.fuzz.iter().enumerate() {
+            let has_zero = [
+                ("connections", fuzz.connections == 0),
+                ("duration", fuzz.duration.is_zero()),
+            ];
+            if let Some((key, _)) = has_zero.into_iter().find(|(_, zero)| *zero) {
+                return self.at("fuzz", nth, key, "expected more than 0".to_owned());
+            }
+            if scenario.fuzz[..nth]
+                .iter()
+                .any(|other| other.name == fuzz.name)
+            {
+                return self.at(
+                    "fuzz",
+                    nth,
+                    "name",
+                    format!("a second fuzz client is called {:?}", fuzz.name),
+                );
+            }
+        }
+        if scenario.load.is_empty() && scenario.fuzz.is_empty() {
+            return Err(self.wrong(1, "expected at least one [[load]] or [[fuzz]]".to_owned()));
+        }
+        for (nth, expect) in scenario.expect.iter().enumerate() {
+            let named = |client: &&String| !scenario.load.iter().any(|load| load.name == **client);
+            if let Some(client) = expect.client.as_ref().filter(named) {
+                let names: Vec<&str> = scenario
+                    .load
+                    .iter()
+                    .map(|load| load.name.as_str())
+                    .collect();
+                let said = format!(
+                    "there is no load {client:?}; accepted: {}",
+                    names.join(", ")
+                );
+                return self.at("expect", nth, "client", said);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a key of the `nth` table of that name.
+    fn at(&self, table: &str, nth: usize, key: &str, reason: String) -> Result<(), ScenarioError> {
+        let line = self.line_of_key_below(self.line_of_table(table, nth), key);
+        Err(self.wrong(line, format!("{key}: {reason}")))
+    }
+}

@@ -1,0 +1,134 @@
+//! One child: what it is, what has come out of it, how it ended.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use report::event::{Exit, Role, Target};
+use rustix::process::Signal;
+
+use super::drain::Drain;
+use super::spawn::signal_group;
+
+/// A child of the harness.
+#[derive(Debug)]
+pub struct Child {
+    /// Its part.
+    pub role: Role,
+    /// Its name among those of its part.
+    pub name: String,
+    /// Its process and process group.
+    pub pid: u32,
+    /// Where it aims, if it is a client.
+    pub target: Target,
+    /// Where it leaves its record, if it is a client.
+    pub record: Option<PathBuf>,
+    /// Its stdout.
+    pub stdout: Drain,
+    /// Its stderr.
+    pub stderr: Drain,
+    /// Its sockets by role, once it has said so.
+    pub sockets: Option<BTreeMap<String, String>>,
+    /// Whether it closed its readiness descriptor without a word.
+    pub is_mute: bool,
+    /// Whether the harness has asked it to end.
+    pub asked: bool,
+    /// How it ended.
+    pub status: Option<ExitStatus>,
+}
+
+impl Child {
+    /// Whether it still runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Asks it to end, or insists.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.is_running() {
+            self.asked = true;
+            signal_group(self.pid, signal);
+        }
+    }
+
+    /// How it ended, once it has and its pipes are empty.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let signal = self.status.and_then(|status| status.signal());
+        let crashed = signal.is_some_and(is_crash);
+        Exit {
+            asked: self.asked && !crashed,
+            signal: signal.map(signal_name),
+            code: self.status.and_then(|status| status.code()),
+            stderr_tail: self.stderr.output(super::drain::Output::last_lines),
+            stderr_lines: self.stderr.output(|output| output.lines),
+            decode_errors: self.stderr.output(|output| output.decode_errors),
+        }
+    }
+
+    /// What it said last, on one line, for messages.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let lines = self.stderr.output(super::drain::Output::last_lines);
+        let from = lines.len().saturating_sub(3);
+        if lines.is_empty() {
+            "nothing on stderr".to_owned()
+        } else {
+            format!("stderr: {}", lines[from..].join(" | "))
+        }
+    }
+}
+
+/// Signals that nobody sends in order to end a process.
+fn is_crash(signal: i32) -> bool {
+    [
+        Signal::SEGV,
+        Signal::ABORT,
+        Signal::BUS,
+        Signal::ILL,
+        Signal::FPE,
+    ]
+    .into_iter()
+    .any(|crash| crash.as_raw() == signal)
+}
+
+/// `SIGSEGV` for 11.
+#[must_use]
+pub fn signal_name(number: i32) -> String {
+    const NAMES: [(Signal, &str); 15] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    NAMES
+        .into_iter()
+        .find(|(signal, _)| signal.as_raw() == number)
+        .map_or_else(|| format!("signal {number}"), |(_, name)| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(signal_name(11), "SIGSEGV");
+        assert_eq!(signal_name(6), "SIGABRT");
+        assert_eq!(signal_name(63), "signal 63");
+        assert!(is_crash(11) && !is_crash(15));
+    }
+}

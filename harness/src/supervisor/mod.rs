@@ -1,0 +1,14 @@
+//! Children: started, watched, ended.
+//!
+//! In reading order: [`spawn`] starts one in a process group of its own, [`guard`] ends
+//! them all if the harness itself is killed, [`drain`] empties their pipes, [`tree`]
+//! looks at what they use, [`probe`] asks whether they answer. [`child`] is one of them,
+//! [`notes`] what they have to say to whoever waits.
+
+pub mod child;
+pub mod drain;
+pub mod guard;
+pub mod notes;
+pub mod probe;
+pub mod spawn;
+pub mod tree;

@@ -1,0 +1,141 @@
+//! Starting a child: the one place that needs `unsafe`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rustix::io::FdFlags;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use tokio::process::{Child, Command};
+
+/// What to start.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// The flags after which it is given the numbers of descriptors to write to, such
+    /// as `--ready-fd`.
+    pub write_fds: Vec<&'static str>,
+    /// Whether it may leave a core dump.
+    pub core_dumps: bool,
+}
+
+impl Spec {
+    /// Program and arguments, as events and messages show them.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let program = self.program.display().to_string();
+        std::iter::once(program)
+            .chain(
+                self.args
+                    .iter()
+                    .map(|arg| arg.to_string_lossy().into_owned()),
+            )
+            .collect()
+    }
+}
+
+/// A child that has been started.
+#[derive(Debug)]
+pub struct Spawned {
+    /// The process.
+    pub child: Child,
+    /// Its number, and that of its process group.
+    pub pid: u32,
+    /// What it writes to stdout.
+    pub stdout: File,
+    /// What it writes to stderr.
+    pub stderr: File,
+    /// What it writes to the descriptors of [`Spec::write_fds`], in their order.
+    pub write_fds: Vec<File>,
+}
+
+/// Starts a child, in a process group of its own, that dies with this thread. Must be
+/// called from the thread that lives as long as the harness, since the kernel ends the
+/// child when its *thread* is gone, and needs a tokio runtime.
+///
+/// # Errors
+/// That it cannot be started.
+#[expect(
+    unsafe_code,
+    reason = "what a child does between fork and exec cannot be said otherwise"
+)]
+pub fn spawn(spec: &Spec) -> io::Result<Spawned> {
+    let (stdout, their_stdout) = pipe()?;
+    let (stderr, their_stderr) = pipe()?;
+    let mut write_fds = Vec::new();
+    let mut theirs: Vec<OwnedFd> = Vec::new();
+    let mut command = Command::new(&spec.program);
+    command
+        .args(&spec.args)
+        .stdin(Stdio::null())
+        .stdout(their_stdout)
+        .stderr(their_stderr)
+        .process_group(0);
+    for flag in &spec.write_fds {
+        let (reader, writer) = pipe()?;
+        command.arg(flag).arg(writer.as_raw_fd().to_string());
+        write_fds.push(File::from(reader));
+        theirs.push(writer);
+    }
+    let parent = rustix::process::getpid();
+    let core_dumps = spec.core_dumps;
+    let prepare = move || prepare(parent, core_dumps, &theirs);
+    // SAFETY: the closure only makes system calls, which are safe between fork and exec;
+    // it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(prepare) };
+    let child = command.spawn()?;
+    let pid = child
+        .id()
+        .expect("a child that was just started has not been waited for");
+    // The command holds our copies of their ends of the pipes; without this the pipes
+    // would never end.
+    drop(command);
+    Ok(Spawned {
+        child,
+        pid,
+        stdout: File::from(stdout),
+        stderr: File::from(stderr),
+        write_fds,
+    })
+}
+
+/// Both ends stay with this process; the child's copy of its end is opened up for it
+/// after the fork, so that no other child inherits it.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
+}
+
+/// Runs in the child, before it becomes the program.
+fn prepare(parent: Pid, core_dumps: bool, keep: &[OwnedFd]) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The harness may have died before the line above.
+    if rustix::process::getppid() != Some(parent) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    if !core_dumps {
+        rustix::process::setrlimit(
+            Resource::Core,
+            Rlimit {
+                current: Some(0),
+                maximum: Some(0),
+            },
+        )?;
+    }
+    for fd in keep {
+        rustix::io::fcntl_setfd(fd.as_fd(), FdFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Sends a signal to a child's process group. That the group is gone is no error.
+pub fn signal_group(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, signal);
+    }
+}

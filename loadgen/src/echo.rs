@@ -1,0 +1,107 @@
+//! A Foo server in this process: what the load client measures its own floor against.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eventloop::{Events, Fill, Interest, Poller, Stream, Waker};
+use protocol::foo::{Answer, Message};
+
+/// A server thread that answers every request rightly, and ends when it is dropped.
+pub(crate) struct Echo {
+    pub(crate) at: SocketAddr,
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Echo {
+    pub(crate) fn start() -> io::Result<Self> {
+        let listener = eventloop::net::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let at = eventloop::net::local_addr(listener.as_fd())?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let waker = Arc::new(Waker::new()?);
+        let poller = Poller::new()?;
+        poller.add(&listener, LISTENER, Interest::Read)?;
+        poller.add(&*waker, WAKER, Interest::Edge)?;
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("echo".to_owned())
+            .spawn(move || {
+                // An echo that fails makes the floor fail, and that is all there is to say.
+                let _ = serve(&listener, &poller, &stopped);
+            })?;
+        Ok(Self {
+            at,
+            stop,
+            waker,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+const LISTENER: u64 = u64::MAX;
+const WAKER: u64 = u64::MAX - 1;
+
+fn serve(listener: impl AsFd, poller: &Poller, stop: &AtomicBool) -> io::Result<()> {
+    let mut events = Events::new();
+    let mut streams: Vec<Option<Stream>> = Vec::new();
+    while !stop.load(Ordering::Acquire) {
+        poller.wait(&mut events, None)?;
+        for (token, _) in events.iter() {
+            match token {
+                // Told to stop, or only that it could be told: the loop looks.
+                WAKER => {}
+                LISTENER => {
+                    while let Some(fd) = eventloop::net::accept(&listener)? {
+                        poller.add(&fd, streams.len() as u64, Interest::Edge)?;
+                        streams.push(Some(Stream::new(fd)));
+                    }
+                }
+                at => {
+                    let slot = &mut streams[at as usize];
+                    if slot.as_mut().is_some_and(|stream| !answer_all(stream)) {
+                        *slot = None;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Answers what is there. `false` when the connection is over.
+fn answer_all(stream: &mut Stream) -> bool {
+    loop {
+        match stream.fill() {
+            Ok(Fill::Data(_)) => {
+                let (inbound, out) = stream.split();
+                let mut at = 0;
+                while let Some((message, len)) = Message::next(&inbound[at..]) {
+                    if let Ok(request) = message {
+                        Answer::to(request.seq, request.data).encode(out);
+                    }
+                    at += len;
+                }
+                stream.consume(at);
+                if stream.flush().is_err() {
+                    return false;
+                }
+            }
+            Ok(Fill::Blocked) => return stream.flush().is_ok(),
+            Ok(Fill::End) | Err(_) => return false,
+        }
+    }
+}

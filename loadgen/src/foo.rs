@@ -1,0 +1,74 @@
+//! `loadgen foo`: from arguments to an exit code.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use service::cli::USAGE;
+use service::signals::Stop;
+
+use crate::args::FooArgs;
+use crate::config::{Config, Machine, fresh_seed};
+use crate::crew::{self, CrewError};
+use crate::floor;
+use crate::output::Output;
+use crate::stop::{StopFlag, on_signals};
+use crate::summary::{exit_code, record, record_of_nothing};
+
+/// Carries out the arguments.
+pub(crate) fn run(args: &FooArgs) -> ExitCode {
+    let machine = Machine::look();
+    let config = match Config::new(args, machine, fresh_seed()) {
+        Ok(config) => config,
+        Err(error) => return service::cli::exit(Err(error), USAGE),
+    };
+    let output = match Output::open(args, &config) {
+        Ok(output) => output,
+        Err(error) => return service::cli::exit(Err(format!("{error:#}")), USAGE),
+    };
+    let ended = measure(args, &config, machine, output).map_err(|error| format!("{error:#}"));
+    service::cli::exit(ended, 1)
+}
+
+fn measure(
+    args: &FooArgs,
+    config: &Config,
+    machine: Machine,
+    mut output: Output,
+) -> anyhow::Result<ExitCode> {
+    let stop = StopFlag::default();
+    let signal = on_signals(stop.clone()).context("cannot listen for signals")?;
+    let floor = if args.floor.is_zero() {
+        None
+    } else {
+        floor::measure(&config.plan, args.floor, machine.descriptors, &stop)
+    };
+    output.begin(config);
+    let outcome = match crew::run(&config.plan, &stop, &mut output) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let text = format!("{}: {error}", args.connect);
+            if let CrewError::NothingOpened(connects) = &error {
+                output.write_record(&record_of_nothing(config, connects, &text))?;
+            }
+            return match signal.try_recv() {
+                Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
+                Err(_) => Err(anyhow::anyhow!(text)),
+            };
+        }
+    };
+    let mut record = record(config, &outcome, floor);
+    let stopped = signal.try_recv().ok();
+    if let Some(stopped) = stopped {
+        let name = match stopped {
+            Stop::Interrupt => "SIGINT",
+            Stop::Terminate => "SIGTERM",
+        };
+        record
+            .notes
+            .push(format!("stopped early by {name}: this record is partial"));
+    }
+    output.finish(&record, &outcome)?;
+    Ok(ExitCode::from(
+        stopped.map_or_else(|| exit_code(&record), Stop::exit_code),
+    ))
+}

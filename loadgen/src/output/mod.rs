@@ -1,0 +1,140 @@
+//! Everything that is printed or written.
+
+mod chart;
+pub(crate) mod console;
+mod files;
+mod progress;
+mod text;
+
+use std::io::{self, Write};
+use std::os::fd::IntoRawFd as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use service::ready::{InheritedFd, Ready};
+
+use crate::args::FooArgs;
+use crate::config::Config;
+use crate::crew::Observer;
+use crate::histograms::Histogram;
+use crate::outcome::Outcome;
+use crate::record::{Interval, LoadEvent, LoadRecord};
+use files::{Events, IntervalLog, RecordFile};
+use progress::Progress;
+
+/// The outputs of a run, opened before anything is started.
+pub(crate) struct Output {
+    record: Option<RecordFile>,
+    log: Option<IntervalLog>,
+    events: Option<Events>,
+    progress: Option<Progress>,
+    ready: Option<InheritedFd>,
+    target: String,
+    /// What could not be written while the run went on.
+    trouble: Option<anyhow::Error>,
+}
+
+impl Output {
+    /// Opens what `args` ask for.
+    pub(crate) fn open(args: &FooArgs, config: &Config) -> anyhow::Result<Self> {
+        let record = args.json.as_deref().map(RecordFile::open).transpose();
+        let log = args.hlog.as_deref().map(IntervalLog::open).transpose();
+        let events = args
+            .events_fd
+            .map(|fd| fd.open().map(Events::new))
+            .transpose();
+        if let Some(fd) = args.ready_fd {
+            // It is announced on later; whether it can be is known now.
+            let _still_open = fd.open().context("--ready-fd")?.into_raw_fd();
+        }
+        let wanted = config.plan.duration.map(|long| long + config.plan.warmup);
+        Ok(Self {
+            record: record.context("--json")?,
+            log: log.context("--hlog")?,
+            events: events.context("--events-fd")?,
+            progress: (!args.quiet).then(|| Progress::new(wanted)),
+            ready: args.ready_fd,
+            target: args.connect.to_string(),
+            trouble: None,
+        })
+    }
+
+    /// Says what is about to run.
+    pub(crate) fn begin(&mut self, config: &Config) {
+        if let Some(progress) = &self.progress {
+            progress.say(&text::headline(&self.target, &config.plan));
+        }
+    }
+
+    /// Writes the record where it was asked for.
+    pub(crate) fn write_record(&mut self, record: &LoadRecord) -> anyhow::Result<()> {
+        if let Some(file) = &mut self.record {
+            file.write(record).context("--json")?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is known at the end: the record, and unless that went to stdout, the
+    /// report.
+    pub(crate) fn finish(&mut self, record: &LoadRecord, outcome: &Outcome) -> anyhow::Result<()> {
+        if let Some(events) = &mut self.events {
+            events.write(&LoadEvent::Done {
+                mono_ns: service::clock::mono_ns(),
+            });
+        }
+        self.write_record(record)?;
+        if !self.record.as_ref().is_some_and(RecordFile::is_stdout) {
+            let report = text::report(&self.target, record, &outcome.response);
+            match io::stdout().write_all(report.as_bytes()) {
+                // Whoever reads the report may stop reading.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written.context("cannot write the report")?,
+            }
+        }
+        self.trouble.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Observer for Output {
+    fn opened(&mut self, open: usize, failed: u64) {
+        let sockets = [("connect", self.target.clone())];
+        let announced = Ready::new("loadgen foo", sockets).announce(self.ready.take());
+        if let Some(progress) = &self.progress {
+            if failed > 0 {
+                progress.say(&format!(
+                    "{open} connections are open, {failed} could not be opened"
+                ));
+            }
+            if let Err(error) = announced {
+                progress.say(&format!("--ready-fd: {error}"));
+            }
+        }
+    }
+
+    fn measuring(&mut self, mono_ns: u64) {
+        if let Some(events) = &mut self.events {
+            events.write(&LoadEvent::Measuring { mono_ns });
+        }
+    }
+
+    fn slice(&mut self, interval: &Interval, response: &Histogram) {
+        if let Some(events) = &mut self.events {
+            events.write(&LoadEvent::Interval(interval.clone()));
+        }
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.write(interval, response)
+        {
+            // A log that cannot be written does not end the measurement.
+            self.trouble.get_or_insert(error.context("--hlog"));
+            self.log = None;
+        }
+        if let Some(progress) = &mut self.progress {
+            progress.slice(interval);
+        }
+    }
+}
+
+/// A duration with as many digits as say something.
+fn short(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,0 +1,73 @@
+//! Progress on stderr, about once a second.
+
+use std::time::{Duration, Instant};
+
+use super::short;
+use crate::record::Interval;
+
+/// Time between two lines of progress.
+const EVERY: Duration = Duration::from_millis(950);
+
+/// Says how the run is going.
+pub(crate) struct Progress {
+    wanted: Option<Duration>,
+    elapsed: f64,
+    last: Option<Instant>,
+    sent: u64,
+    answered: u64,
+    failed: u64,
+    seconds: f64,
+    worst_us: f64,
+}
+
+impl Progress {
+    /// Progress of a run that takes `wanted`, if that is known.
+    pub(crate) fn new(wanted: Option<Duration>) -> Self {
+        Self {
+            wanted,
+            elapsed: 0.0,
+            last: None,
+            sent: 0,
+            answered: 0,
+            failed: 0,
+            seconds: 0.0,
+            worst_us: 0.0,
+        }
+    }
+
+    /// Says one line.
+    pub(crate) fn say(&self, line: &str) {
+        eprintln!("{line}");
+    }
+
+    /// Takes a slice, and says a line if the last is long enough ago.
+    pub(crate) fn slice(&mut self, interval: &Interval) {
+        self.sent += interval.sent;
+        self.answered += interval.answered;
+        self.failed += interval.failed;
+        self.seconds += interval.length_s;
+        self.elapsed += interval.length_s;
+        self.worst_us = self.worst_us.max(interval.max_us.unwrap_or(0.0));
+        if self.last.is_some_and(|last| last.elapsed() < EVERY) && self.seconds < 0.95 {
+            return;
+        }
+        let of = self
+            .wanted
+            .map_or_else(String::new, |wanted| format!(" of {}", short(wanted)));
+        let phase = if interval.warmup { "  warm-up" } else { "" };
+        eprintln!(
+            "{:6.1} s{of}  {:>9.0} sent/s  {:>9.0} answered/s  {} failed  max {:.0} µs{phase}",
+            self.elapsed,
+            self.sent as f64 / self.seconds.max(1e-9),
+            self.answered as f64 / self.seconds.max(1e-9),
+            self.failed,
+            self.worst_us,
+        );
+        *self = Self {
+            wanted: self.wanted,
+            elapsed: self.elapsed,
+            last: Some(Instant::now()),
+            ..Self::new(None)
+        };
+    }
+}

@@ -1,0 +1,175 @@
+//! The report on stdout.
+
+use std::fmt::Write as _;
+
+use super::chart::{draw, micros};
+use crate::histograms::{Histogram, P99_9_SAMPLES};
+use crate::plan::{Mode, Plan};
+use crate::record::{Counts, LoadRecord, Percentiles};
+
+/// What is about to run, in one line.
+pub(crate) fn headline(target: &str, plan: &Plan) -> String {
+    let load = match plan.mode {
+        Mode::Open { rate, .. } => format!("open loop, {} requests/s", grouped(rate as u64)),
+        Mode::Closed => "closed loop".to_owned(),
+        Mode::Max => "as fast as answered".to_owned(),
+    };
+    format!(
+        "loadgen foo → {target}: {load}, {} with up to {} open, {}, pacer {}, seed {}",
+        plural(plan.connections as u64, "connection"),
+        plural(plan.pipeline as u64, "request"),
+        plural(plan.threads as u64, "thread"),
+        plan.pacer.name(),
+        plan.seed,
+    )
+}
+
+/// The whole report.
+pub(crate) fn report(target: &str, record: &LoadRecord, response: &Histogram) -> String {
+    let mut text = String::new();
+    rate(&mut text, target, record);
+    table(&mut text, record);
+    counts(&mut text, &record.counts);
+    let _ = writeln!(text, "\nresponse time, {} answers", grouped(response.len()));
+    text.push_str(&draw(response));
+    verdict(&mut text, record);
+    text
+}
+
+fn rate(text: &mut String, target: &str, record: &LoadRecord) {
+    let asked = record
+        .target_rate
+        .map_or_else(String::new, |rate| format!(" of {}", grouped(rate as u64)));
+    let _ = writeln!(
+        text,
+        "{target}  {}  {}{asked} requests/s for {:.2} s  (seed {})",
+        if record.mode == "max" {
+            "as fast as answered".to_owned()
+        } else {
+            format!("{} loop", record.mode)
+        },
+        grouped(record.achieved_rate.round() as u64),
+        record.measured_s,
+        record.seed,
+    );
+    let client = &record.client;
+    let _ = writeln!(
+        text,
+        "client: {}, pacer {}, busiest worker {:.0} % of a core, {:.2} s CPU\n",
+        plural(client.threads as u64, "thread"),
+        client.pacer,
+        client.busiest_worker * 100.0,
+        client.cpu_s,
+    );
+}
+
+fn table(text: &mut String, record: &LoadRecord) {
+    let _ = writeln!(
+        text,
+        "{:<12}{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}",
+        "µs", "p50", "p90", "p99", "p99.9", "max", "mean"
+    );
+    let latency = &record.latency_us;
+    let mut rows = vec![("response", &latency.response)];
+    if record.target_rate.is_some() {
+        rows.push(("send lag", &latency.send_lag));
+    }
+    if latency.service != latency.response {
+        rows.insert(1, ("service", &latency.service));
+    }
+    rows.push(("connect", &latency.connect));
+    if let Some(floor) = &record.client.floor_us {
+        rows.push(("own floor", floor));
+    }
+    for (name, row) in &rows {
+        percentile_row(text, name, row);
+    }
+    if rows
+        .iter()
+        .any(|(_, row)| row.count > 0 && row.p99_9.is_none())
+    {
+        let _ = writeln!(
+            text,
+            "few: too few samples, at least {} are needed",
+            grouped(P99_9_SAMPLES)
+        );
+    }
+}
+
+fn percentile_row(text: &mut String, name: &str, row: &Percentiles) {
+    let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |us| micros(us * 1e3));
+    let p99_9 = if row.count > 0 && row.p99_9.is_none() {
+        "few".to_owned()
+    } else {
+        cell(row.p99_9)
+    };
+    let _ = writeln!(
+        text,
+        "{name:<12}{:>11}{:>11}{:>11}{p99_9:>11}{:>11}{:>11}",
+        cell(row.p50),
+        cell(row.p90),
+        cell(row.p99),
+        cell(row.max),
+        cell(row.mean),
+    );
+}
+
+fn counts(text: &mut String, counts: &Counts) {
+    let _ = writeln!(
+        text,
+        "\n{} sent = {} acked + {} naked + {} failed + {} unanswered",
+        grouped(counts.sent),
+        grouped(counts.acked),
+        grouped(counts.naked),
+        grouped(counts.failed_total()),
+        grouped(counts.unanswered),
+    );
+    let named = [
+        ("failed", &counts.failed),
+        ("answers to nothing", &counts.extra_answers),
+        ("connections not opened", &counts.connect_failed),
+    ];
+    for (name, kinds) in named.iter().filter(|(_, kinds)| !kinds.is_empty()) {
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|(kind, n)| format!("{} {kind}", grouped(*n)))
+            .collect();
+        let _ = writeln!(text, "{name}: {}", kinds.join(", "));
+    }
+    let _ = writeln!(text, "{} opened", plural(counts.connections, "connection"));
+}
+
+fn verdict(text: &mut String, record: &LoadRecord) {
+    text.push('\n');
+    for note in &record.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    if record.valid {
+        text.push_str("valid\n");
+    }
+    for reason in &record.invalid_reasons {
+        let _ = writeln!(text, "INVALID: {reason}");
+    }
+}
+
+/// A number of things.
+fn plural(number: u64, thing: &str) -> String {
+    format!(
+        "{} {thing}{}",
+        grouped(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
+/// A number with separators between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

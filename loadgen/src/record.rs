@@ -1,0 +1,175 @@
+//! What a run leaves behind: plain data, written as JSON, read back by whoever judges.
+//!
+//! Times are microseconds (`_us`), seconds (`_s`) or nanoseconds of the host's monotonic
+//! clock (`_mono_ns`). Histograms are HdrHistogram V2 with deflate, base64 (`HISTF…`),
+//! in nanoseconds, 3 significant digits, from 1 ns to 1 h.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this record. It grows when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The record of one run of the load client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// See [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was asked for: every flag by its long name, defaults included.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// All randomness of the run comes from here.
+    pub seed: u64,
+    /// `open`, `closed` or `max`.
+    pub mode: String,
+    /// Whether the figures may be judged.
+    pub valid: bool,
+    /// Why not: one sentence each.
+    pub invalid_reasons: Vec<String>,
+    /// What to know when reading the figures, such as that a closed loop hides waiting.
+    pub notes: Vec<String>,
+    /// Requests per second asked for; none in a closed loop.
+    pub target_rate: Option<f64>,
+    /// Requests per second sent while measuring.
+    pub achieved_rate: f64,
+    /// Wall-clock start of measuring.
+    pub started_unix_ms: u64,
+    /// Monotonic start of measuring.
+    pub started_mono_ns: u64,
+    /// Time measured, without warm-up.
+    pub measured_s: f64,
+    /// Time before that, with traffic that was not recorded.
+    pub warmup_s: f64,
+    /// What happened to the requests.
+    pub counts: Counts,
+    /// Percentiles.
+    pub latency_us: Latencies,
+    /// The histograms behind them, by name.
+    pub histograms: BTreeMap<String, String>,
+    /// The run in slices of time.
+    pub intervals: Vec<Interval>,
+    /// The load client itself.
+    pub client: Client,
+}
+
+/// What happened to the requests of a run.
+/// `sent = acked + naked + failed + unanswered` always holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests written.
+    pub sent: u64,
+    /// Answered as they should be, with ACK.
+    pub acked: u64,
+    /// Answered as they should be, with NAK.
+    pub naked: u64,
+    /// Failed, by kind: `lost`, `duplicated`, `reordered`, `misrouted`, `corrupted`,
+    /// `unexpected`, `reset`, `closed`, …; kinds that did not occur may be absent.
+    pub failed: BTreeMap<String, u64>,
+    /// Without an answer when the run ended.
+    pub unanswered: u64,
+    /// Answers to requests that were settled already, or to none: not part of the sum.
+    pub extra_answers: BTreeMap<String, u64>,
+    /// Connections opened.
+    pub connections: u64,
+    /// Connections that could not be opened, by kind. No request was sent on them.
+    pub connect_failed: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Requests that failed, of any kind.
+    #[must_use]
+    pub fn failed_total(&self) -> u64 {
+        self.failed.values().sum()
+    }
+}
+
+/// The four measured times.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// From the moment a request was due to its answer: what a user would have waited.
+    pub response: Percentiles,
+    /// From the write of a request to its answer.
+    pub service: Percentiles,
+    /// How late the client itself came to a due request.
+    pub send_lag: Percentiles,
+    /// From `connect` to an open connection.
+    pub connect: Percentiles,
+}
+
+/// Percentiles of one measured time, in microseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Samples.
+    pub count: u64,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    pub p90: Option<f64>,
+    /// 99th percentile.
+    pub p99: Option<f64>,
+    /// 99.9th percentile; none with fewer than 10,000 samples.
+    pub p99_9: Option<f64>,
+    /// Largest sample.
+    pub max: Option<f64>,
+    /// Mean.
+    pub mean: Option<f64>,
+}
+
+/// One slice of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Monotonic start of the slice.
+    pub start_mono_ns: u64,
+    /// Length of the slice.
+    pub length_s: f64,
+    /// Whether this slice belongs to the warm-up, and is not in the totals.
+    pub warmup: bool,
+    /// Requests written in it.
+    pub sent: u64,
+    /// Good answers received in it, ACK and NAK.
+    pub answered: u64,
+    /// Failures seen in it.
+    pub failed: u64,
+    /// Median response time of the answers received in it.
+    pub p50_us: Option<f64>,
+    /// 99th percentile of the same.
+    pub p99_us: Option<f64>,
+    /// Largest of the same.
+    pub max_us: Option<f64>,
+    /// Response-time histogram of the slice.
+    pub response: String,
+}
+
+/// The load client itself: whether it was the limit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    /// Worker threads.
+    pub threads: usize,
+    /// CPU time used while measuring, in seconds.
+    pub cpu_s: f64,
+    /// Largest share of its core that a worker was busy, spinning apart.
+    pub busiest_worker: f64,
+    /// The pacer in use: `sleep`, `hybrid` or `spin`; `none` in a closed loop.
+    pub pacer: String,
+    /// Service time of the same load against a built-in echo, just before the run: what
+    /// the tool itself and this machine add.
+    pub floor_us: Option<Percentiles>,
+}
+
+/// A line on `--events-fd`, while the run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum LoadEvent {
+    /// Warm-up is over; what follows counts.
+    Measuring {
+        /// When.
+        mono_ns: u64,
+    },
+    /// A slice is over.
+    Interval(Interval),
+    /// The run is over; the record follows on `--json`.
+    Done {
+        /// When.
+        mono_ns: u64,
+    },
+}

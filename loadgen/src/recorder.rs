@@ -1,0 +1,88 @@
+//! What a worker writes down about replies: counters and times.
+
+use protocol::foo::{MAX_LINE_BYTES, Message};
+
+use crate::histograms::{self, Histogram};
+use crate::judge::{Replies, reply_of};
+use crate::tally::Books;
+use crate::timeline::Phase;
+use crate::tracker::{Times, Tracker};
+
+/// Takes the replies of one worker.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// Knows the right answers.
+    pub(crate) judge: Replies,
+    /// Counters.
+    pub(crate) books: Books,
+    /// Response times of the slice at hand.
+    pub(crate) response: Histogram,
+    /// Service times of what counts; unused when they are the response times.
+    pub(crate) service: Histogram,
+    /// When the last reply was read.
+    pub(crate) last_reply: u64,
+    waits_apart: bool,
+    phase: Phase,
+}
+
+impl Recorder {
+    /// A recorder for a worker that judges by `judge`. `waits_apart` says whether response
+    /// times are more than service times.
+    #[must_use]
+    pub(crate) fn new(judge: Replies, waits_apart: bool) -> Self {
+        Self {
+            judge,
+            books: Books::default(),
+            response: histograms::empty(),
+            service: histograms::empty(),
+            last_reply: 0,
+            waits_apart,
+            phase: Phase::Warmup,
+        }
+    }
+
+    /// From here on, times belong to a slice of `phase`.
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+    }
+
+    /// Takes all whole replies in `inbound`, read at `now`, and tells how many bytes
+    /// they take. `None` if the stream cannot be followed any further.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        inbound: &[u8],
+        tracker: &mut Tracker,
+        now: u64,
+    ) -> Option<usize> {
+        self.last_reply = now;
+        let mut at = 0;
+        while let Some((message, len)) = Message::next(&inbound[at..]) {
+            let reply = reply_of(message);
+            if let Some(times) = tracker.reply(&reply, &mut self.judge, &mut self.books) {
+                self.time(times, now);
+            }
+            at += len;
+        }
+        (inbound.len() - at <= MAX_LINE_BYTES).then_some(at)
+    }
+
+    #[inline]
+    fn time(&mut self, times: Times, now: u64) {
+        let counts = times.due >= self.books.measure_from;
+        // The answer to a warm-up request that comes while measuring is in no slice.
+        if counts != (self.phase != Phase::Warmup) {
+            return;
+        }
+        let service = now.saturating_sub(times.sent);
+        if self.waits_apart {
+            self.response
+                .saturating_record(now.saturating_sub(times.due));
+            if counts {
+                self.service.saturating_record(service);
+            }
+        } else {
+            self.response.saturating_record(service);
+        }
+    }
+}

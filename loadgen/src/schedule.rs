@@ -1,0 +1,190 @@
+//! When requests are due: the open loop's one global schedule, and shares of it.
+//!
+//! Slot `k` has one due time, whoever asks. Workers take every `n`-th slot, so that
+//! together they send exactly the schedule, whatever their number; the same will hold
+//! for several machines.
+
+use crate::mix::mix;
+
+/// How slots are spread over time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arrivals {
+    /// Slot `k` is due at `k / rate`.
+    #[default]
+    Uniform,
+    /// Independent exponential gaps, as many users who do not know of each other make.
+    Poisson,
+}
+
+/// The global schedule. Times are nanoseconds from its start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    rate: f64,
+    arrivals: Arrivals,
+    seed: u64,
+}
+
+impl Schedule {
+    /// A schedule of `rate` slots per second.
+    #[must_use]
+    pub fn new(rate: f64, arrivals: Arrivals, seed: u64) -> Self {
+        Self {
+            rate,
+            arrivals,
+            seed,
+        }
+    }
+
+    /// When slot `slot` is due. Constant time for uniform arrivals; for Poisson
+    /// arrivals it sums all gaps up to the slot, so walk [`Slots`] instead.
+    #[must_use]
+    pub fn due(&self, slot: u64) -> u64 {
+        match self.arrivals {
+            Arrivals::Uniform => self.uniform(slot),
+            Arrivals::Poisson => (0..=slot).map(|k| self.gap(k)).sum::<f64>() as u64,
+        }
+    }
+
+    /// The slots `first`, `first + step`, `first + 2 * step` …
+    #[must_use]
+    pub fn share(&self, first: u64, step: u64) -> Slots {
+        let mut slots = Slots {
+            schedule: *self,
+            slot: 0,
+            step,
+            elapsed: 0.0,
+            due: 0,
+        };
+        slots.elapsed = match self.arrivals {
+            Arrivals::Uniform => 0.0,
+            Arrivals::Poisson => self.gap(0),
+        };
+        slots.move_by(first);
+        slots
+    }
+
+    fn uniform(&self, slot: u64) -> u64 {
+        (slot as f64 * 1e9 / self.rate) as u64
+    }
+
+    /// The gap before slot `slot`, by inversion of the exponential distribution.
+    fn gap(&self, slot: u64) -> f64 {
+        // 53 bits make a number in (0, 1], whose logarithm is finite.
+        let unit = ((mix(self.seed, slot) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+        -unit.ln() * 1e9 / self.rate
+    }
+}
+
+/// A walk over a share of the schedule.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    schedule: Schedule,
+    slot: u64,
+    step: u64,
+    /// Poisson only: the exact due time, before rounding.
+    elapsed: f64,
+    due: u64,
+}
+
+impl Slots {
+    /// When the slot at hand is due.
+    #[inline]
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn slot(&self) -> u64 {
+        self.slot
+    }
+
+    /// Goes on to the next slot of the share.
+    #[inline]
+    pub fn advance(&mut self) {
+        self.move_by(self.step);
+    }
+
+    fn move_by(&mut self, slots: u64) {
+        match self.schedule.arrivals {
+            Arrivals::Uniform => {
+                self.slot += slots;
+                self.due = self.schedule.uniform(self.slot);
+            }
+            Arrivals::Poisson => {
+                for _ in 0..slots {
+                    self.slot += 1;
+                    self.elapsed += self.schedule.gap(self.slot);
+                }
+                self.due = self.elapsed as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn uniform_slots_are_k_over_rate() {
+        let schedule = Schedule::new(4_000.0, Arrivals::Uniform, 1);
+        let dues: Vec<u64> = (0..4).map(|k| schedule.due(k)).collect();
+        assert_eq!(dues, [0, 250_000, 500_000, 750_000]);
+        assert_eq!(
+            schedule.due(4_000 * 3600),
+            3_600_000_000_000,
+            "no drift in an hour"
+        );
+    }
+
+    #[test]
+    fn poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() {
+        let schedule = Schedule::new(1e6, Arrivals::Poisson, 7);
+        let gaps: Vec<f64> = (0..100_000).map(|k| schedule.gap(k)).collect();
+        let mean = gaps.iter().sum::<f64>() / 1e5;
+        let above_mean = gaps.iter().filter(|gap| **gap > 1_000.0).count() as f64 / 1e5;
+        assert!((mean - 1_000.0).abs() < 15.0, "mean gap {mean} ns");
+        assert!(
+            (above_mean - (-1_f64).exp()).abs() < 0.01,
+            "{above_mean} above the mean"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_the_whole_schedule_and_nothing_else(
+            rate in 1.0..1e7_f64, poisson in any::<bool>(), seed in any::<u64>(), n in 1_u64..9,
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
+            let schedule = Schedule::new(rate, arrivals, seed);
+            let mut shared: Vec<(u64, u64)> = (0..n).flat_map(|first| {
+                let mut slots = schedule.share(first, n);
+                (0..20).map(|_| {
+                    let at = (slots.slot(), slots.due());
+                    slots.advance();
+                    at
+                }).collect::<Vec<_>>()
+            }).collect();
+            shared.sort_unstable();
+            let whole: Vec<(u64, u64)> = (0..20 * n).map(|k| (k, schedule.due(k))).collect();
+            prop_assert_eq!(shared, whole);
+        }
+
+        #[test]
+        fn due_times_never_go_back(
+            rate in 1.0..1e9_f64, poisson in any::<bool>(), seed in any::<u64>(),
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
+            let mut slots = Schedule::new(rate, arrivals, seed).share(0, 1);
+            for _ in 0..200 {
+                let before = slots.due();
+                slots.advance();
+                prop_assert!(slots.due() >= before);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! From what a run came to, to its record and its exit code.
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::histograms::{encode, percentiles};
+use crate::outcome::{Outcome, seconds};
+use crate::record::{Client, Latencies, LoadRecord, Percentiles, SCHEMA_VERSION};
+use crate::tally::{ConnectTally, counts};
+use crate::validity::{achieved, invalid_reasons, notes};
+
+/// The record of a run.
+#[must_use]
+pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) -> LoadRecord {
+    let plan = &config.plan;
+    let invalid_reasons = invalid_reasons(plan, outcome);
+    let histograms = [
+        ("response", &outcome.response),
+        ("service", &outcome.service),
+        ("send_lag", &outcome.send_lag),
+        ("connect", &outcome.connect),
+    ];
+    LoadRecord {
+        schema_version: SCHEMA_VERSION,
+        config: config.flags.clone(),
+        seed: plan.seed,
+        mode: plan.mode.name().to_owned(),
+        valid: invalid_reasons.is_empty(),
+        invalid_reasons,
+        notes: notes(plan, outcome),
+        target_rate: plan.mode.rate(),
+        achieved_rate: achieved(outcome),
+        started_unix_ms: outcome.started_unix_ms,
+        started_mono_ns: outcome.started_mono_ns,
+        measured_s: seconds(outcome.measured_ns),
+        warmup_s: seconds(outcome.warmup_ns),
+        counts: counts(&outcome.measured, &outcome.connects),
+        latency_us: Latencies {
+            response: percentiles(&outcome.response),
+            service: percentiles(&outcome.service),
+            send_lag: percentiles(&outcome.send_lag),
+            connect: percentiles(&outcome.connect),
+        },
+        histograms: histograms
+            .map(|(name, h)| (name.to_owned(), encode(h)))
+            .into(),
+        intervals: outcome.intervals.clone(),
+        client: Client {
+            threads: plan.threads,
+            cpu_s: seconds(outcome.cpu_ns),
+            busiest_worker: outcome.busiest,
+            pacer: plan.pacer.name().to_owned(),
+            floor_us: floor,
+        },
+    }
+}
+
+/// The record of a run that could not begin because no connection could be opened.
+#[must_use]
+pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) -> LoadRecord {
+    let plan = &config.plan;
+    LoadRecord {
+        schema_version: SCHEMA_VERSION,
+        config: config.flags.clone(),
+        seed: plan.seed,
+        mode: plan.mode.name().to_owned(),
+        valid: false,
+        invalid_reasons: vec![why.to_owned()],
+        notes: vec![],
+        target_rate: plan.mode.rate(),
+        achieved_rate: 0.0,
+        started_unix_ms: 0,
+        started_mono_ns: service::clock::mono_ns(),
+        measured_s: 0.0,
+        warmup_s: 0.0,
+        counts: counts(&crate::tally::Tally::default(), connects),
+        latency_us: Latencies::default(),
+        histograms: BTreeMap::new(),
+        intervals: vec![],
+        client: Client {
+            threads: plan.threads,
+            pacer: plan.pacer.name().to_owned(),
+            ..Client::default()
+        },
+    }
+}
+
+/// 0 when all is well, 1 when something failed, 3 when the run is invalid.
+#[must_use]
+pub fn exit_code(record: &LoadRecord) -> u8 {
+    let counts = &record.counts;
+    let failed = counts.failed_total() > 0
+        || counts.unanswered > 0
+        || !counts.extra_answers.is_empty()
+        || !counts.connect_failed.is_empty()
+        || counts.acked + counts.naked == 0;
+    match (failed, record.valid) {
+        (true, _) => 1,
+        (false, false) => 3,
+        (false, true) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Counts;
+
+    #[test]
+    fn failures_go_before_invalidity() {
+        let empty = LoadRecord {
+            schema_version: SCHEMA_VERSION,
+            config: BTreeMap::new(),
+            seed: 0,
+            mode: "open".to_owned(),
+            valid: true,
+            invalid_reasons: vec![],
+            notes: vec![],
+            target_rate: None,
+            achieved_rate: 0.0,
+            started_unix_ms: 0,
+            started_mono_ns: 0,
+            measured_s: 0.0,
+            warmup_s: 0.0,
+            counts: Counts {
+                sent: 2,
+                acked: 1,
+                naked: 1,
+                ..Counts::default()
+            },
+            latency_us: Latencies::default(),
+            histograms: BTreeMap::new(),
+            intervals: vec![],
+            client: Client::default(),
+        };
+        assert_eq!(exit_code(&empty), 0);
+        let invalid = LoadRecord {
+            valid: false,
+            ..empty.clone()
+        };
+        assert_eq!(exit_code(&invalid), 3);
+        let one = || BTreeMap::from([("kind".to_owned(), 1)]);
+        let good = invalid.counts.clone();
+        for counts in [
+            Counts {
+                failed: one(),
+                ..good.clone()
+            },
+            Counts {
+                extra_answers: one(),
+                ..good.clone()
+            },
+            Counts {
+                connect_failed: one(),
+                ..good.clone()
+            },
+            Counts {
+                unanswered: 1,
+                ..good.clone()
+            },
+            Counts::default(),
+        ] {
+            assert_eq!(
+                exit_code(&LoadRecord {
+                    counts,
+                    ..invalid.clone()
+                }),
+                1
+            );
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Counting what happened to requests.
+
+use std::collections::BTreeMap;
+
+use crate::record::Counts;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$what:meta])* $kind:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$what])* $kind,)* }
+
+        impl $name {
+            /// All of them, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// The name in records.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $text,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Why a request failed.
+    Failure {
+        /// Later requests of its connection were answered, and it was not.
+        Lost = "lost",
+        /// Its answer came after that of a later request.
+        Reordered = "reordered",
+        /// In its answer's place came the answer to another connection's request.
+        Misrouted = "misrouted",
+        /// In its answer's place came something that answers nothing.
+        Corrupted = "corrupted",
+        /// The server said that it could not decode it.
+        ErrDecode = "err_decode",
+        /// Its connection was reset before the answer.
+        Reset = "reset",
+        /// Its connection was closed before the answer.
+        Closed = "closed",
+    }
+}
+
+kinds! {
+    /// Answers that belong to no open request.
+    Extra {
+        /// The same answer again.
+        Duplicated = "duplicated",
+        /// An answer so late that its request had been counted as lost.
+        Late = "late",
+        /// Nothing that was asked for.
+        Unexpected = "unexpected",
+    }
+}
+
+kinds! {
+    /// Why a connection could not be opened.
+    ConnectFailure {
+        /// Nobody listens there.
+        Refused = "refused",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// Reset while it was being opened.
+        Reset = "reset",
+        /// No local port is free.
+        NoPort = "no_port",
+        /// No file descriptor is free.
+        NoDescriptor = "no_descriptor",
+        /// No way there.
+        Unreachable = "unreachable",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+const FAILURES: usize = Failure::ALL.len();
+const EXTRAS: usize = Extra::ALL.len();
+const CONNECT_FAILURES: usize = ConnectFailure::ALL.len();
+
+/// Counters of one worker and one phase of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests written.
+    pub sent: u64,
+    /// Answered rightly with ACK.
+    pub acked: u64,
+    /// Answered rightly with NAK.
+    pub naked: u64,
+    /// Without an answer at the end.
+    pub unanswered: u64,
+    failed: [u64; FAILURES],
+    extra: [u64; EXTRAS],
+}
+
+impl Tally {
+    /// Counts a failed request.
+    pub fn fail(&mut self, kind: Failure) {
+        self.failed[kind as usize] += 1;
+    }
+
+    /// Counts an answer that belongs to no open request.
+    pub fn extra(&mut self, kind: Extra) {
+        self.extra[kind as usize] += 1;
+    }
+
+    /// Requests that failed, of any kind.
+    #[must_use]
+    pub fn failed_total(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// Requests failed in this way.
+    #[must_use]
+    pub fn failed(&self, kind: Failure) -> u64 {
+        self.failed[kind as usize]
+    }
+
+    /// Answers of this kind that belonged to no open request.
+    #[must_use]
+    pub fn extra_of(&self, kind: Extra) -> u64 {
+        self.extra[kind as usize]
+    }
+
+    /// Right answers.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.acked + self.naked
+    }
+
+    /// Adds another worker's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.acked += other.acked;
+        self.naked += other.naked;
+        self.unanswered += other.unanswered;
+        add_all(&mut self.failed, &other.failed);
+        add_all(&mut self.extra, &other.extra);
+    }
+}
+
+/// Counters of connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectTally {
+    /// Connections opened.
+    pub opened: u64,
+    failed: [u64; CONNECT_FAILURES],
+}
+
+impl ConnectTally {
+    /// Counts a connection that could not be opened.
+    pub fn fail(&mut self, kind: ConnectFailure) {
+        self.failed[kind as usize] += 1;
+    }
+
+    /// Connections that could not be opened.
+    #[must_use]
+    pub fn failed_total(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+
+    /// Adds another worker's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        add_all(&mut self.failed, &other.failed);
+    }
+}
+
+/// The counters of a worker: what was due before measuring began, and after.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Books {
+    /// Requests due from here on are measured. Monotonic nanoseconds.
+    pub measure_from: u64,
+    /// Requests of the warm-up.
+    pub warmup: Tally,
+    /// Requests that count.
+    pub measured: Tally,
+}
+
+impl Books {
+    /// Requests written, whether they count or not.
+    #[inline]
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.warmup.sent + self.measured.sent
+    }
+
+    /// The counters of a request that was due at `due`.
+    #[inline]
+    pub fn of(&mut self, due: u64) -> &mut Tally {
+        if due >= self.measure_from {
+            &mut self.measured
+        } else {
+            &mut self.warmup
+        }
+    }
+}
+
+/// The counters as the record has them; kinds that did not occur are absent.
+#[must_use]
+pub fn counts(tally: &Tally, connects: &ConnectTally) -> Counts {
+    let named = |names: &[&'static str], values: &[u64]| -> BTreeMap<String, u64> {
+        let pairs = names.iter().zip(values).filter(|(_, value)| **value > 0);
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect()
+    };
+    let failures: Vec<_> = Failure::ALL.iter().map(|kind| kind.name()).collect();
+    let extras: Vec<_> = Extra::ALL.iter().map(|kind| kind.name()).collect();
+    let connect: Vec<_> = ConnectFailure::ALL.iter().map(|kind| kind.name()).collect();
+    Counts {
+        sent: tally.sent,
+        acked: tally.acked,
+        naked: tally.naked,
+        failed: named(&failures, &tally.failed),
+        unanswered: tally.unanswered,
+        extra_answers: named(&extras, &tally.extra),
+        connections: connects.opened,
+        connect_failed: named(&connect, &connects.failed),
+    }
+}
+
+fn add_all(to: &mut [u64], from: &[u64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}

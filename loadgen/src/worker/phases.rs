@@ -1,0 +1,129 @@
+//! A worker's way through the phases of the run, and what it reports at their ends.
+
+use std::collections::VecDeque;
+
+use service::clock::mono_ns;
+
+use super::{Over, Reported, Worker};
+use crate::crew::{FromWorker, SliceDone, WorkerDone};
+use crate::feed::Feed;
+use crate::histograms;
+use crate::plan::nanos;
+use crate::timeline::{Phase, Slice};
+
+/// After a request to stop, how long late answers are waited for.
+const DRAIN_WHEN_STOPPED_NS: u64 = 200_000_000;
+
+impl Worker {
+    /// Enters slices and phases, and ends sending when it is time.
+    pub(super) fn keep_time(&mut self, now: u64) {
+        if self.over.is_none() {
+            if let Some(stopped) = self.stop.at() {
+                self.timeline.end = self.timeline.end.min(stopped);
+                self.slice.end = self.slice.end.min(self.timeline.end).max(self.slice.start);
+            }
+            let exhausted = match &self.feed {
+                Feed::Open(open) => open.exhausted_at(),
+                Feed::Closed(closed) => (closed.left == 0).then_some(now),
+            };
+            if now >= self.timeline.end {
+                self.end_sending(self.timeline.end, now);
+            } else if let Some(at) = exhausted {
+                self.end_sending(at, now);
+            }
+        }
+        while now >= self.slice.end {
+            let next = self.timeline.after(&self.slice);
+            self.hand_over(self.slice.end);
+            if next.phase == Phase::Measured && self.slice.phase == Phase::Warmup {
+                self.meter.begin(now);
+            }
+            self.recorder.enter(next.phase);
+            self.slice = next;
+        }
+        if !self.meter.has_begun() && self.slice.phase == Phase::Measured {
+            self.meter.begin(now);
+        }
+    }
+
+    pub(super) fn end_sending(&mut self, at: u64, now: u64) {
+        let waiting = match &mut self.feed {
+            Feed::Open(open) => {
+                let from = self.timeline.measure_from;
+                while open.reach(now, at, from, &mut self.send_lag) {}
+                open.stop();
+                open.waiting()
+            }
+            Feed::Closed(_) => 0,
+        };
+        let drain = match self.stop.at() {
+            Some(_) => nanos(self.plan.drain).min(DRAIN_WHEN_STOPPED_NS),
+            None => nanos(self.plan.drain),
+        };
+        let sent = self.recorder.books.measured.sent;
+        let last_reply = self.recorder.last_reply;
+        let deadline = now.saturating_add(drain);
+        self.over = Some(Over {
+            at,
+            sent,
+            waiting,
+            last_reply,
+            deadline,
+        });
+        self.meter.end(now);
+    }
+
+    /// Reports the slice at hand, which ended at `end`.
+    pub(super) fn hand_over(&mut self, end: u64) {
+        let books = &self.recorder.books;
+        let now = Reported {
+            sent: books.sent(),
+            answered: books.warmup.answered() + books.measured.answered(),
+            failed: books.warmup.failed_total() + books.measured.failed_total(),
+        };
+        let empty = self
+            .spares
+            .try_recv()
+            .unwrap_or_else(|_| histograms::empty());
+        let done = SliceDone {
+            worker: self.index,
+            slice: Slice { end, ..self.slice },
+            sent: now.sent - self.reported.sent,
+            answered: now.answered - self.reported.answered,
+            failed: now.failed - self.reported.failed,
+            response: std::mem::replace(&mut self.recorder.response, empty),
+        };
+        self.reported = now;
+        let _ = self.to_crew.send(FromWorker::Slice(Box::new(done)));
+    }
+
+    pub(super) fn done(mut self) {
+        let mut unwritten = VecDeque::new();
+        for connection in &mut self.connections {
+            connection.tracker.take_unwritten(&mut unwritten);
+            connection.tracker.finish(&mut self.recorder.books);
+        }
+        self.hand_over(mono_ns().max(self.slice.start));
+        let Some(over) = self.over else { return };
+        let never_written = self.waiting() + unwritten.len() as u64;
+        let missed = match &self.feed {
+            Feed::Open(open) => open.missed(),
+            Feed::Closed(_) => 0,
+        };
+        let _ = self.to_crew.send(FromWorker::Done(Box::new(WorkerDone {
+            worker: self.index,
+            measured: self.recorder.books.measured,
+            connects: self.connects,
+            service: self.recorder.service,
+            send_lag: self.send_lag,
+            connect: self.connect_time,
+            ended: over.at,
+            sent_in_time: over.sent,
+            waiting_at_end: over.waiting,
+            last_reply: over.last_reply,
+            never_written,
+            missed,
+            load: self.meter,
+        })));
+    }
+}

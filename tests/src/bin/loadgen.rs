@@ -1,0 +1,7 @@
+//! The `loadgen` executable, built with the tests.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    loadgen::main()
+}
