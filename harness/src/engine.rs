@@ -90,7 +90,6 @@ async fn scenarios(
         plan,
         recorder,
         guard: &guard,
-        executable: std::env::current_exe()?,
         scratch,
     };
     recorder.borrow_mut().take(Event::RunStarted(header));

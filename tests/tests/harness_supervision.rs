@@ -135,8 +135,8 @@ fn a_scenario_with_a_mistake_is_refused_with_file_line_and_key() {
         ("[[upstream]]\n[[load]]\nrate = \"fast\"\n", ":4", "fast"),
         ("[[upstream]]\ndefects = [\"explode\"]\n", ":3", "explode"),
         (
-            "[[upstream]]\n[[load]]\n[[expect]]\nload = \"p50 ! 3\"\n",
-            ":5",
+            "[[upstream]]\n[[load]]\nclosed = true\n[[expect]]\nload = \"p50 ! 3\"\n",
+            ":6",
             "p50 ! 3",
         ),
         ("[[upstream]]\n[[link]]\nname = \"a\"\n", ":3", "link"),

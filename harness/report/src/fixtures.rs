@@ -115,9 +115,11 @@ impl Story {
         let header = RunHeader {
             id: "made-up".to_owned(),
             command: vec!["harness".to_owned()],
+            version: "0".to_owned(),
             seed: 7,
             host: Host {
                 cpu: "made up".to_owned(),
+                kernel: "Linux".to_owned(),
                 cores: 2,
                 ..Host::default()
             },

@@ -15,7 +15,7 @@ use super::{Block, Cut, GRACE};
 use crate::plan::split;
 use crate::scenario::{Fuzz, Load};
 use crate::supervisor::probe::Check;
-use crate::supervisor::spawn::Spec;
+use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE};
 
 /// How long clients go on after upstream or proxy died: time to see what that does to
 /// them.
@@ -209,7 +209,7 @@ impl Block<'_> {
         } else {
             Vec::new()
         };
-        let program = self.shared.executable.clone();
+        let program = THIS_EXECUTABLE.into();
         let spec = Spec {
             program,
             args,

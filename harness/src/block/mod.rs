@@ -44,8 +44,6 @@ pub struct Shared<'a> {
     pub recorder: &'a RefCell<Recorder>,
     /// Ends children if the harness is killed.
     pub guard: &'a RefCell<Guard>,
-    /// This executable.
-    pub executable: PathBuf,
     /// Where children leave their records for us.
     pub scratch: PathBuf,
 }

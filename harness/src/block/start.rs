@@ -13,7 +13,7 @@ use crate::foreign;
 use crate::supervisor::child::Child;
 use crate::supervisor::drain::Drain;
 use crate::supervisor::notes;
-use crate::supervisor::spawn::{Spec, spawn};
+use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE, spawn};
 
 /// How often a foreign proxy is started again on another port, because somebody took
 /// the one that was reserved for it.
@@ -82,7 +82,7 @@ impl Block<'_> {
     /// line.
     async fn start_ours(&mut self, role: Role, args: Vec<OsString>) -> Result<SocketAddr, Cut> {
         let spec = Spec {
-            program: self.shared.executable.clone(),
+            program: THIS_EXECUTABLE.into(),
             args,
             write_fds: vec!["--ready-fd"],
             core_dumps: self.shared.plan.core_dumps,

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 
 use rustix::process::Signal;
 
-use super::spawn::signal_group;
+use super::spawn::{THIS_EXECUTABLE, signal_group};
 
 /// The word that makes this executable the guard.
 pub const COMMAND: &str = "guard";
@@ -29,7 +29,8 @@ impl Guard {
     /// That this executable cannot be started again.
     pub fn start() -> io::Result<Self> {
         use std::os::unix::process::CommandExt;
-        let mut process = Command::new(std::env::current_exe()?)
+        let mut process = Command::new(THIS_EXECUTABLE)
+            .arg0("harness")
             .arg(COMMAND)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -11,6 +11,10 @@ use rustix::io::FdFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::process::{Child, Command};
 
+/// This executable, for a child that is to be the same program once more. By this name
+/// it is the very file that runs now, even if another has been put in its place since.
+pub const THIS_EXECUTABLE: &str = "/proc/self/exe";
+
 /// What to start.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
@@ -29,7 +33,7 @@ impl Spec {
     /// Program and arguments, as events and messages show them.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let program = self.program.display().to_string();
+        let program = self.shown_program().display().to_string();
         std::iter::once(program)
             .chain(
                 self.args
@@ -37,6 +41,15 @@ impl Spec {
                     .map(|arg| arg.to_string_lossy().into_owned()),
             )
             .collect()
+    }
+
+    /// The program, by a name that means the same to others.
+    fn shown_program(&self) -> PathBuf {
+        if self.program.as_os_str() == THIS_EXECUTABLE {
+            std::env::current_exe().unwrap_or_else(|_| self.program.clone())
+        } else {
+            self.program.clone()
+        }
     }
 }
 
@@ -71,6 +84,7 @@ pub fn spawn(spec: &Spec) -> io::Result<Spawned> {
     let mut write_fds = Vec::new();
     let mut theirs: Vec<OwnedFd> = Vec::new();
     let mut command = Command::new(&spec.program);
+    command.arg0(spec.shown_program());
     command
         .args(&spec.args)
         .stdin(Stdio::null())

@@ -46,6 +46,9 @@ pub fn section(scenario: &ScenarioRun) -> String {
     out
 }
 
+/// Characters of a subject that the table has room for: a command line may be longer.
+const LABEL_CHARS: usize = 32;
+
 /// What a row is called: the subject, and the load's name if there are several.
 fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
     let subject = match figures.subject.as_str() {
@@ -53,6 +56,7 @@ fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
         BUILTIN => "through the proxy",
         other => other,
     };
+    let subject: String = subject.chars().take(LABEL_CHARS).collect();
     let several = scenario
         .figures
         .iter()
@@ -60,7 +64,7 @@ fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
     if several {
         format!("{subject}: {}", figures.load)
     } else {
-        subject.to_owned()
+        subject
     }
 }
 

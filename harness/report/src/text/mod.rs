@@ -132,3 +132,66 @@ pub fn outcome(run: &RunFile) -> String {
     };
     format!("{sums}: {meaning} (exit {})", run.exit_code)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::{Event, Role};
+    use crate::expect::Fate;
+    use crate::fixtures::{Story, fate, load, load_record};
+    use crate::run::RunFile;
+    use crate::{junit, markdown};
+
+    fn run() -> RunFile {
+        let story = Story::new(vec![load("p99 < 2ms"), load("p99 < 10us")])
+            .block("builtin")
+            .load(load_record(100, 90))
+            .at(2_100, Event::BlockEnded { problem: None })
+            .block("direct")
+            .load(load_record(100, 70))
+            .at(2_100, Event::BlockEnded { problem: None })
+            .at(2_101, Event::ScenarioEnded { problem: None })
+            .scenario(vec![fate(Role::Upstream, Fate::Dies)])
+            .block("builtin")
+            .garbage(3 << 20)
+            .exit(Role::Upstream, "SIGSEGV", false);
+        RunFile::from_events(&story.end().0)
+    }
+
+    #[test]
+    fn the_report_says_what_was_measured_who_died_and_what_it_means() {
+        let report = super::render(&run(), Some("runs/x"));
+        for part in [
+            "direct to the upstream  20,000/s  70",
+            "through the proxy       20,000/s  90",
+            "+20.0 µs",
+            "5.0 µs  10.0 MiB",
+            "builtin --on-malformed forward       3.0 MiB          2,000  died (SIGSEGV)  survived",
+            "its last words: x: Decode error: bad type",
+            "  FAIL  made-up  p99 < 10us",
+            "runs/x/run.json",
+            "an expectation failed (exit 1)",
+        ] {
+            assert!(report.contains(part), "{part:?} is not in\n{report}");
+        }
+        assert!(!report.lines().any(|line| line.ends_with(' ')), "{report}");
+    }
+
+    #[test]
+    fn other_forms_hold_every_expectation() {
+        let run = run();
+        let verdicts = run
+            .scenarios
+            .iter()
+            .map(|scenario| scenario.verdicts.len())
+            .sum::<usize>();
+        let junit = junit::render(&run);
+        assert_eq!(junit.matches("<testcase ").count(), verdicts);
+        assert_eq!(junit.matches("<failure ").count(), 1);
+        assert_eq!(
+            junit.matches("<testsuite ").count(),
+            junit.matches("</testsuite>").count()
+        );
+        let markdown = markdown::render(&run);
+        assert_eq!(markdown.matches(['✅', '❌', '❔']).count(), verdicts);
+    }
+}

@@ -70,18 +70,18 @@ pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
             } else {
                 claims::find(scenario, &expectation.claim)
             };
-            // What was cut short may show that something fails, never that it holds.
-            let (outcome, evidence) = match (outcome, &scenario.problem, scenario.complete) {
-                (Outcome::Pass, problem, false) => {
-                    let why = problem
-                        .as_ref()
-                        .map_or("the scenario was cut short", |_| "see the problem below");
-                    (
-                        Outcome::Inconclusive,
-                        format!("{why}; until then: {evidence}"),
-                    )
-                }
-                (outcome, ..) => (outcome, evidence),
+            // What was cut short may show that something breaks, never that it holds, nor
+            // that it would not have broken later.
+            let is_shown = outcome == Outcome::Fail && !awaits_trouble(&expectation.claim);
+            let (outcome, evidence) = if scenario.complete || is_shown {
+                (outcome, evidence)
+            } else {
+                let problem = scenario.problem.as_ref();
+                let why = problem.map_or("the scenario was cut short", |_| "see the problem below");
+                (
+                    Outcome::Inconclusive,
+                    format!("{why}; until then: {evidence}"),
+                )
             };
             let is_survival = matches!(
                 &expectation.claim,
@@ -100,6 +100,10 @@ pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
             }
         })
         .collect()
+}
+
+fn awaits_trouble(claim: &Claim) -> bool {
+    matches!(claim, Claim::Fate { fate, .. } if *fate != Fate::Survives)
 }
 
 /// Where a scenario says nothing about the fate of a process, it is to survive.

@@ -258,3 +258,12 @@ fn cost_and_memory_can_be_demanded() {
         [Pass, Fail, Pass, Fail]
     );
 }
+
+#[test]
+fn a_death_that_was_not_awaited_to_its_end_is_not_refuted() {
+    let story = Story::new(vec![fate(Role::Upstream, Fate::Dies)]).block("builtin");
+    let run = RunFile::from_events(&story.0);
+    assert_eq!(outcomes(&run)[0], Outcome::Inconclusive);
+    let run = RunFile::from_events(&story.end().0);
+    assert_eq!(outcomes(&run)[0], Outcome::Fail);
+}
