@@ -332,6 +332,59 @@ fn a_used_port_is_refused_by_name() {
 }
 
 #[test]
+fn where_io_uring_is_forbidden_epoll_serves_and_the_reason_is_logged() {
+    const WITHOUT: &str = env!("CARGO_BIN_EXE_test-without-io-uring");
+    let server = Listener::open();
+    let forward = server.addr();
+    let args = [&[PROXY][..], &args("auto", &forward)].concat();
+    let proxy = Program::start(WITHOUT, &args);
+    let mut client = Peer::connect(&proxy.socket("listen"));
+    exchange(&mut client, &mut server.accept());
+    assert_eq!(stats(&proxy)["driver"], "epoll");
+    assert!(
+        proxy.stderr().contains("Operation not permitted"),
+        "{}",
+        proxy.stderr()
+    );
+    let forced = [
+        &[PROXY][..],
+        &["foo", "--listen", "127.0.0.1:0", "--driver", "io_uring"],
+    ]
+    .concat();
+    Command::new(WITHOUT).args(forced).assert().code(1);
+}
+
+/// What 9,000 connections that carried a message and went quiet may cost.
+const IDLE_CAP_KIB: u64 = 64 * 1024;
+
+#[test]
+fn nine_thousand_idle_connections_are_cheap() {
+    // Both of the proxy's sockets and our end of each need descriptors.
+    const CONNECTIONS: usize = 9_000;
+    let descriptors = service::limits::raise_descriptors().unwrap_or(u64::MAX);
+    if descriptors < 2 * CONNECTIONS as u64 + 200 {
+        eprintln!("SKIPPED: {descriptors} descriptors are too few");
+        return;
+    }
+    let harness = env!("CARGO_BIN_EXE_test-harness");
+    let upstream = Program::start(harness, &["upstream", "foo", "--listen", "127.0.0.1:0"]);
+    for driver in DRIVERS {
+        let proxy = Program::start(PROXY, &args(driver, &upstream.socket("listen")));
+        let listen = proxy.socket("listen");
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Peer::connect(&listen)).collect();
+        clients
+            .iter_mut()
+            .for_each(|client| client.send("REQ 1 a\n"));
+        clients
+            .iter_mut()
+            .for_each(|client| assert!(!client.read_some().is_empty()));
+        assert_eq!(stats(&proxy)["connections"]["open"], CONNECTIONS);
+        let resident = proc::status_kib(proxy.pid(), "VmRSS");
+        assert!(resident < IDLE_CAP_KIB, "{driver}: {resident} KiB");
+    }
+}
+
+#[test]
 fn go_style_flags_work() {
     let server = Listener::open();
     let forward = format!("-forward={}", server.addr());

@@ -1,6 +1,7 @@
 //! The one loop through which all waiting goes: notes, the clock, and Ctrl-C.
 
 use std::fs::File;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use fuzzclient::record::FuzzRecord;
@@ -87,13 +88,17 @@ impl Block<'_> {
                 self.audits += 1;
                 self.emit(Event::Audit(audit));
             }
-            Note::Exited(at, status) => {
-                let child = &mut self.children[at];
-                child.status = Some(status);
-                child.stdout.end().await;
-                child.stderr.end().await;
-                self.take_exit(at);
+            Note::LoadSilent(at) => {
+                self.children[at].is_talking = false;
+                if let Some(status) = self.children[at].pending.take() {
+                    self.take_exit(at, status).await;
+                }
             }
+            // What a load client said before its end is heard before it.
+            Note::Exited(at, status) if self.children[at].is_talking => {
+                self.children[at].pending = Some(status);
+            }
+            Note::Exited(at, status) => self.take_exit(at, status).await,
         }
     }
 
@@ -122,7 +127,11 @@ impl Block<'_> {
         }
     }
 
-    fn take_exit(&mut self, at: usize) {
+    async fn take_exit(&mut self, at: usize, status: ExitStatus) {
+        let child = &mut self.children[at];
+        child.stdout.end().await;
+        child.stderr.end().await;
+        child.status = Some(status);
         let child = &self.children[at];
         let (role, name, exit) = (child.role, child.name.clone(), child.exit());
         match role {

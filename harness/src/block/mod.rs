@@ -1,8 +1,8 @@
 //! One block: fresh processes, one fixed schedule, and everything seen on the way as
 //! events.
 //!
-//! This module is the order of things; [`start`] starts processes, [`clients`] runs the
-//! schedule, [`listen`] is the one loop through which all waiting goes.
+//! This module is the order of things; `start` starts processes, `clients` runs the
+//! schedule, `listen` is the one loop through which all waiting goes.
 
 mod clients;
 mod listen;

@@ -217,6 +217,8 @@ impl Block<'_> {
             stderr: Drain::start(spawned.stderr),
             sockets: None,
             is_mute: false,
+            is_talking: spec.write_fds.contains(&"--events-fd"),
+            pending: None,
             asked: false,
             status: None,
         });

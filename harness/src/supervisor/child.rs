@@ -32,6 +32,10 @@ pub struct Child {
     pub sockets: Option<BTreeMap<String, String>>,
     /// Whether it closed its readiness descriptor without a word.
     pub is_mute: bool,
+    /// Whether it may still have something to say on `--events-fd`.
+    pub is_talking: bool,
+    /// How it ended, while what it said before has not been heard to its end.
+    pub pending: Option<ExitStatus>,
     /// Whether the harness has asked it to end.
     pub asked: bool,
     /// How it ended.

@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 /// The end of the output that is kept: room for a stack trace.
 const TAIL_BYTES: usize = 64 * 1024;
 
-/// Lines of the tail that are reported.
-const TAIL_LINES: usize = 30;
+/// Lines of the tail that are reported: a panic with its backtrace has dozens, and says
+/// first what it is.
+const TAIL_LINES: usize = 100;
 
 /// Bytes of such a line that are reported.
 const LINE_BYTES: usize = 400;

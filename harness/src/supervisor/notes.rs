@@ -39,6 +39,8 @@ pub enum Note {
     Exited(usize, ExitStatus),
     /// A load client says something.
     Load(usize, Box<LoadEvent>),
+    /// A load client has said all that it had to say.
+    LoadSilent(usize),
     /// A probe is over, at this monotonic time.
     Probe(u64, Probe),
     /// A prober has sent its last probe.
@@ -79,6 +81,7 @@ pub fn on_load_events(pipe: File, at: usize, sink: Sink) {
                 break;
             }
         }
+        let _ = sink.send(Note::LoadSilent(at));
     });
 }
 

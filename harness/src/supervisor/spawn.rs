@@ -153,3 +153,60 @@ pub fn signal_group(pid: u32, signal: Signal) {
         let _ = rustix::process::kill_process_group(pid, signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn shell(script: &str) -> Spec {
+        Spec {
+            program: "/bin/sh".into(),
+            args: ["-c", script, "sh"].map(OsString::from).to_vec(),
+            write_fds: vec!["--ready-fd"],
+            core_dumps: false,
+        }
+    }
+
+    fn read(mut pipe: File) -> String {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_child_is_given_its_descriptors_and_no_core() {
+        let script = "echo $1 > /proc/self/fd/$2; ulimit -c; echo oops >&2; exit 7";
+        let mut spawned = spawn(&shell(script)).unwrap();
+        assert_eq!(read(spawned.write_fds.remove(0)), "--ready-fd\n");
+        assert_eq!(
+            (read(spawned.stdout).as_str(), read(spawned.stderr).as_str()),
+            ("0\n", "oops\n")
+        );
+        assert_eq!(spawned.child.wait().await.unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_signal_reaches_the_whole_group() {
+        let mut spawned = spawn(&shell("sleep 1000 & echo $!; wait")).unwrap();
+        let mut first = [0; 2];
+        spawned.stdout.read_exact(&mut first).unwrap();
+        signal_group(spawned.pid, Signal::KILL);
+        assert_eq!(spawned.child.wait().await.unwrap().signal(), Some(9));
+        // The pipe ends when the last process that holds it is gone.
+        read(spawned.stdout);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_program_is_an_error() {
+        assert!(
+            spawn(&Spec {
+                program: "/nonexistent".into(),
+                ..Spec::default()
+            })
+            .is_err()
+        );
+    }
+}

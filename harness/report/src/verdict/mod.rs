@@ -1,6 +1,6 @@
 //! Judging: expectations against evidence, and the exit code that follows.
 //!
-//! [`claims`] looks for the evidence of each kind of claim.
+//! `claims` looks for the evidence of each kind of claim.
 
 mod claims;
 #[cfg(test)]
