@@ -10,11 +10,11 @@ use std::time::Duration;
 use std::{panic, thread};
 
 use clap::ValueEnum;
-use eventloop::Waker;
 
 use super::counters::{PlaneCounters, PlaneTotals};
 use super::driver::Driver;
 use super::epoll::Epoll;
+use super::mailbox::{Letter, Mailbox};
 use super::protocol::Protocol;
 use super::uring::Uring;
 use super::worker::Worker;
@@ -75,10 +75,13 @@ impl Limits {
     }
 }
 
-/// What a worker shares with the control plane.
+/// What a worker shares with the control plane and the other workers.
 #[derive(Debug)]
 pub(super) struct WorkerShare {
     pub(super) counters: PlaneCounters,
+    pub(super) mailbox: Mailbox,
+    /// Connections of this worker.
+    pub(super) load: AtomicUsize,
     pub(super) upstream: Vec<SocketAddr>,
     pub(super) limits: Limits,
     /// Connections open in all workers.
@@ -86,13 +89,18 @@ pub(super) struct WorkerShare {
     pub(super) max_connections: usize,
 }
 
-/// What the control plane orders a worker to do.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Order {
-    /// Accept no more, end when the last connection has.
-    Drain,
-    /// End now.
-    Stop,
+impl WorkerShare {
+    pub(super) fn new(config: &PlaneConfig, open: &Arc<AtomicUsize>) -> io::Result<Self> {
+        Ok(Self {
+            counters: PlaneCounters::default(),
+            mailbox: Mailbox::open()?,
+            load: AtomicUsize::new(0),
+            upstream: config.upstream.clone(),
+            limits: config.limits,
+            open: Arc::clone(open),
+            max_connections: config.max_connections,
+        })
+    }
 }
 
 /// The running workers.
@@ -105,8 +113,6 @@ pub(crate) struct Plane {
 
 struct Handle {
     share: Arc<WorkerShare>,
-    orders: mpsc::Sender<Order>,
-    waker: Arc<Waker>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -138,6 +144,8 @@ impl Plane {
         protocol: &impl Fn(usize) -> P,
     ) -> io::Result<Self> {
         let open = Arc::new(AtomicUsize::new(0));
+        let share = |_| WorkerShare::new(config, &open).map(Arc::new);
+        let shares: Arc<[_]> = (0..config.threads).map(share).collect::<io::Result<_>>()?;
         let (report, outcomes) = tokio::sync::mpsc::unbounded_channel();
         let mut plane = Self {
             workers: Vec::new(),
@@ -146,30 +154,21 @@ impl Plane {
             outcomes,
         };
         for number in 0..config.threads {
-            let share = Arc::new(WorkerShare {
-                counters: PlaneCounters::default(),
-                upstream: config.upstream.clone(),
-                limits: config.limits,
-                open: Arc::clone(&open),
-                max_connections: config.max_connections,
-            });
-            let (orders, inbox) = mpsc::channel();
-            let waker = Arc::new(Waker::new()?);
             let (opened, is_open) = mpsc::channel();
             let thread = thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn({
-                    let (listener, share, waker) =
-                        (Arc::clone(listener), Arc::clone(&share), Arc::clone(&waker));
+                    let (listener, shares) = (Arc::clone(listener), Arc::clone(&shares));
                     let protocol = protocol(number);
                     let report = report.clone();
                     move || {
                         // A ring belongs to the thread that opened it.
-                        let driver = match D::open(listener.as_fd(), waker.as_fd()) {
+                        let waker = shares[number].mailbox.waker();
+                        let driver = match D::open(listener.as_fd(), waker) {
                             Ok(driver) => driver,
                             Err(error) => return drop(opened.send(Err(error))),
                         };
-                        let worker = Worker::new(driver, protocol, share, listener, inbox);
+                        let worker = Worker::new(driver, protocol, &shares, number, listener);
                         // The receivers are gone only when nobody wants to know.
                         let _ = opened.send(Ok(()));
                         let run = panic::AssertUnwindSafe(|| worker.run());
@@ -179,21 +178,13 @@ impl Plane {
                     }
                 })?;
             plane.running += 1;
-            plane.workers.push(Handle {
-                share,
-                orders,
-                waker,
-                thread,
-            });
+            let share = Arc::clone(&shares[number]);
+            plane.workers.push(Handle { share, thread });
             let opened = is_open
                 .recv()
                 .unwrap_or_else(|_| Err(io::Error::other("worker died")));
             if let Err(error) = opened {
-                plane.order(Order::Stop);
-                plane
-                    .workers
-                    .into_iter()
-                    .for_each(|worker| drop(worker.thread.join()));
+                plane.stop();
                 return Err(error);
             }
         }
@@ -221,7 +212,10 @@ impl Plane {
 
     /// Accepts no more connections; each worker ends when its last one has.
     pub(crate) fn drain(&self) {
-        self.order(Order::Drain);
+        for worker in &self.workers {
+            // A worker that has ended needs no orders.
+            let _ = worker.share.mailbox.send(Letter::Drain);
+        }
     }
 
     /// Waits until every worker has ended by itself. Dropping the future loses nothing.
@@ -241,18 +235,10 @@ impl Plane {
 
     /// Ends every worker now, whatever is open.
     pub(crate) fn stop(self) {
-        self.order(Order::Stop);
         for worker in self.workers {
-            // A worker that panicked has said so on stderr.
+            // A worker that has ended needs no orders; one that panicked has said so.
+            let _ = worker.share.mailbox.send(Letter::Stop);
             let _ = worker.thread.join();
-        }
-    }
-
-    fn order(&self, order: Order) {
-        for worker in &self.workers {
-            // A worker that has ended needs no orders.
-            let _ = worker.orders.send(order);
-            worker.waker.wake();
         }
     }
 }

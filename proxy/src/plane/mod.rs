@@ -10,7 +10,8 @@
 //! operations and completions; [`uring`] and [`epoll`] are its two implementations.
 //! [`protocol`] is what a mode (such as `foo`) does with the bytes. [`pipe`] holds what
 //! is on its way to one socket, [`session`] is one connection with its two sockets,
-//! [`ending`] how it ends, [`worker`] the loop. [`counters`] is what a worker counts
+//! [`ending`] how it ends, [`worker`] the
+//! loop, [`mailbox`] how it is told things. [`counters`] is what a worker counts
 //! and everyone may read. [`control`] starts, drains and stops the workers.
 
 pub(crate) mod control;
@@ -18,6 +19,7 @@ pub(crate) mod counters;
 pub(crate) mod driver;
 mod ending;
 mod epoll;
+mod mailbox;
 mod pipe;
 pub(crate) mod protocol;
 mod session;

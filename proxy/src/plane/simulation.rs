@@ -12,7 +12,7 @@ use protocol::foo::{Grammar, MAX_LINE_BYTES};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::control::{Limits, WorkerShare};
+use super::control::{DriverChoice, Limits, PlaneConfig, WorkerShare};
 use super::driver::{
     CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
 };
@@ -211,16 +211,17 @@ impl Driver for Kernel {
 fn run(kernel: Kernel, on_malformed: OnMalformed) -> Kernel {
     let mut protocol = shield(on_malformed, Grammar::Strict, MAX_LINE_BYTES);
     let conn = protocol.connection();
-    let share = WorkerShare {
-        counters: super::counters::PlaneCounters::default(),
+    let config = PlaneConfig {
         upstream: vec!["127.0.0.1:1".parse().expect("an address")],
+        threads: 1,
+        driver: DriverChoice::Auto,
+        max_connections: 1,
         limits: Limits {
             connect_ms: 0,
             idle_ms: 0,
         },
-        open: Arc::default(),
-        max_connections: 1,
     };
+    let share = WorkerShare::new(&config, &Arc::default()).expect("an eventfd");
     let mut cx = Context {
         driver: kernel,
         protocol,

@@ -5,15 +5,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use slab::Slab;
 
-use super::control::{Order, WorkerShare};
+use super::control::WorkerShare;
 use super::driver::{Completion, Driver};
+use super::mailbox::Letter;
 use super::protocol::Protocol;
 use super::session::{Context, Phase, Session};
 
@@ -25,6 +25,11 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 /// has no event for that.
 const RESET_POLL_MS: u64 = 5;
 
+/// What a worker may have more than another before it hands connections over: a share of
+/// theirs and a few. Handing over costs a wake-up, so small differences stay.
+const FAIR_SHARE: usize = 4;
+const FAIR_FEW: usize = 8;
+
 /// A worker and all its connections.
 pub(super) struct Worker<D, P: Protocol> {
     cx: Context<D, P>,
@@ -34,17 +39,21 @@ pub(super) struct Worker<D, P: Protocol> {
     next_sweep_ms: u64,
     listener: Option<Arc<OwnedFd>>,
     accept_resumes_ms: Option<u64>,
-    orders: Receiver<Order>,
+    /// The other workers, and whose turn it is to be compared with.
+    peers: Vec<Arc<WorkerShare>>,
+    next_peer: usize,
 }
 
 impl<D: Driver, P: Protocol> Worker<D, P> {
     pub(super) fn new(
         driver: D,
         protocol: P,
-        share: Arc<WorkerShare>,
+        shares: &[Arc<WorkerShare>],
+        number: usize,
         listener: Arc<OwnedFd>,
-        orders: Receiver<Order>,
     ) -> Self {
+        let mut peers = shares.to_vec();
+        let share = peers.remove(number);
         let cx = Context {
             driver,
             protocol,
@@ -60,7 +69,8 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             next_sweep_ms: 0,
             listener: Some(listener),
             accept_resumes_ms: None,
-            orders,
+            peers,
+            next_peer: number,
         }
     }
 
@@ -79,10 +89,11 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
                 self.handle(completion);
             }
             self.keep_time();
-            if woken && self.obey() {
+            if woken && self.read_mail() {
                 return Ok(());
             }
-            if self.listener.is_none() && self.sessions.is_empty() {
+            let drained = self.listener.is_none() && self.sessions.is_empty();
+            if drained && self.cx.share.mailbox.close_if_empty() {
                 return Ok(());
             }
         }
@@ -144,6 +155,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
                 self.sessions.remove(index as usize);
                 self.cx.share.counters.closed.add(1);
                 self.cx.share.open.fetch_sub(1, Ordering::Relaxed);
+                self.cx.share.load.fetch_sub(1, Ordering::Relaxed);
             }
             Phase::Resetting { .. } => self.resetting.push(index),
             Phase::Connecting | Phase::Open | Phase::Closing => {}
@@ -188,7 +200,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         match outcome {
             Ok(client) => {
                 self.accept();
-                self.admit(client);
+                self.admit_or_hand_over(client);
             }
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.pause_accept(),
             Err(_) => self.accept(),
@@ -211,6 +223,25 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         self.accept_resumes_ms = Some(self.cx.now_ms + ACCEPT_PAUSE_MS);
     }
 
+    /// Serves a new client, or has a worker serve it that has clearly fewer of them: who
+    /// accepts is chance, and one worker with most of the connections makes all of them
+    /// wait while others sleep. Each time one other worker is compared with, in turn.
+    fn admit_or_hand_over(&mut self, client: OwnedFd) {
+        let Some(peer) = self.peers.get(self.next_peer % self.peers.len().max(1)) else {
+            return self.admit(client);
+        };
+        self.next_peer = self.next_peer.wrapping_add(1);
+        let theirs = peer.load.load(Ordering::Relaxed);
+        let fair = theirs + theirs / FAIR_SHARE + FAIR_FEW;
+        if self.listener.is_none() || self.sessions.len() <= fair {
+            return self.admit(client);
+        }
+        // A worker that has ended sends the client back.
+        if let Err(Letter::Client(client)) = peer.mailbox.send(Letter::Client(client)) {
+            self.admit(client);
+        }
+    }
+
     fn admit(&mut self, client: OwnedFd) {
         let share = Arc::clone(&self.cx.share);
         share.counters.accepted.add(1);
@@ -222,6 +253,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             let _ = eventloop::net::reset_on_close(&client);
             return;
         }
+        share.load.fetch_add(1, Ordering::Relaxed);
         let conn = self.cx.protocol.connection();
         let entry = self.sessions.vacant_entry();
         let index = u32::try_from(entry.key()).expect("descriptors are far fewer");
@@ -235,15 +267,16 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         }
     }
 
-    /// Carries out what the control plane ordered. Says whether to stop at once.
-    fn obey(&mut self) -> bool {
-        loop {
-            match self.orders.try_recv() {
-                Ok(Order::Drain) => self.drain(),
-                Ok(Order::Stop) | Err(TryRecvError::Disconnected) => return true,
-                Err(TryRecvError::Empty) => return false,
+    /// Does what the letters say. Says whether to stop at once.
+    fn read_mail(&mut self) -> bool {
+        for letter in self.cx.share.mailbox.take() {
+            match letter {
+                Letter::Client(client) => self.admit(client),
+                Letter::Drain => self.drain(),
+                Letter::Stop => return true,
             }
         }
+        false
     }
 
     /// Takes the connections that the kernel has already accepted for us, and no more.

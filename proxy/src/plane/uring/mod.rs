@@ -90,6 +90,7 @@ pub(crate) struct Uring {
     buffers: Buffers,
     listener: RawFd,
     accepting: bool,
+    waker: RawFd,
     /// The address of each connect that was prepared and not yet handed to the kernel.
     #[expect(clippy::vec_box, reason = "the kernel is given their places")]
     addresses: Vec<Box<rustix::net::SocketAddrAny>>,
@@ -125,12 +126,12 @@ impl Driver for Uring {
             buffers,
             listener: listener.as_raw_fd(),
             accepting: false,
+            waker: waker.as_raw_fd(),
             addresses: Vec::new(),
             tried: Vec::new(),
             tried_and_failed: Vec::new(),
         };
-        let poll = opcode::PollAdd::new(Fd(waker.as_raw_fd()), libc::POLLIN as u32).multi(true);
-        driver.push(&poll.build().user_data(pack(Op::Wake, NOBODY)));
+        driver.watch_waker();
         Ok(driver)
     }
 
@@ -268,6 +269,12 @@ impl Uring {
         }
     }
 
+    /// Asks for a completion whenever the waker is written to.
+    fn watch_waker(&mut self) {
+        let poll = opcode::PollAdd::new(Fd(self.waker), libc::POLLIN as u32).multi(true);
+        self.push(&poll.build().user_data(pack(Op::Wake, NOBODY)));
+    }
+
     /// Pushes an operation whose outcome nobody waits for.
     fn push_silent(&mut self, entry: Entry) {
         self.push(
@@ -280,6 +287,7 @@ impl Uring {
     /// Appends what is done, the try sends first.
     fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
         let tries_at = done.len();
+        let mut watching = true;
         self.ring.completion().sync();
         while let Some(entry) = self.ring.completion().next() {
             let (op, owner) = unpack(entry.user_data());
@@ -301,9 +309,15 @@ impl Uring {
                     let fd = outcome.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
                     done.push(Completion::Accepted(fd));
                 }
-                Op::Wake => done.push(Completion::Woken),
+                Op::Wake => {
+                    watching = cqueue::more(entry.flags());
+                    done.push(Completion::Woken);
+                }
                 Op::Silent => {}
             }
+        }
+        if !watching {
+            self.watch_waker();
         }
         if all_submitted && !self.tried.is_empty() {
             let failed = std::mem::take(&mut self.tried_and_failed);
