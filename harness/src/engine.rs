@@ -1,7 +1,6 @@
 //! From a plan to a run file: scenario by scenario, block by block.
 
 use std::cell::RefCell;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -56,13 +55,20 @@ pub fn run(
     };
     let progress = Progress::new(plan.block_count(), settings.quiet);
     let recorder = RefCell::new(Recorder::open(&directory, progress)?);
+    recorder.borrow_mut().take(Event::RunStarted(header));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(scenarios(plan, header, &recorder, &directory))?;
+    let outcome = runtime.block_on(scenarios(plan, &recorder, &directory));
     // Readers of pipes that somebody still holds must not keep us.
     runtime.shutdown_background();
     let mut recorder = recorder.into_inner();
+    // What has been seen so far is written whatever happens.
+    if let Err(error) = outcome {
+        recorder.take(Event::HarnessFailed {
+            message: error.to_string(),
+        });
+    }
     if let Some(error) = recorder.failure() {
         recorder.take(Event::HarnessFailed {
             message: format!("events.jsonl: {error}"),
@@ -75,24 +81,20 @@ pub fn run(
     Ok((run, directory))
 }
 
-async fn scenarios(
-    plan: &Plan,
-    header: RunHeader,
-    recorder: &RefCell<Recorder>,
-    directory: &Path,
-) -> io::Result<()> {
+async fn scenarios(plan: &Plan, recorder: &RefCell<Recorder>, directory: &Path) -> io::Result<()> {
     // Before the first child, so that Ctrl-C cannot leave one behind.
     let mut stop = StopSignals::listen()?;
-    let scratch = directory.join("scratch");
-    fs::create_dir_all(&scratch)?;
+    // A name of its own: the directory may be the user's, with anything in it.
+    let scratch = tempfile::Builder::new()
+        .prefix(".scratch-")
+        .tempdir_in(directory)?;
     let guard = RefCell::new(Guard::start()?);
     let shared = Shared {
         plan,
         recorder,
         guard: &guard,
-        scratch,
+        scratch: scratch.path().to_owned(),
     };
-    recorder.borrow_mut().take(Event::RunStarted(header));
     for planned in &plan.scenarios {
         if let Some(stop) = scenario(&shared, planned, &mut stop).await {
             let signal = match stop {
@@ -107,7 +109,8 @@ async fn scenarios(
             break;
         }
     }
-    fs::remove_dir_all(&shared.scratch)
+    // It is removed when it goes out of scope; that this fails spoils no run.
+    Ok(())
 }
 
 /// Runs one scenario; tells who ended the run, if somebody did.

@@ -12,6 +12,10 @@ use crate::host;
 /// Where runs go unless `--out` says otherwise.
 const RUNS: &str = ".harness/runs";
 
+/// What is written at the end of a run. What an earlier run left of it must not look
+/// like the outcome of one that came to no end.
+const RENDERED: [&str; 4] = ["run.json", "report.txt", "report.md", "junit.xml"];
+
 /// Runs that may begin within the same second.
 const MAX_SAME_NAME: u32 = 1_000;
 
@@ -23,6 +27,10 @@ pub fn directory(out: Option<&Path>, label: &str, unix_ms: u64) -> io::Result<(S
     let id = format!("{}-{label}", host::stamp(unix_ms));
     if let Some(out) = out {
         fs::create_dir_all(out).map_err(|error| cannot_write(out, &error))?;
+        for name in RENDERED {
+            remove(&out.join(name))?;
+            remove(&partial(out, name))?;
+        }
         return Ok((id, out.to_owned()));
     }
     let runs = Path::new(RUNS);
@@ -53,20 +61,32 @@ pub fn write(run: &RunFile, directory: &Path) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(run)?;
     json.push(b'\n');
     let shown = directory.display().to_string();
-    for (name, content) in [
-        ("run.json", json),
-        ("report.txt", text::render(run, Some(&shown)).into_bytes()),
-        ("report.md", markdown::render(run).into_bytes()),
-        ("junit.xml", junit::render(run).into_bytes()),
-    ] {
+    let contents = [
+        json,
+        text::render(run, Some(&shown)).into_bytes(),
+        markdown::render(run).into_bytes(),
+        junit::render(run).into_bytes(),
+    ];
+    for (name, content) in RENDERED.into_iter().zip(contents) {
         let path = directory.join(name);
         // Nobody is to read half a file.
-        let partial = directory.join(format!("{name}.partial"));
+        let partial = partial(directory, name);
         fs::write(&partial, content)
             .and_then(|()| fs::rename(&partial, &path))
             .map_err(|error| cannot_write(&path, &error))?;
     }
     Ok(())
+}
+
+fn partial(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.partial"))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(path, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
@@ -97,5 +117,16 @@ mod tests {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(names.len(), 4, "{names:?}");
+        fs::write(out.join("notes.txt"), "mine").unwrap();
+        super::directory(Some(&out), "quick", 0).unwrap();
+        let left: Vec<_> = fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(
+            left,
+            ["notes.txt"],
+            "only what an earlier run left is removed"
+        );
     }
 }

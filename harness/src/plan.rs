@@ -7,7 +7,7 @@ use report::figures::DIRECT;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::descriptor::Descriptor;
-use crate::scenario::{Scenario, Upstream};
+use crate::scenario::{Scenario, Upstream, limits};
 
 /// A whole run.
 #[derive(Clone, Debug)]
@@ -62,6 +62,17 @@ pub enum PlanError {
     /// A descriptor cannot be understood.
     #[error(transparent)]
     Descriptor(#[from] crate::descriptor::DescriptorError),
+    /// A scenario cannot be carried out as it stands.
+    #[error("scenario {scenario:?}: {reason}")]
+    Scenario {
+        /// Its name.
+        scenario: String,
+        /// What is wrong, and what is accepted.
+        reason: String,
+    },
+    /// A process is to be watched that belongs to nobody.
+    #[error("--pid {0}: expected a proxy that runs already, as addr:HOST:PORT")]
+    Pid(u32),
     /// A program is missing.
     #[error("{descriptor}: {reason}")]
     Missing {
@@ -84,14 +95,25 @@ impl Planned {
     /// Plans a scenario within a run of this seed.
     ///
     /// # Errors
-    /// That a descriptor in it is wrong.
+    /// That a descriptor in it is wrong, or that it cannot be carried out.
     pub fn new(scenario: Scenario, source: String, run_seed: u64) -> Result<Self, PlanError> {
+        let wrong = |reason: String| PlanError::Scenario {
+            scenario: scenario.name.clone(),
+            reason,
+        };
+        limits::timeout(&scenario).map_err(wrong)?;
         let seed = scenario
             .seed
             .unwrap_or_else(|| split(run_seed, &scenario.name));
         let mut subjects = Vec::new();
         for text in std::iter::once(&scenario.proxy.descriptor).chain(&scenario.proxy.against) {
             let subject: Descriptor = text.parse()?;
+            let ignores_args = subject != Descriptor::Direct && !subject.takes_our_flags();
+            if ignores_args && !scenario.proxy.args.is_empty() {
+                return Err(wrong(format!(
+                    "proxy.args are for builtin or a path to a binary, which {subject} is not"
+                )));
+            }
             if !subjects.contains(&subject) {
                 subjects.push(subject);
             }
@@ -145,6 +167,12 @@ impl Plan {
     /// # Errors
     /// That load would go to another machine, or that a program is missing.
     pub fn check(&self) -> Result<Vec<Binary>, PlanError> {
+        let mut subjects = self.scenarios.iter().flat_map(|planned| &planned.subjects);
+        if let Some(pid) = self.pid
+            && !subjects.any(|subject| matches!(subject, Descriptor::Running(_)))
+        {
+            return Err(PlanError::Pid(pid));
+        }
         let mut binaries = Vec::new();
         let own = std::env::current_exe().unwrap_or_default();
         binaries.extend(hashed("harness", own));
@@ -260,6 +288,39 @@ mod tests {
             "{remote}"
         );
         assert!(plan("addr:127.0.0.1:80").check().is_ok());
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let new = |descriptor: &str, args: &[&str]| {
+            let mut scenario = builtin::named("latency").unwrap();
+            scenario.proxy.descriptor = descriptor.to_owned();
+            scenario.proxy.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+            Planned::new(scenario, "test".into(), 1)
+        };
+        for descriptor in ["builtin", "./proxy", "direct"] {
+            assert!(new(descriptor, &["--workers", "1"]).is_ok(), "{descriptor}");
+        }
+        for descriptor in ["nginx", "haproxy", "cmd:x {listen} {forward}", "addr::8002"] {
+            assert!(new(descriptor, &[]).is_ok(), "{descriptor}");
+            let error = new(descriptor, &["--workers", "1"]).unwrap_err();
+            assert!(
+                error.is_usage() && error.to_string().contains("proxy.args"),
+                "{error}"
+            );
+        }
+        let plan = Plan {
+            seed: 1,
+            scenarios: vec![new("builtin", &[]).unwrap()],
+            allow_remote: false,
+            pid: Some(1),
+            core_dumps: false,
+        };
+        let error = plan.check().unwrap_err();
+        assert!(
+            error.is_usage() && error.to_string().contains("--pid 1"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -120,22 +120,26 @@ impl Progress {
     fn redraw(&mut self) {
         if self.live && self.drawn.is_none_or(|at| at.elapsed() >= REFRESH) {
             self.drawn = Some(Instant::now());
-            eprint!("\r\x1b[K{}", self.text());
-            let _ = io::stderr().flush();
+            write(&format!("\r\x1b[K{}", self.text()));
         }
     }
 
     fn line(&mut self, text: &str) {
         let clear = if self.live { "\r\x1b[K" } else { "" };
-        eprintln!("{clear}{text}");
+        write(&format!("{clear}{text}\n"));
         self.drawn = None;
     }
 
     /// Clears the live line.
     pub fn finish(&mut self) {
         if self.live {
-            eprint!("\r\x1b[K");
-            let _ = io::stderr().flush();
+            write("\r\x1b[K");
         }
     }
+}
+
+/// Writes to stderr. Whoever watches may stop watching; the run goes on.
+fn write(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().flush();
 }

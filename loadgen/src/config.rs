@@ -28,15 +28,22 @@ const RATE_PER_THREAD: f64 = 250_000.0;
 
 /// Most requests on one connection: with the longest data, their bytes still fit in
 /// memory many times.
-const MOST_PIPELINE: usize = 10_000;
+pub const MOST_PIPELINE: usize = 10_000;
 
 /// Most worker threads: more than any machine has cores to run them.
-const MOST_THREADS: usize = 1_024;
+pub const MOST_THREADS: usize = 1_024;
 
 /// Descriptors that are not connections: standard streams, event loops, outputs.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// Shortest slice of the record.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How many connections a client can have that may open this many descriptors.
+#[must_use]
+pub fn most_connections(descriptors: u64) -> u64 {
+    descriptors.saturating_sub(OTHER_DESCRIPTORS)
+}
 
 /// A plan, and every flag as it took effect.
 #[derive(Clone, Debug)]
@@ -98,7 +105,7 @@ impl Config {
             }
         }
         at_least_one("--connections", args.connections as u64)?;
-        let most = machine.descriptors.saturating_sub(OTHER_DESCRIPTORS);
+        let most = most_connections(machine.descriptors);
         if args.connections as u64 > most {
             return bad(format!(
                 "--connections {} is above what the limit of open descriptors allows: at most {most} \

@@ -25,6 +25,8 @@ pub(crate) struct OpenLoop {
     bound: u64,
     missed: u64,
     over: bool,
+    /// When all slots had been reached and nothing waited any more.
+    settled: Option<u64>,
 }
 
 impl OpenLoop {
@@ -41,6 +43,7 @@ impl OpenLoop {
             bound,
             missed: 0,
             over: false,
+            settled: None,
         }
     }
 
@@ -81,11 +84,22 @@ impl OpenLoop {
         self.over = true;
     }
 
-    /// If all slots of the wanted number have been taken: when the next would be due.
+    /// Takes note of whether all slots of the wanted number have been taken by `now`.
+    pub(crate) fn settle(&mut self, now: u64) {
+        let all = self.reached.slot() >= self.slot_end && self.waiting() == 0;
+        self.settled = if all {
+            self.settled.or(Some(now))
+        } else {
+            None
+        };
+    }
+
+    /// If all slots of the wanted number have been taken: when the next would be due, or
+    /// when the last was taken, which is later if it had to wait.
     #[must_use]
     pub(crate) fn exhausted_at(&self) -> Option<u64> {
-        let all = self.reached.slot() >= self.slot_end && self.waiting() == 0;
-        all.then(|| self.start + self.reached.due())
+        let settled = self.settled.filter(|_| self.waiting() == 0);
+        settled.map(|at| at.max(self.start + self.reached.due()))
     }
 
     /// When the next slot is due, unless the schedule is over.
@@ -121,10 +135,13 @@ impl OpenLoop {
         self.waiting + self.returned.len() as u64
     }
 
-    /// Gives up the oldest waiting requests past the bound. The run is invalid then.
-    pub(crate) fn keep_bound(&mut self) {
-        while self.waiting() > self.bound {
-            self.take();
+    /// Gives up the oldest waiting requests past the bound, and tells their due times.
+    /// The run is invalid then.
+    pub(crate) fn keep_bound(&mut self, mut given_up: impl FnMut(u64)) {
+        while self.waiting() > self.bound
+            && let Some(due) = self.take()
+        {
+            given_up(due);
             self.missed += 1;
         }
     }
@@ -217,14 +234,35 @@ mod tests {
             "some wait"
         );
         while open.take().is_some() {}
-        assert_eq!(open.exhausted_at(), Some(1_080));
+        open.settle(1_075);
+        assert_eq!(open.exhausted_at(), Some(1_080), "nothing had to wait");
+    }
+
+    #[test]
+    fn the_schedule_ends_when_the_last_that_waited_is_taken() {
+        let mut open = open_loop(10);
+        open.reach(9_999, 9_999, 0, &mut histograms::empty());
+        open.settle(1_075);
+        assert_eq!(open.exhausted_at(), None);
+        while open.take().is_some() {}
+        open.settle(5_000);
+        open.settle(5_010);
+        assert_eq!(open.exhausted_at(), Some(5_000));
+        open.returned().push_back(1_070);
+        assert_eq!(open.exhausted_at(), None, "one came back");
+        open.settle(5_020);
+        open.take();
+        open.settle(5_030);
+        assert_eq!(open.exhausted_at(), Some(5_030));
     }
 
     #[test]
     fn past_the_bound_the_oldest_are_missed() {
         let mut open = open_loop(2);
         open.reach(1_045, 2_000, 0, &mut histograms::empty());
-        open.keep_bound();
+        let mut given_up = vec![];
+        open.keep_bound(|due| given_up.push(due));
+        assert_eq!(given_up, [1_000, 1_010, 1_020]);
         assert_eq!(
             (open.waiting(), open.missed(), open.take()),
             (2, 3, Some(1_030))

@@ -67,6 +67,10 @@ pub struct Counts {
     pub failed: BTreeMap<String, u64>,
     /// Without an answer when the run ended.
     pub unanswered: u64,
+    /// Due, but never written, because the target left no place for them: every connection
+    /// was full, blocked or gone. Not part of `sent`.
+    #[serde(default)]
+    pub never_written: u64,
     /// Answers to requests that were settled already, or to none: not part of the sum.
     pub extra_answers: BTreeMap<String, u64>,
     /// Connections opened.

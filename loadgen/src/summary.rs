@@ -91,6 +91,7 @@ pub fn exit_code(record: &LoadRecord) -> u8 {
     let counts = &record.counts;
     let failed = counts.failed_total() > 0
         || counts.unanswered > 0
+        || counts.never_written > 0
         || !counts.extra_answers.is_empty()
         || !counts.connect_failed.is_empty()
         || counts.acked + counts.naked == 0;
@@ -156,6 +157,10 @@ mod tests {
             },
             Counts {
                 unanswered: 1,
+                ..good.clone()
+            },
+            Counts {
+                never_written: 1,
                 ..good.clone()
             },
             Counts::default(),

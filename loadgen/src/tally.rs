@@ -90,6 +90,8 @@ pub struct Tally {
     pub naked: u64,
     /// Without an answer at the end.
     pub unanswered: u64,
+    /// Due, but never written.
+    pub never_written: u64,
     failed: [u64; FAILURES],
     extra: [u64; EXTRAS],
 }
@@ -135,6 +137,7 @@ impl Tally {
         self.acked += other.acked;
         self.naked += other.naked;
         self.unanswered += other.unanswered;
+        self.never_written += other.never_written;
         add_all(&mut self.failed, &other.failed);
         add_all(&mut self.extra, &other.extra);
     }
@@ -215,6 +218,7 @@ pub fn counts(tally: &Tally, connects: &ConnectTally) -> Counts {
         naked: tally.naked,
         failed: named(&failures, &tally.failed),
         unanswered: tally.unanswered,
+        never_written: tally.never_written,
         extra_answers: named(&extras, &tally.extra),
         connections: connects.opened,
         connect_failed: named(&connect, &connects.failed),

@@ -120,11 +120,11 @@ pub fn notes(plan: &Plan, outcome: &Outcome) -> Vec<String> {
             "{late} due requests were waiting for a free place when measuring ended, and were written after it"
         ));
     }
-    if outcome.never_written > 0 {
+    if outcome.measured.never_written > 0 {
         notes.push(format!(
             "{} due requests were never written: no place became free for them, and the response times \
              do not know of them",
-            outcome.never_written
+            outcome.measured.never_written
         ));
     }
     if outcome.stopped {

@@ -242,7 +242,9 @@ impl Worker {
             self.list(at);
         }
         if let Feed::Open(open) = &mut self.feed {
-            open.keep_bound();
+            let books = &mut self.recorder.books;
+            open.keep_bound(|due| books.of(due).never_written += 1);
+            open.settle(now);
         }
         self.flush_dirty();
         more

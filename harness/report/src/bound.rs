@@ -24,9 +24,10 @@ pub enum Metric {
     Max,
     /// Requests per second.
     Rate,
-    /// Requests that went wrong in any way.
+    /// Requests that went wrong in any way, and connections that could not be opened.
     Failed,
-    /// Requests without an answer at the end.
+    /// Requests without an answer at the end, those that were due and never written
+    /// included.
     Unanswered,
     /// Requests whose answer never came though later ones did.
     Lost,
@@ -96,6 +97,19 @@ impl Metric {
             Self::Misrouted => "misrouted",
             Self::CpuPerMsg => "cpu_per_msg",
             Self::PeakMemory => "peak_memory",
+        }
+    }
+
+    /// The share of all requests that a percentile of response time speaks of.
+    #[must_use]
+    pub fn quantile(self) -> Option<f64> {
+        match self {
+            Self::P50 => Some(0.5),
+            Self::P90 => Some(0.9),
+            Self::P99 => Some(0.99),
+            Self::P99_9 => Some(0.999),
+            Self::Max => Some(1.0),
+            _ => None,
         }
     }
 

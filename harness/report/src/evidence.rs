@@ -40,17 +40,15 @@ impl Block {
         }
     }
 
-    /// When garbage came in: the span from the first fuzz client's start to the last
-    /// one's end, in monotonic nanoseconds. None if none did.
+    /// When garbage came in: the span from the first fuzz client's first connection to
+    /// the end of the last session, in monotonic nanoseconds. None if none did. The
+    /// processes themselves begin earlier and end later.
     #[must_use]
     pub fn attack(&self) -> Option<(u64, u64)> {
-        let start = self.fuzzes.iter().map(|fuzz| fuzz.started_mono_ns).min()?;
-        let end = self
-            .fuzzes
-            .iter()
-            .filter_map(|fuzz| fuzz.ended_mono_ns)
-            .max()?;
-        Some((start, end))
+        let records = || self.fuzzes.iter().filter_map(|fuzz| fuzz.record.as_ref());
+        let start = records().map(|record| record.started_mono_ns).min()?;
+        let ends = records().flat_map(|record| &record.sessions);
+        Some((start, ends.map(|session| session.end_mono_ns).max()?))
     }
 
     /// Bytes of garbage that the kernel took, until the upstream or the proxy died if
@@ -71,6 +69,9 @@ impl Block {
 /// Bytes of the sessions that were over at that time, and of those that were open:
 /// sessions begin in the order of their numbers, so many at a time.
 fn bytes_until(record: &FuzzRecord, mono_ns: u64) -> u64 {
+    if record.started_mono_ns >= mono_ns {
+        return 0;
+    }
     let over = record
         .sessions
         .iter()

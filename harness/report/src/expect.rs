@@ -65,6 +65,13 @@ pub enum Claim {
     },
     /// The counts of client, proxy and upstream agree.
     Reconcile,
+    /// No answer was lost, duplicated, reordered, misrouted, corrupted or unexpected.
+    Intact,
+    /// The upstream did not die in the blocks of the other subjects either.
+    SurvivesBeside {
+        /// Whether it must have answered at the end as well.
+        answers: bool,
+    },
 }
 
 impl Expectation {
@@ -130,6 +137,28 @@ impl Expectation {
             text: "counts reconcile".to_owned(),
             claim: Claim::Reconcile,
             origin,
+        }
+    }
+
+    /// The demand that goes without saying: every answer is the right one.
+    #[must_use]
+    pub fn intact() -> Self {
+        Self {
+            text: "no wrong answers".to_owned(),
+            claim: Claim::Intact,
+            origin: Origin::Implied,
+        }
+    }
+
+    /// The demand that goes without saying: the upstream outlives the blocks of the other
+    /// subjects too. `answers` is whether it must answer at their end.
+    #[must_use]
+    pub fn survives_beside(answers: bool) -> Self {
+        let what = if answers { "survives" } else { "does not die" };
+        Self {
+            text: format!("upstream {what} in the other blocks"),
+            claim: Claim::SurvivesBeside { answers },
+            origin: Origin::Implied,
         }
     }
 }

@@ -126,7 +126,7 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         valid.clone()
     };
     let response = merged(&used, "response");
-    let direct = cells(blocks, DIRECT, load);
+    let direct = valid_cells(blocks, DIRECT, load);
     let added = |figure: fn(&Cell<'_>) -> Option<f64>| {
         (subject != DIRECT)
             .then(|| per_round(&used, &direct, figure, |own, other| own - other))
@@ -154,7 +154,7 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         peak_memory_bytes: used.iter().filter_map(|cell| peak_memory(cell)).max(),
         beside_peer: peer
             .filter(|peer| subject != DIRECT && *peer != subject)
-            .map(|peer| beside(&used, &cells(blocks, peer, load), peer)),
+            .map(|peer| beside(&used, &valid_cells(blocks, peer, load), peer)),
     }
 }
 
@@ -192,6 +192,13 @@ fn cells<'a>(blocks: &'a [Block], subject: &str, load: &str) -> Vec<Cell<'a>> {
             }
         }
     }
+    cells
+}
+
+/// What others are compared with: the figures of a client that came late are no measure.
+fn valid_cells<'a>(blocks: &'a [Block], subject: &str, load: &str) -> Vec<Cell<'a>> {
+    let mut cells = cells(blocks, subject, load);
+    cells.retain(|cell| cell.record.valid);
     cells
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn fuzz_record(bytes: u64, end_ms: u64) -> FuzzRecord {
         schema_version: 1,
         config: BTreeMap::from([("connections".to_owned(), 1.into())]),
         seed: 7,
-        started_mono_ns: 0,
+        started_mono_ns: 200 * MS,
         elapsed_s: 1.0,
         stopped_by: "crash".to_owned(),
         bytes_sent: bytes,

@@ -1,5 +1,7 @@
 //! From events to a run file.
 
+use std::collections::BTreeMap;
+
 use crate::event::{Event, Mark, Role, ScenarioHeader, Stamped};
 use crate::evidence::{
     Block, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe, TimedSample,
@@ -16,8 +18,10 @@ impl RunFile {
             schema_version: SCHEMA_VERSION,
             ..Self::default()
         };
+        let mut marks = CpuMarks::default();
         for stamped in events {
             run.take(stamped);
+            marks.take(&stamped.event, &mut run);
         }
         if let (Some(first), Some(last)) = (events.first(), events.last()) {
             run.started_mono_ns = first.mono_ns;
@@ -57,6 +61,40 @@ impl RunFile {
                     scenario.take(stamped.mono_ns, event);
                 }
             }
+        }
+    }
+}
+
+/// CPU marks that wait for their end. Without both of them it is not known what a load
+/// cost.
+#[derive(Debug, Default)]
+struct CpuMarks(BTreeMap<String, u64>);
+
+impl CpuMarks {
+    fn take(&mut self, event: &Event, run: &mut RunFile) {
+        match event {
+            Event::BlockStarted { .. } => self.0.clear(),
+            Event::CpuMark {
+                role: Role::Proxy,
+                name,
+                at: Mark::Begin,
+                cpu_ns,
+            } => drop(self.0.insert(name.clone(), *cpu_ns)),
+            Event::CpuMark {
+                role: Role::Proxy,
+                name,
+                at: Mark::End,
+                cpu_ns,
+            } => {
+                let block = run
+                    .scenarios
+                    .last_mut()
+                    .and_then(|scenario| scenario.blocks.last_mut());
+                if let (Some(block), Some(begin)) = (block, self.0.remove(name)) {
+                    block.load(name).proxy_cpu_ns = cpu_ns.checked_sub(begin);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -161,19 +199,6 @@ impl Block {
 
     fn take_client(&mut self, mono_ns: u64, event: &Event) {
         match event {
-            Event::CpuMark {
-                role: Role::Proxy,
-                name,
-                at,
-                cpu_ns,
-            } => {
-                let load = self.load(name);
-                load.proxy_cpu_ns = Some(match at {
-                    // Until the end is known, the beginning stands in its place.
-                    Mark::Begin => *cpu_ns,
-                    Mark::End => cpu_ns.saturating_sub(load.proxy_cpu_ns.unwrap_or(*cpu_ns)),
-                });
-            }
             Event::LoadEnded {
                 name,
                 target,
@@ -298,6 +323,24 @@ mod tests {
     }
 
     #[test]
+    fn half_of_the_cpu_time_is_no_cpu_time() {
+        for missing in [Mark::Begin, Mark::End] {
+            let mut story = story();
+            story.0.retain(
+                |stamped| !matches!(stamped.event, Event::CpuMark { at, .. } if at == missing),
+            );
+            let run = RunFile::from_events(&story.0);
+            let blocks = &run.scenarios[0].blocks;
+            assert!(
+                blocks
+                    .iter()
+                    .all(|block| block.loads[0].proxy_cpu_ns.is_none()),
+                "without {missing:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_stands_between_is_compared_with_going_direct() {
         let run = RunFile::from_events(&story().0);
         let figures = &run.scenarios[0].figures;
@@ -312,6 +355,27 @@ mod tests {
             (figures[0].added_p50_us, figures[1].added_p50_us),
             (None, Some(20.0))
         );
+    }
+
+    #[test]
+    fn what_is_invalid_is_not_compared_with() {
+        let mut late = load_record(100, 30);
+        late.valid = false;
+        let story = Story::new(Vec::new())
+            .block("builtin")
+            .load(load_record(100, 90))
+            .block("direct")
+            .load(late.clone())
+            .block("nginx")
+            .load(late);
+        let mut run = RunFile::from_events(&story.end().0);
+        run.scenarios[0].header.subjects.push("nginx".to_owned());
+        run.conclude();
+        let figures = &run.scenarios[0].figures;
+        let ours = figures.iter().find(|row| row.subject == "builtin").unwrap();
+        assert_eq!((ours.added_p50_us, ours.added_p99_us), (None, None));
+        let beside = ours.beside_peer.as_ref().unwrap();
+        assert_eq!((beside.p50, beside.rate), (None, None));
     }
 
     #[test]

@@ -169,11 +169,18 @@ fn excuses(upstream: &ProcessEvidence, probe: &TimedProbe) -> bool {
     if is_good(probe) {
         return false;
     }
-    if upstream
-        .death()
-        .is_some_and(|death| death.mono_ns <= probe.mono_ns + EXCUSE_NS)
-    {
-        return true;
+    if let Some(death) = upstream.death() {
+        // With nobody behind it a proxy can answer nobody; it can still say so, by
+        // refusing or closing. Only who was under way when it happened may be stuck.
+        if probe.probe.begun_mono_ns > death.mono_ns {
+            return matches!(
+                probe.probe.outcome,
+                ProbeOutcome::Refused | ProbeOutcome::Closed
+            );
+        }
+        if death.mono_ns <= probe.mono_ns + EXCUSE_NS {
+            return true;
+        }
     }
     let from = probe.probe.begun_mono_ns.saturating_sub(EXCUSE_NS);
     let to = probe.mono_ns + EXCUSE_NS;
@@ -223,162 +230,4 @@ fn longest_without_answer(probes: &[&TimedProbe]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Audit, Exit, Phase, Probe};
-    use crate::evidence::TimedExit;
-
-    const MS: u64 = 1_000_000;
-
-    fn probe(role: Role, begun_ms: u64, took_ms: u64, outcome: ProbeOutcome) -> TimedProbe {
-        let begun_mono_ns = begun_ms * MS;
-        let probe = Probe {
-            role,
-            phase: Phase::During,
-            begun_mono_ns,
-            outcome,
-            sent: true,
-        };
-        TimedProbe {
-            mono_ns: begun_mono_ns + took_ms * MS,
-            probe,
-        }
-    }
-
-    fn process(probes: Vec<TimedProbe>) -> ProcessEvidence {
-        ProcessEvidence {
-            probes,
-            ..ProcessEvidence::default()
-        }
-    }
-
-    fn steady(role: Role) -> Vec<TimedProbe> {
-        (0..50)
-            .map(|i| probe(role, i * 100, 1, ProbeOutcome::Answered))
-            .collect()
-    }
-
-    fn upstream_status(probes: Vec<TimedProbe>) -> Status {
-        let block = Block {
-            upstream: Some(process(probes)),
-            ..Block::default()
-        };
-        status(&block, Role::Upstream)
-    }
-
-    #[test]
-    fn each_trouble_has_its_name() {
-        use ProbeOutcome::{Answered, Closed, Refused, Silent, Wrong};
-        let up = Role::Upstream;
-        assert_eq!(upstream_status(steady(up)), Status::Survived);
-        let with = |more: Vec<TimedProbe>| upstream_status([steady(up), more].concat());
-        assert_eq!(with(vec![probe(up, 5_000, 1_000, Silent)]), Status::Hung);
-        assert_eq!(with(vec![probe(up, 5_000, 1, Refused)]), Status::Refuses);
-        assert_eq!(with(vec![probe(up, 5_000, 1, Closed)]), Status::Refuses);
-        assert_eq!(
-            with(vec![probe(up, 5_000, 1, Wrong)]),
-            Status::Wrong { wrong: 1, of: 51 }
-        );
-        assert_eq!(
-            with(vec![
-                probe(up, 5_000, 1_000, Silent),
-                probe(up, 6_100, 400, Answered)
-            ]),
-            Status::Froze {
-                longest_ms: 1_500.0
-            }
-        );
-        let slow = (0..10).map(|i| probe(up, i * 300, 200, Answered)).collect();
-        assert_eq!(upstream_status(slow), Status::Slow { median_ms: 200.0 });
-        assert_eq!(upstream_status(Vec::new()), Status::Unwatched);
-    }
-
-    #[test]
-    fn a_death_that_was_asked_for_is_none() {
-        let exit = |asked| TimedExit {
-            mono_ns: 6_000 * MS,
-            exit: Exit {
-                asked,
-                signal: Some("SIGSEGV".into()),
-                ..Exit::default()
-            },
-        };
-        let block = |asked| Block {
-            upstream: Some(ProcessEvidence {
-                exit: Some(exit(asked)),
-                ..process(steady(Role::Upstream))
-            }),
-            ..Block::default()
-        };
-        assert_eq!(
-            status(&block(false), Role::Upstream),
-            Status::Died {
-                cause: "SIGSEGV".into()
-            }
-        );
-        assert_eq!(status(&block(true), Role::Upstream), Status::Survived);
-    }
-
-    #[test]
-    fn the_upstream_is_blamed_for_what_it_does() {
-        let silent = |role| {
-            [
-                steady(role),
-                vec![probe(role, 5_000, 1_000, ProbeOutcome::Silent)],
-            ]
-            .concat()
-        };
-        let both = Block {
-            upstream: Some(process(silent(Role::Upstream))),
-            proxy: Some(process(silent(Role::Proxy))),
-            ..Block::default()
-        };
-        assert_eq!(status(&both, Role::Upstream), Status::Hung);
-        assert_eq!(status(&both, Role::Proxy), Status::Survived);
-        let proxy_only = Block {
-            upstream: Some(process(steady(Role::Upstream))),
-            ..both
-        };
-        // The last good probe of the upstream is long over: it excuses nothing.
-        assert_eq!(status(&proxy_only, Role::Upstream), Status::Survived);
-        assert_eq!(status(&proxy_only, Role::Proxy), Status::Hung);
-    }
-
-    #[test]
-    fn an_audit_tells_a_lying_upstream_from_a_lying_proxy() {
-        let audit = |role, wrong| {
-            Some(Audit {
-                role,
-                sent: 1_000,
-                right: 1_000 - wrong,
-                wrong,
-            })
-        };
-        let block = |up, proxy| Block {
-            upstream: Some(ProcessEvidence {
-                audit: audit(Role::Upstream, up),
-                ..process(steady(Role::Upstream))
-            }),
-            proxy: Some(ProcessEvidence {
-                audit: audit(Role::Proxy, proxy),
-                ..process(steady(Role::Proxy))
-            }),
-            ..Block::default()
-        };
-        assert_eq!(status(&block(10, 9), Role::Proxy), Status::Survived);
-        assert_eq!(
-            status(&block(10, 9), Role::Upstream),
-            Status::Wrong {
-                wrong: 10,
-                of: 1_050
-            }
-        );
-        assert_eq!(
-            status(&block(0, 9), Role::Proxy),
-            Status::Wrong {
-                wrong: 9,
-                of: 1_050
-            }
-        );
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ pub fn render(run: &RunFile) -> String {
         let name = escape(&scenario.header.name);
         out.push_str(&format!(
             "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">\n",
-            scenario.verdicts.len(),
+            scenario.verdicts.len() + usize::from(scenario.problem.is_some()),
             count(Outcome::Fail),
             usize::from(scenario.problem.is_some()),
             count(Outcome::Inconclusive),
@@ -39,15 +39,42 @@ pub fn render(run: &RunFile) -> String {
             });
         }
         if let Some(problem) = &scenario.problem {
-            out.push_str(&format!(
-                "    <system-err>{}</system-err>\n",
-                escape(problem)
-            ));
+            out.push_str(&error(&name, problem));
         }
         out.push_str("  </testsuite>\n");
     }
+    out.push_str(&of_the_harness(run));
     out.push_str("</testsuites>\n");
     out
+}
+
+/// What went wrong outside of any scenario: a run that the harness could not finish must
+/// not look like a good one.
+fn of_the_harness(run: &RunFile) -> String {
+    let interruption = run
+        .interrupted
+        .as_ref()
+        .map(|interruption| format!("interrupted by {}", interruption.signal));
+    let problems: Vec<&String> = run.failures.iter().chain(&interruption).collect();
+    if problems.is_empty() {
+        return String::new();
+    }
+    let count = problems.len();
+    let cases: String = problems
+        .into_iter()
+        .map(|problem| error("harness", problem))
+        .collect();
+    format!(
+        "  <testsuite name=\"harness\" tests=\"{count}\" failures=\"0\" errors=\"{count}\" skipped=\"0\">\n{cases}  </testsuite>\n"
+    )
+}
+
+/// A test case that could not be carried out; `class` is escaped already.
+fn error(class: &str, problem: &str) -> String {
+    format!(
+        "    <testcase classname=\"{class}\" name=\"harness\"><error message=\"{}\"/></testcase>\n",
+        escape(problem)
+    )
 }
 
 /// What XML text and attributes may hold. Characters that XML cannot hold at all, as a
@@ -71,6 +98,41 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::fixtures::Story;
+
+    #[test]
+    fn what_the_harness_could_not_do_is_an_error() {
+        let story = Story::new(Vec::new())
+            .block("builtin")
+            .at(
+                2_000,
+                Event::ScenarioEnded {
+                    problem: Some("no port".to_owned()),
+                },
+            )
+            .at(
+                2_001,
+                Event::HarnessFailed {
+                    message: "disk full".to_owned(),
+                },
+            )
+            .at(
+                2_002,
+                Event::Interrupted {
+                    signal: "SIGINT".to_owned(),
+                    exit_code: 130,
+                },
+            );
+        let junit = render(&RunFile::from_events(&story.0));
+        for message in ["no port", "disk full", "interrupted by SIGINT"] {
+            let case = format!("name=\"harness\"><error message=\"{message}\"/></testcase>");
+            assert!(junit.contains(&case), "{case} is not in\n{junit}");
+        }
+        let whole = Story::new(Vec::new()).block("builtin").end();
+        let junit = render(&RunFile::from_events(&whole.0));
+        assert!(!junit.contains("<error"), "{junit}");
+    }
 
     #[test]
     fn nothing_breaks_the_document() {

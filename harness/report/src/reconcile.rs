@@ -96,7 +96,7 @@ fn is_settled(load: &LoadEvidence) -> bool {
 }
 
 /// Failures of an answer, not of a connection.
-const INTEGRITY: [&str; 6] = [
+pub(crate) const INTEGRITY: [&str; 6] = [
     "lost",
     "duplicated",
     "reordered",
@@ -144,7 +144,7 @@ fn probes(process: Option<&ProcessEvidence>) -> u64 {
 mod tests {
     use serde_json::json;
 
-    use crate::event::{ProbeOutcome, Role};
+    use crate::event::{Event, ProbeOutcome, Role};
     use crate::expect::{Expectation, Origin};
     use crate::fixtures::{SENT, Story, load_record};
     use crate::run::RunFile;
@@ -183,6 +183,42 @@ mod tests {
                 "{proxy} {upstream}"
             );
         }
+    }
+
+    #[test]
+    fn every_judged_block_must_have_been_compared() {
+        let judged = |story: Story| verdict(&RunFile::from_events(&story.end().0));
+        let begun = || {
+            Story::new(vec![Expectation::reconcile(Origin::Scenario)])
+                .block("builtin")
+                .load(load_record(100, 70))
+                .counted(Role::Upstream, json!({"requests": SENT + 20}))
+        };
+        let proxy = json!({"msg_req": SENT + 10});
+        assert_eq!(
+            judged(begun()),
+            Outcome::Inconclusive,
+            "our proxy told nothing"
+        );
+        let whole = || begun().counted(Role::Proxy, proxy.clone());
+        assert_eq!(judged(whole()), Outcome::Pass);
+        let second = whole()
+            .at(
+                2_050,
+                Event::BlockStarted {
+                    round: 2,
+                    subject: "builtin".to_owned(),
+                },
+            )
+            .load(load_record(100, 70));
+        let run = RunFile::from_events(&second.end().0);
+        let verdict = &run.scenarios[0].verdicts[0];
+        assert_eq!(verdict.outcome, Outcome::Inconclusive);
+        assert!(
+            verdict.evidence.contains("builtin (round 2)"),
+            "{}",
+            verdict.evidence
+        );
     }
 
     #[test]

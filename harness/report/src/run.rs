@@ -79,6 +79,13 @@ impl ScenarioRun {
             .filter(|block| block.subject == self.subject())
     }
 
+    /// The blocks of the other subjects.
+    pub fn beside(&self) -> impl Iterator<Item = &Block> {
+        self.blocks
+            .iter()
+            .filter(|block| block.subject != self.subject())
+    }
+
     /// Whether garbage is part of it.
     #[must_use]
     pub fn has_garbage(&self) -> bool {

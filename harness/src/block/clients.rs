@@ -46,8 +46,12 @@ impl Block<'_> {
         waiting.sort_by_key(Client::start);
         let begun = Instant::now();
         for client in waiting {
-            self.listen_until(begun + client.start(), Self::is_anybody_dead)
+            let due = begun + client.start();
+            self.listen_until(due.min(self.deadline), Self::is_anybody_dead)
                 .await?;
+            if due > self.deadline && !self.is_anybody_dead() {
+                return Err(self.took_too_long());
+            }
             if self.is_anybody_dead() {
                 break;
             }
@@ -58,10 +62,7 @@ impl Block<'_> {
         }
         let done = |block: &Self| block.are_clients_done() || block.is_anybody_dead();
         if !self.listen_until(self.deadline, done).await? {
-            let limit = format_duration(self.planned.scenario.timeout);
-            return Err(Cut::Problem(format!(
-                "the block took longer than its timeout of {limit}"
-            )));
+            return Err(self.took_too_long());
         }
         if !self.are_clients_done() {
             self.listen_until(Instant::now() + LINGER, Self::are_clients_done)
@@ -69,6 +70,11 @@ impl Block<'_> {
             self.end_clients().await?;
         }
         self.complain_about_clients()
+    }
+
+    fn took_too_long(&self) -> Cut {
+        let limit = format_duration(self.planned.scenario.timeout);
+        Cut::Problem(format!("the block took longer than its timeout of {limit}"))
     }
 
     /// Asks clients to end, and waits for their records.

@@ -82,6 +82,8 @@ struct Block<'a> {
     audits: usize,
     is_suspicious: bool,
     deadline: Instant,
+    /// Who ended the run, if somebody did.
+    stopped: Option<Stop>,
     next_look: Instant,
 }
 
@@ -89,6 +91,7 @@ struct Probed {
     role: Role,
     at: SocketAddr,
     count: usize,
+    last: Option<ProbeOutcome>,
     is_done: bool,
 }
 
@@ -115,6 +118,7 @@ pub async fn run(
         audits: 0,
         is_suspicious: false,
         deadline: Instant::now() + planned.scenario.timeout,
+        stopped: None,
         next_look: Instant::now(),
     };
     block.emit(Event::BlockStarted {
@@ -122,14 +126,18 @@ pub async fn run(
         subject: plan.subject.to_string(),
     });
     let outcome = block.work().await;
+    if let Err(Cut::Stopped(stop)) = &outcome {
+        block.stopped = Some(*stop);
+    }
     block.end_everything().await;
+    let stopped = block.stopped;
     let problem = match &outcome {
-        Ok(()) => None,
-        Err(Cut::Stopped(_)) => Some("interrupted".to_owned()),
         Err(Cut::Problem(problem)) => Some(problem.clone()),
+        Ok(()) | Err(Cut::Stopped(_)) => stopped.map(|_| "interrupted".to_owned()),
     };
     block.emit(Event::BlockEnded { problem });
-    outcome
+    // Also if that came while the block ended: nothing more is started.
+    stopped.map_or(outcome, |stop| Err(Cut::Stopped(stop)))
 }
 
 impl Block<'_> {
@@ -175,6 +183,7 @@ impl Block<'_> {
                 role,
                 at,
                 count: 0,
+                last: None,
                 is_done: false,
             });
             notes::probe_on_and_on(
@@ -223,6 +232,7 @@ impl Block<'_> {
         self.is_suspicious |= outcome == ProbeOutcome::Wrong;
         if let Some(probed) = self.probed.iter_mut().find(|probed| probed.role == role) {
             probed.count += 1;
+            probed.last = Some(outcome);
         }
     }
 
@@ -241,23 +251,46 @@ impl Block<'_> {
     }
 
     async fn end(&mut self, role: Role) {
-        let gone = |block: &Self| {
-            block
-                .children
-                .iter()
-                .all(|child| child.role != role || !child.is_running())
+        self.signal(role, Signal::TERM).await;
+        let in_a_hurry = self.ends_too_slowly(role, GRACE).await;
+        if self.is_gone(role) {
+            return;
+        }
+        let is_hung = |probed: &Probed| {
+            probed.role == role && matches!(probed.last, Some(ProbeOutcome::Silent))
         };
-        for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, KILL_PATIENCE)] {
-            // What has died by itself is not to look as if it had been asked to.
-            self.take_waiting_notes().await;
-            for child in self.children.iter_mut().filter(|child| child.role == role) {
-                child.signal(signal);
-            }
-            // A second Ctrl-C means: now.
-            let _ = self.listen_until(Instant::now() + patience, gone).await;
-            if gone(self) {
-                return;
+        let may_be_killed = in_a_hurry || self.probed.iter().any(is_hung);
+        for child in self.children.iter_mut().filter(|child| child.role == role) {
+            child.may_be_killed = may_be_killed;
+        }
+        self.signal(role, Signal::KILL).await;
+        self.ends_too_slowly(role, KILL_PATIENCE).await;
+    }
+
+    async fn signal(&mut self, role: Role, signal: Signal) {
+        // What has died by itself is not to look as if it had been asked to.
+        self.take_waiting_notes().await;
+        for child in self.children.iter_mut().filter(|child| child.role == role) {
+            child.signal(signal);
+        }
+    }
+
+    /// Waits until all in this role have ended. `true` if somebody is in a hurry: the
+    /// first Ctrl-C is remembered, a second means now.
+    async fn ends_too_slowly(&mut self, role: Role, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            let waited = self.listen_until(deadline, |block| block.is_gone(role));
+            match waited.await {
+                Ok(_) => return false,
+                Err(stop) if self.stopped.is_none() => self.stopped = Some(stop),
+                Err(_) => return true,
             }
         }
+    }
+
+    fn is_gone(&self, role: Role) -> bool {
+        let mut children = self.children.iter();
+        children.all(|child| child.role != role || !child.is_running())
     }
 }

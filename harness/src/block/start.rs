@@ -1,7 +1,7 @@
 //! Starting upstream and proxy, and finding out that they can be talked to.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use report::event::{Event, Role, Target};
@@ -100,7 +100,7 @@ impl Block<'_> {
             .as_ref()
             .and_then(|sockets| sockets.get("listen")?.parse().ok());
         match socket {
-            Some(socket) => Ok(socket),
+            Some(socket) => Ok(reachable(socket)),
             None => Err(self.start_failure(at).await),
         }
     }
@@ -220,6 +220,7 @@ impl Block<'_> {
             is_talking: spec.write_fds.contains(&"--events-fd"),
             pending: None,
             asked: false,
+            may_be_killed: false,
             status: None,
         });
         notes::on_exit(spawned.child, at, self.sink.clone());
@@ -230,9 +231,12 @@ impl Block<'_> {
     async fn start_failure(&mut self, at: usize) -> Cut {
         // A child that closed its descriptor is about to exit: its cause is wanted.
         let soon = Instant::now() + Duration::from_secs(1);
-        let _ = self
+        if let Err(stop) = self
             .listen_until(soon, |block| !block.children[at].is_running())
-            .await;
+            .await
+        {
+            return Cut::Stopped(stop);
+        }
         let child = &self.children[at];
         let how = if child.is_running() {
             format!("was not ready after {} s", START_PATIENCE.as_secs())
@@ -253,6 +257,17 @@ impl Block<'_> {
     }
 }
 
+/// Where to connect to what listens at `at`: who listens everywhere listens on the
+/// loopback interface as well.
+fn reachable(at: SocketAddr) -> SocketAddr {
+    let ip = match at.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, at.port())
+}
+
 /// A port that is free now; whoever is to have it must be quick.
 fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
@@ -261,4 +276,20 @@ fn free_port() -> std::io::Result<SocketAddr> {
 /// Arguments.
 pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_everywhere_is_reached_over_loopback() {
+        for (listens, reached) in [
+            ("[::]:8001", "[::1]:8001"),
+            ("0.0.0.0:8001", "127.0.0.1:8001"),
+            ("127.0.0.2:8001", "127.0.0.2:8001"),
+        ] {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), reached);
+        }
+    }
 }

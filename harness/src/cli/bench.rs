@@ -13,7 +13,7 @@ use super::{Common, carry_out, descriptor, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
-use crate::scenario::{Load, Mode, Proxy, Scenario, Upstream};
+use crate::scenario::{Load, Mode, Proxy, Scenario, Upstream, limits};
 
 /// Measure one proxy, or several in alternating blocks, beside going direct
 #[derive(Args, Debug)]
@@ -59,7 +59,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_connection: Option<u32>,
 
-    /// Send from this many threads [default: one for each core]
+    /// Send from this many threads [default: one per 250k/s, at most one per core; with
+    /// --closed one per core]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
@@ -91,13 +92,13 @@ Examples:
     harness bench --proxy ./target/release/proxy --proxy 'cmd:./relay -l {listen} -t {forward}'";
 
 pub(super) fn execute(bench: &Bench) -> ExitCode {
-    for (name, duration) in [("--duration", bench.duration)] {
-        if duration.is_zero() {
-            return usage(&format!("{name}: expected more than 0"));
-        }
-    }
     let seed = bench.common.seed.unwrap_or_else(host::random_seed);
     let mut scenario = scenario(bench);
+    for load in &scenario.load {
+        if let Err((key, reason)) = limits::load(load) {
+            return usage(&format!("--{}: {reason}", key.replace('_', "-")));
+        }
+    }
     apply(&bench.common, &mut scenario);
     match Planned::new(scenario, "command line".to_owned(), seed) {
         Ok(planned) => carry_out(
@@ -142,7 +143,9 @@ fn scenario(bench: &Bench) -> Scenario {
         floor: Duration::from_millis(300),
         ..Load::default()
     };
-    let failed = Expectation::load("failed = 0", None, Origin::Implied);
+    let counts = ["failed = 0", "unanswered = 0"]
+        .into_iter()
+        .filter_map(|text| Expectation::load(text, None, Origin::Implied).ok());
     let valid = Expectation::load("valid", None, Origin::Implied)
         .ok()
         .filter(|_| rate.is_some());
@@ -150,7 +153,10 @@ fn scenario(bench: &Bench) -> Scenario {
         name: "bench".to_owned(),
         description,
         seed: None,
-        timeout: bench.duration + bench.warmup + Duration::from_secs(30),
+        timeout: bench
+            .duration
+            .saturating_add(bench.warmup)
+            .saturating_add(Duration::from_secs(30)),
         rounds: bench.rounds,
         upstream: vec![Upstream {
             mode: bench.mode,
@@ -168,7 +174,7 @@ fn scenario(bench: &Bench) -> Scenario {
             .expectations
             .iter()
             .cloned()
-            .chain(failed.ok())
+            .chain(counts)
             .chain(valid)
             .collect(),
     }
@@ -187,4 +193,28 @@ fn threads(text: &str) -> Result<usize, String> {
 
 fn expectation(text: &str) -> Result<Expectation, report::expect::ExpectError> {
     Expectation::load(text, None, Origin::CommandLine)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: Bench,
+    }
+
+    #[test]
+    fn a_bench_demands_that_everything_is_answered() {
+        let line = Line::parse_from(["bench"]);
+        let demanded: Vec<String> = scenario(&line.bench)
+            .expectations
+            .into_iter()
+            .map(|expectation| expectation.text)
+            .collect();
+        assert_eq!(demanded, ["failed = 0", "unanswered = 0", "load is valid"]);
+    }
 }

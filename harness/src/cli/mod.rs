@@ -148,13 +148,22 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// Writes a line to stderr; that nobody reads it any more is no failure.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 fn usage(message: &str) -> ExitCode {
-    eprintln!("error: {} (see --help)", message.replace('\n', " "));
+    say(&format!(
+        "error: {} (see --help)",
+        message.replace('\n', " ")
+    ));
     ExitCode::from(service::cli::USAGE)
 }
 
 fn failed(message: &str) -> ExitCode {
-    eprintln!("error: {}", message.replace('\n', " "));
+    say(&format!("error: {}", message.replace('\n', " ")));
     ExitCode::from(HARNESS_FAILED)
 }
 

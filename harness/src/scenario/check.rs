@@ -1,6 +1,7 @@
 //! What the types of a scenario cannot say.
 
 use super::Scenario;
+use super::limits;
 use super::parse::ScenarioError;
 use super::source::Source;
 use crate::descriptor::Descriptor;
@@ -27,8 +28,8 @@ impl Source<'_> {
             return top("timeout", "expected more than 0");
         }
         for (nth, upstream) in scenario.upstream.iter().enumerate() {
-            if upstream.threads == Some(0) {
-                return self.at("upstream", nth, "threads", "expected 1 or more".to_owned());
+            if let Some(Err((key, reason))) = upstream.threads.map(limits::threads) {
+                return self.at("upstream", nth, key, reason);
             }
             for defect in &upstream.defects {
                 if let Err(reason) = defect.parse::<upstream::defect::Defect>() {
@@ -52,19 +53,8 @@ impl Source<'_> {
                 let said = "expected a rate such as \"10k/s\", or closed = true, and not both";
                 return self.at("load", nth, "rate", said.to_owned());
             }
-            let has_zero = [
-                ("connections", load.connections == 0),
-                ("pipeline", load.pipeline == 0),
-                ("duration", load.duration.is_zero()),
-                ("interval", load.interval.is_zero()),
-                ("threads", load.threads == Some(0)),
-                (
-                    "requests_per_connection",
-                    load.requests_per_connection == Some(0),
-                ),
-            ];
-            if let Some((key, _)) = has_zero.into_iter().find(|(_, zero)| *zero) {
-                return self.at("load", nth, key, "expected more than 0".to_owned());
+            if let Err((key, reason)) = limits::load(load) {
+                return self.at("load", nth, key, reason);
             }
             if scenario.load[..nth]
                 .iter()
@@ -79,12 +69,8 @@ impl Source<'_> {
             }
         }
         for (nth, fuzz) in scenario.fuzz.iter().enumerate() {
-            let has_zero = [
-                ("connections", fuzz.connections == 0),
-                ("duration", fuzz.duration.is_zero()),
-            ];
-            if let Some((key, _)) = has_zero.into_iter().find(|(_, zero)| *zero) {
-                return self.at("fuzz", nth, key, "expected more than 0".to_owned());
+            if let Err((key, reason)) = limits::fuzz(fuzz) {
+                return self.at("fuzz", nth, key, reason);
             }
             if scenario.fuzz[..nth]
                 .iter()

@@ -6,6 +6,7 @@
 
 pub mod builtin;
 mod check;
+pub mod limits;
 pub mod parse;
 mod source;
 
@@ -168,7 +169,8 @@ pub struct Load {
     /// A new connection after this many requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_connection: Option<u32>,
-    /// Worker threads; one for each core if absent.
+    /// Worker threads; as many as the rate needs if absent, one for each core in a closed
+    /// loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     /// How long to measure the tool's own floor before the run.

@@ -193,6 +193,10 @@ mod tests {
                 "s.toml:4: pipeline: expected more than 0",
             ),
             (
+                format!("name = \"a\"\n{LOAD}interval = \"1ms\"\n"),
+                "s.toml:4: interval: expected at least 10ms",
+            ),
+            (
                 format!("name = \"a\"\n{LOAD}closed = true\n"),
                 "s.toml:3: rate: expected a rate such as",
             ),

@@ -38,6 +38,9 @@ pub struct Child {
     pub pending: Option<ExitStatus>,
     /// Whether the harness has asked it to end.
     pub asked: bool,
+    /// Whether it says nothing about it that it had to be killed: somebody was in a hurry,
+    /// or it was known to hang.
+    pub may_be_killed: bool,
     /// How it ended.
     pub status: Option<ExitStatus>,
 }
@@ -61,11 +64,11 @@ impl Child {
     #[must_use]
     pub fn exit(&self) -> Exit {
         let signal = self.status.and_then(|status| status.signal());
-        let crashed = signal.is_some_and(is_crash);
+        let code = self.status.and_then(|status| status.code());
         Exit {
-            asked: self.asked && !crashed,
+            asked: self.asked && is_as_asked(signal, code, self.may_be_killed),
             signal: signal.map(signal_name),
-            code: self.status.and_then(|status| status.code()),
+            code,
             stderr_tail: self.stderr.output(super::drain::Output::last_lines),
             stderr_lines: self.stderr.output(|output| output.lines),
             decode_errors: self.stderr.output(|output| output.decode_errors),
@@ -85,6 +88,19 @@ impl Child {
     }
 }
 
+/// The exit code of a Rust program that panicked.
+const PANICKED: i32 = 101;
+
+/// Whether this is how a process ends that was asked to end, and not a finding of its
+/// own: a crash on the way out, or an end that had to be forced.
+fn is_as_asked(signal: Option<i32>, code: Option<i32>, may_be_killed: bool) -> bool {
+    match signal {
+        Some(signal) if signal == Signal::KILL.as_raw() => may_be_killed,
+        Some(signal) => !is_crash(signal),
+        None => code != Some(PANICKED),
+    }
+}
+
 /// Signals that nobody sends in order to end a process.
 fn is_crash(signal: i32) -> bool {
     [
@@ -93,6 +109,8 @@ fn is_crash(signal: i32) -> bool {
         Signal::BUS,
         Signal::ILL,
         Signal::FPE,
+        Signal::TRAP,
+        Signal::SYS,
     ]
     .into_iter()
     .any(|crash| crash.as_raw() == signal)
@@ -134,5 +152,20 @@ mod tests {
         assert_eq!(signal_name(6), "SIGABRT");
         assert_eq!(signal_name(63), "signal 63");
         assert!(is_crash(11) && !is_crash(15));
+    }
+
+    #[test]
+    fn a_crash_on_the_way_out_is_not_what_was_asked_for() {
+        for code in [0, 1, 130, 143] {
+            assert!(is_as_asked(None, Some(code), false), "{code}");
+        }
+        assert!(!is_as_asked(None, Some(101), false));
+        let [term, kill] = [Signal::TERM, Signal::KILL].map(Signal::as_raw);
+        assert!(is_as_asked(Some(term), None, false));
+        assert!(!is_as_asked(Some(kill), None, false), "it did not listen");
+        assert!(is_as_asked(Some(kill), None, true));
+        for crash in [Signal::SEGV, Signal::ABORT, Signal::TRAP, Signal::SYS] {
+            assert!(!is_as_asked(Some(crash.as_raw()), None, true), "{crash:?}");
+        }
     }
 }

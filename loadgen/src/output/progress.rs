@@ -1,5 +1,6 @@
 //! Progress on stderr, about once a second.
 
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use super::short;
@@ -37,7 +38,8 @@ impl Progress {
 
     /// Says one line.
     pub(crate) fn say(&self, line: &str) {
-        eprintln!("{line}");
+        // Whoever watches may stop watching; the run goes on.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 
     /// Takes a slice, and says a line if the last is long enough ago.
@@ -55,7 +57,7 @@ impl Progress {
             .wanted
             .map_or_else(String::new, |wanted| format!(" of {}", short(wanted)));
         let phase = if interval.warmup { "  warm-up" } else { "" };
-        eprintln!(
+        let line = format!(
             "{:6.1} s{of}  {:>9.0} sent/s  {:>9.0} answered/s  {} failed  max {:.0} µs{phase}",
             self.elapsed,
             self.sent as f64 / self.seconds.max(1e-9),
@@ -63,6 +65,7 @@ impl Progress {
             self.failed,
             self.worst_us,
         );
+        self.say(&line);
         *self = Self {
             wanted: self.wanted,
             elapsed: self.elapsed,

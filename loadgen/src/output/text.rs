@@ -124,6 +124,10 @@ fn counts(text: &mut String, counts: &Counts) {
         grouped(counts.failed_total()),
         grouped(counts.unanswered),
     );
+    if counts.never_written > 0 {
+        let never = grouped(counts.never_written);
+        let _ = writeln!(text, "{never} due, but never written");
+    }
     let named = [
         ("failed", &counts.failed),
         ("answers to nothing", &counts.extra_answers),

@@ -99,13 +99,19 @@ impl Worker {
 
     pub(super) fn done(mut self) {
         let mut unwritten = VecDeque::new();
+        if let Feed::Open(open) = &mut self.feed {
+            unwritten.extend(std::iter::from_fn(|| open.take()));
+        }
         for connection in &mut self.connections {
             connection.tracker.take_unwritten(&mut unwritten);
             connection.tracker.finish(&mut self.recorder.books);
         }
+        for due in &unwritten {
+            self.recorder.books.of(*due).never_written += 1;
+        }
         self.hand_over(mono_ns().max(self.slice.start));
         let Some(over) = self.over else { return };
-        let never_written = self.waiting() + unwritten.len() as u64;
+        let never_written = unwritten.len() as u64;
         let missed = match &self.feed {
             Feed::Open(open) => open.missed(),
             Feed::Closed(_) => 0,

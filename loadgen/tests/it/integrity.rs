@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::server::{plan, run, serve, serve_rightly};
 use loadgen::plan::{Mode, Plan};
+use loadgen::schedule::Arrivals;
 use loadgen::tally::{Extra, Failure};
+use loadgen::validity::achieved;
 
 /// Every hundredth reply is spoilt, and never the last.
 fn is_spoilt(n: u64) -> bool {
@@ -172,6 +174,71 @@ fn after_a_close_the_load_goes_on_over_a_new_connection() {
     assert!((1..=5 * 16).contains(&ended), "{tally:?}");
     assert_eq!(tally.answered() + ended, 1_000, "{tally:?}");
     assert!(outcome.connects.opened > 4, "{:?}", outcome.connects);
+}
+
+#[test]
+fn requests_without_a_place_are_never_written_and_not_part_of_sent() {
+    let target = serve(|_, _, _| Some(vec![]));
+    let (outcome, _) = run(&Plan {
+        connections: 2,
+        threads: 1,
+        pipeline: 1,
+        mode: Mode::Open {
+            rate: 1_000.0,
+            arrivals: Arrivals::Uniform,
+        },
+        requests: None,
+        duration: Some(Duration::from_millis(50)),
+        drain: Duration::from_millis(50),
+        ..plan(target)
+    });
+    let tally = &outcome.measured;
+    assert_eq!(
+        (tally.sent, tally.unanswered, tally.never_written),
+        (2, 2, 48),
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn requests_that_are_given_up_are_never_written_either() {
+    let target = serve(|_, _, _| Some(vec![]));
+    let (outcome, _) = run(&Plan {
+        connections: 1,
+        threads: 1,
+        pipeline: 1,
+        mode: Mode::Open {
+            rate: 1_000.0,
+            arrivals: Arrivals::Uniform,
+        },
+        requests: None,
+        duration: Some(Duration::from_millis(50)),
+        drain: Duration::from_millis(50),
+        max_backlog: 10,
+        ..plan(target)
+    });
+    assert_eq!((outcome.missed, outcome.measured.never_written), (39, 49));
+}
+
+#[test]
+fn a_number_of_requests_that_had_to_wait_took_as_long_as_they_waited() {
+    let target = serve(|_, right, _| {
+        std::thread::sleep(Duration::from_millis(20));
+        Some(right)
+    });
+    let (outcome, _) = run(&Plan {
+        connections: 1,
+        threads: 1,
+        pipeline: 1,
+        requests: Some(5),
+        ..plan(target)
+    });
+    let rate = achieved(&outcome);
+    assert_eq!(outcome.measured.answered(), 5);
+    assert!(
+        rate <= 5.0 / 0.08,
+        "the last was written after four answers: {rate}"
+    );
 }
 
 #[test]

@@ -4,3 +4,4 @@ mod integrity;
 mod latency;
 mod program;
 mod server;
+mod unwatched;

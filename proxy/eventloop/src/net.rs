@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, ipproto
 /// Connections that the kernel may hold for us before we accept them. The kernel
 /// caps it at `net.core.somaxconn` (4,096 by default); a proxy that is restarted
 /// under load needs all of that.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 

@@ -1,7 +1,7 @@
 //! Waiting for sockets: epoll with nanosecond timeouts, and a waker for other threads.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
@@ -94,7 +94,11 @@ impl Default for Events {
 
 /// An epoll instance.
 #[derive(Debug)]
-pub struct Poller(OwnedFd);
+pub struct Poller {
+    epoll: OwnedFd,
+    /// The kernel, or a filter before it, knows no timeouts below a millisecond.
+    coarse: bool,
+}
 
 impl Poller {
     /// Opens an instance.
@@ -102,7 +106,17 @@ impl Poller {
     /// # Errors
     /// What `epoll_create1` said.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(epoll::create(epoll::CreateFlags::CLOEXEC)?))
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut none = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let coarse = epoll::wait(&epoll, &mut none, Some(&now)).is_err();
+        Ok(Self { epoll, coarse })
     }
 
     /// Watches `fd`; its events carry `token`.
@@ -111,7 +125,7 @@ impl Poller {
     /// What `epoll_ctl` said.
     pub fn add(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(
-            &self.0,
+            &self.epoll,
             fd,
             epoll::EventData::new_u64(token),
             interest.flags(),
@@ -124,7 +138,7 @@ impl Poller {
     /// What `epoll_ctl` said.
     pub fn modify(&self, fd: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(
-            &self.0,
+            &self.epoll,
             fd,
             epoll::EventData::new_u64(token),
             interest.flags(),
@@ -136,7 +150,7 @@ impl Poller {
     /// # Errors
     /// What `epoll_ctl` said.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
-        Ok(epoll::delete(&self.0, fd)?)
+        Ok(epoll::delete(&self.epoll, fd)?)
     }
 
     /// Waits until something is ready or `timeout` is over (`None`: for ever), and
@@ -146,18 +160,43 @@ impl Poller {
     /// What `epoll_wait` said; an interrupted wait is one without events.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.0.clear();
+        if self.coarse {
+            return self.wait_coarsely(events, timeout);
+        }
         let timeout = timeout.map(|t| Timespec {
             tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: t.subsec_nanos().into(),
         });
-        match epoll::wait(
-            &self.0,
-            rustix::buffer::spare_capacity(&mut events.0),
-            timeout.as_ref(),
-        ) {
+        let room = rustix::buffer::spare_capacity(&mut events.0);
+        match epoll::wait(&self.epoll, room, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The same in milliseconds, rounded up, by the older system call.
+    #[expect(unsafe_code, reason = "the wrapper at hand knows the newer call only")]
+    fn wait_coarsely(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let ms = timeout.map_or(-1, |t| {
+            i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+        });
+        let mut found = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_PER_WAIT];
+        let room = i32::try_from(found.len()).expect("a few hundred");
+        // SAFETY: the kernel writes at most `room` entries.
+        let n = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), found.as_mut_ptr(), room, ms) };
+        match usize::try_from(n) {
+            Ok(n) => events.0.extend(found[..n].iter().map(|event| epoll::Event {
+                flags: epoll::EventFlags::from_bits_retain(event.events),
+                data: epoll::EventData::new_u64(event.u64),
+            })),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -25,11 +25,16 @@ pub(super) struct Order {
     /// Empty as long as nothing was kept back: then this is a plain count.
     runs: VecDeque<Run>,
     pending: u64,
+    /// There will be no more answers from the server.
+    ended: bool,
 }
 
 impl Order {
     /// Requests went to the server.
     pub(super) fn forwarded(&mut self, requests: u64) {
+        if self.ended {
+            return;
+        }
         match self.runs.back_mut() {
             None => self.requests += requests,
             Some(run) => run.requests += requests,
@@ -39,6 +44,9 @@ impl Order {
     /// A line was kept from the server. Says whether its answer is due at once.
     /// `within_answer`: the server has begun a line that nobody asked for.
     pub(super) fn kept(&mut self, within_answer: bool) -> bool {
+        if self.ended {
+            return false;
+        }
         if self.requests == 0 && self.runs.is_empty() {
             if !within_answer {
                 return true;
@@ -70,6 +78,10 @@ impl Order {
             self.requests = run.requests;
         }
         self.pending -= due;
+        if self.runs.is_empty() {
+            // A connection at rest holds no memory.
+            self.runs = VecDeque::new();
+        }
         due
     }
 
@@ -89,9 +101,13 @@ impl Order {
         self.pending >= MAX_PENDING
     }
 
-    /// There will be no more answers from the server.
+    /// There will be no more answers from the server: what waits for them, and what is
+    /// still to come, stays unanswered.
     pub(super) fn end(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            ended: true,
+            ..Self::default()
+        };
     }
 }
 
@@ -156,6 +172,17 @@ mod tests {
         let mut order = Order::default();
         assert!(!order.kept(true));
         assert_eq!(order.answered(), 1);
+    }
+
+    #[test]
+    fn after_the_servers_end_nothing_is_pending_and_nothing_answered() {
+        let mut order = Order::default();
+        order.forwarded(1);
+        order.kept(false);
+        order.end();
+        order.forwarded(1);
+        assert!(!order.kept(false));
+        assert!(order.is_plain() && !order.is_full());
     }
 
     #[test]

@@ -1,26 +1,32 @@
 //! The control plane of `proxy foo`: it opens the sockets, starts the workers, and then
 //! waits for signals, beside the traffic and never in its way.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use service::admin::{self, Reply, Routes};
 use service::ready::Ready;
 use service::signals::StopSignals;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::args::FooArgs;
 use super::counters::{FooCounters, FooTotals};
+use super::printer::Printer;
 use super::rates::{BUCKET, Sample, Windows};
 use super::shield::Shield;
 use super::stats::Stats;
 use crate::plane::{Limits, Plane, PlaneConfig, PlaneTotals};
+
+/// No longer than this, however long was asked for: the clock must be able to say when.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long the last statistics may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -90,30 +96,37 @@ async fn serve(args: FooArgs, upstream: Vec<std::net::SocketAddr>) -> Result<Exi
         .announce(args.ready_fd)
         .context("cannot announce readiness")?;
 
+    let printer = Printer::start().context("cannot start the printer")?;
     let mut buckets = interval(BUCKET);
     buckets.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut grace_ends: Option<Instant> = None;
     loop {
+        let grace = grace_ends.map_or(Duration::MAX, |end| end.duration_since(Instant::now()));
         tokio::select! {
             _ = buckets.tick() => board.record(),
-            _ = stats_signal.recv() => board.print(),
-            _ = stop_signals.next() => break,
-            outcome = plane.finished() => outcome.context("a worker failed")?,
-        }
-    }
-
-    tracing::info!("draining, for {:?} at most", args.grace);
-    plane.drain();
-    tokio::select! {
-        _ = stop_signals.next() => tracing::info!("told again: ending now"),
-        outcome = timeout(args.grace, plane.finished()) => {
-            if outcome.is_err() {
+            _ = stats_signal.recv() => printer.print(board.stats().json()),
+            _ = stop_signals.next() => {
+                if grace_ends.is_some() {
+                    tracing::info!("told again: ending now");
+                    break;
+                }
+                tracing::info!("draining, for {:?} at most", args.grace);
+                plane.drain();
+                grace_ends = Some(Instant::now() + args.grace.min(LONGEST_GRACE));
+            }
+            outcome = plane.finished() => {
+                outcome.context("a worker failed")?;
+                break;
+            }
+            () = tokio::time::sleep(grace) => {
                 tracing::info!("connections were still open after {:?}", args.grace);
+                break;
             }
         }
     }
     plane.stop();
-    board.record();
-    board.print();
+    printer.print(board.stats().json());
+    printer.finish(LAST_WORDS);
     stop.cancel();
     tasks.close();
     tasks.wait().await;
@@ -158,16 +171,6 @@ impl Board {
             driver: self.driver,
             threads: self.counters.len(),
             messages,
-        }
-    }
-
-    /// Prints the statistics; a reader that is gone must not end the proxy.
-    fn print(&self) {
-        let mut stdout = std::io::stdout().lock();
-        if let Err(error) =
-            writeln!(stdout, "{}", self.stats().json()).and_then(|()| stdout.flush())
-        {
-            tracing::warn!("cannot print statistics: {error}");
         }
     }
 }

@@ -117,8 +117,8 @@ impl Protocol for Shield {
                     if self.malformed(conn, reason, answers) {
                         batch.add_to(&self.counters);
                         return Filtered {
-                            forward: 0,
-                            end: 0,
+                            forward: kept,
+                            end: kept,
                             reset: true,
                         };
                     }

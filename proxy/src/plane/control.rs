@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{panic, thread};
@@ -82,6 +82,8 @@ pub(super) struct WorkerShare {
     pub(super) mailbox: Mailbox,
     /// Connections of this worker.
     pub(super) load: AtomicUsize,
+    /// It is out of descriptors for the moment.
+    pub(super) paused: AtomicBool,
     pub(super) upstream: Vec<SocketAddr>,
     pub(super) limits: Limits,
     /// Connections open in all workers.
@@ -95,6 +97,7 @@ impl WorkerShare {
             counters: PlaneCounters::default(),
             mailbox: Mailbox::open()?,
             load: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
             upstream: config.upstream.clone(),
             limits: config.limits,
             open: Arc::clone(open),
@@ -155,7 +158,7 @@ impl Plane {
         };
         for number in 0..config.threads {
             let (opened, is_open) = mpsc::channel();
-            let thread = thread::Builder::new()
+            let spawned = thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn({
                     let (listener, shares) = (Arc::clone(listener), Arc::clone(&shares));
@@ -176,13 +179,14 @@ impl Plane {
                             .unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
                         let _ = report.send(outcome);
                     }
-                })?;
-            plane.running += 1;
-            let share = Arc::clone(&shares[number]);
-            plane.workers.push(Handle { share, thread });
-            let opened = is_open
-                .recv()
-                .unwrap_or_else(|_| Err(io::Error::other("worker died")));
+                });
+            let opened = spawned.and_then(|thread| {
+                plane.running += 1;
+                let share = Arc::clone(&shares[number]);
+                plane.workers.push(Handle { share, thread });
+                let answer = is_open.recv();
+                answer.unwrap_or_else(|_| Err(io::Error::other("a worker died")))
+            });
             if let Err(error) = opened {
                 plane.stop();
                 return Err(error);

@@ -76,8 +76,14 @@ impl<C> Session<C> {
         side: Side,
     ) {
         cx.share.counters.reset.add(1);
+        self.give_up(cx, side);
+    }
+
+    /// Has no more to do with `side`: the other side gets what was taken, then both are
+    /// reset.
+    pub(super) fn give_up<D: Driver, P>(&mut self, cx: &mut Context<D, P>, side: Side) {
         if self.phase == Phase::Connecting {
-            return self.abort(cx, [false, false]);
+            return self.abort(cx, [true, true]);
         }
         let other = side.other();
         self.pipes[side as usize].break_off();
@@ -86,9 +92,11 @@ impl<C> Session<C> {
             side: other,
             until_ms: cx.now_ms + RESET_FLUSH_MS,
         };
-        if self.sockets[other as usize].receiving {
-            let fd = self.sockets[other as usize].raw();
-            cx.driver.cancel(self.owner(other), fd, Pending::Receive);
+        for side in Side::BOTH {
+            if self.sockets[side as usize].receiving {
+                let fd = self.sockets[side as usize].raw();
+                cx.driver.cancel(self.owner(side), fd, Pending::Receive);
+            }
         }
         self.reset_when_flushed(cx);
     }

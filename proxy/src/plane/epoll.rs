@@ -3,6 +3,7 @@
 //! Sockets are registered once, edge-triggered. An operation is tried at once if its
 //! socket is believed to be ready, and otherwise kept until the kernel says so.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -12,7 +13,9 @@ use eventloop::{Events, Interest, Poller, net};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 
-use super::driver::{CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Received, SendMode};
+use super::driver::{
+    CHUNK_BYTES, CHUNKS, Chunk, Completion, Driver, Owner, Pending, Received, SendMode,
+};
 
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
@@ -50,6 +53,8 @@ pub(crate) struct Epoll {
     chunks: Vec<Box<[u8]>>,
     free: Vec<u16>,
     done: Vec<Completion>,
+    /// Receives that found every chunk in use; they come first when one is free.
+    starved: VecDeque<RawFd>,
     /// A receive was done at once: without a look at the other sockets, one that always
     /// has data would keep them waiting.
     received_at_once: bool,
@@ -71,6 +76,7 @@ impl Driver for Epoll {
             chunks: Vec::new(),
             free: Vec::new(),
             done: Vec::new(),
+            starved: VecDeque::new(),
             received_at_once: false,
         };
         rustix::io::ioctl_fionbio(listener, true)?;
@@ -124,7 +130,11 @@ impl Driver for Epoll {
         socket.receive = Some(owner);
         if socket.readable {
             self.received_at_once = true;
-            self.try_receive(fd);
+            if self.starved.is_empty() {
+                self.try_receive(fd);
+            } else {
+                self.starved.push_back(fd);
+            }
         }
     }
 
@@ -184,6 +194,12 @@ impl Driver for Epoll {
 
     fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
         if self.done.is_empty() || std::mem::take(&mut self.received_at_once) {
+            for _ in 0..self.starved.len() {
+                let Some(fd) = self.starved.pop_front() else {
+                    break;
+                };
+                self.try_receive(fd);
+            }
             let timeout = if self.done.is_empty() {
                 timeout
             } else {
@@ -247,6 +263,11 @@ impl Epoll {
         let Some(owner) = self.socket(fd).receive else {
             return;
         };
+        if self.free.is_empty() && self.chunks.len() >= usize::from(CHUNKS) {
+            // Chunks come free when the sends of this turn are reported.
+            self.received_at_once = true;
+            return self.starved.push_back(fd);
+        }
         let chunk = self.free.pop().unwrap_or_else(|| {
             self.chunks.push(vec![0; CHUNK_BYTES].into_boxed_slice());
             u16::try_from(self.chunks.len() - 1).expect("one chunk per event and turn is few")

@@ -72,9 +72,9 @@ impl Pipe {
         self.is_waiting() || self.ready > 0
     }
 
-    /// Bytes that wait behind the flight.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+    /// Bytes that are copied and not yet sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.queue.len() + self.heap.len() - self.heap_sent
     }
 
     /// Whether the socket takes nothing any more.
@@ -101,6 +101,7 @@ impl Pipe {
     pub(super) fn settle(&mut self, forward: usize, end: usize) {
         self.queue.truncate(self.ready + end);
         self.ready += forward;
+        self.give_queue_back();
     }
 
     /// Puts bytes behind what is ready. Nothing may be held.
@@ -125,6 +126,7 @@ impl Pipe {
     /// Drops what is held.
     pub(super) fn drop_held(&mut self) {
         self.queue.truncate(self.ready);
+        self.give_queue_back();
     }
 
     /// Takes off what is ready, if nothing is in flight. Says whether there is something
@@ -193,6 +195,11 @@ impl Pipe {
     /// A connection that is at rest holds no buffer.
     fn give_memory_back(&mut self) {
         self.heap = Vec::new();
+        self.heap_sent = 0;
+        self.give_queue_back();
+    }
+
+    fn give_queue_back(&mut self) {
         if self.queue.is_empty() {
             self.queue = Vec::new();
         }

@@ -7,7 +7,7 @@
 pub(crate) struct Filtered {
     pub(crate) forward: usize,
     pub(crate) end: usize,
-    /// Reset the connection at once.
+    /// Reset the connection, once the bytes to forward have left.
     pub(crate) reset: bool,
 }
 

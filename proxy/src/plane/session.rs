@@ -55,6 +55,8 @@ pub(super) struct Socket {
     /// We have ended ours.
     pub(super) end_sent: bool,
     more_expected: bool,
+    /// Not read from, because what it brings could not be passed on.
+    paused: bool,
 }
 
 impl Socket {
@@ -195,7 +197,11 @@ impl<C> Session<C> {
                 self.take(cx, side, chunk, len);
                 return self.receive(cx, side);
             }
-            Ok(Received::End) => return self.ended(cx, side),
+            Ok(Received::End) => {
+                self.ended(cx, side);
+                // What waited for answers that will not come need not wait any more.
+                return self.receive(cx, side.other());
+            }
             // Every buffer is in use in this turn; there will be some in the next.
             Err(Errno::NOBUFS) => {
                 self.sockets[side as usize].more_expected = true;
@@ -244,7 +250,7 @@ impl<C> Session<C> {
             if out.end > out.forward {
                 pipe.hold(&data[out.forward..out.end]);
             }
-            if out.forward > 0 && !reset {
+            if out.forward > 0 {
                 self.fly(cx, Side::Upstream, chunk, out.forward);
             } else {
                 cx.driver.release(chunk);
@@ -262,7 +268,7 @@ impl<C> Session<C> {
         self.answer(cx);
         if reset {
             cx.share.counters.reset_by_mode.add(1);
-            self.abort(cx, [true, true]);
+            self.give_up(cx, Side::Client);
         }
     }
 
@@ -392,14 +398,18 @@ impl<C> Session<C> {
             return;
         }
         let target = &self.pipes[from.other() as usize];
+        let answers = &self.pipes[Side::Client as usize];
         let full = from == Side::Client
-            && (cx.protocol.is_full(&self.conn)
-                || self.pipes[Side::Client as usize].queued() > OWN_ANSWERS_BYTES);
-        if target.is_blocked() || full {
-            cx.share.counters.read_paused.add(1);
+            && !answers.is_broken()
+            && (cx.protocol.is_full(&self.conn) || answers.unsent() > OWN_ANSWERS_BYTES);
+        let pause = target.is_blocked() || full;
+        let was_paused = std::mem::replace(&mut self.sockets[from as usize].paused, pause);
+        if pause {
+            cx.share.counters.read_paused.add((!was_paused).into());
             return;
         }
         if !target.is_broken() {
+            let socket = &self.sockets[from as usize];
             cx.driver
                 .receive(self.owner(from), socket.raw(), socket.more_expected);
             self.sockets[from as usize].receiving = true;

@@ -36,6 +36,7 @@ pub(super) struct Worker<D, P: Protocol> {
     sessions: Slab<Session<P::Conn>>,
     /// Sessions that wait for their last bytes to be acknowledged: looked at often.
     resetting: Vec<u32>,
+    next_reset_ms: u64,
     next_sweep_ms: u64,
     listener: Option<Arc<OwnedFd>>,
     accept_resumes_ms: Option<u64>,
@@ -66,6 +67,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             cx,
             sessions: Slab::new(),
             resetting: Vec::new(),
+            next_reset_ms: 0,
             next_sweep_ms: 0,
             listener: Some(listener),
             accept_resumes_ms: None,
@@ -104,7 +106,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             return Some(Duration::ZERO);
         }
         let sweep = (!self.sessions.is_empty()).then_some(self.next_sweep_ms);
-        let reset = (!self.resetting.is_empty()).then_some(self.cx.now_ms + RESET_POLL_MS);
+        let reset = (!self.resetting.is_empty()).then_some(self.next_reset_ms);
         let next = [sweep, reset, self.accept_resumes_ms]
             .into_iter()
             .flatten()
@@ -167,13 +169,16 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
     /// them are looked at a few times per timeout.
     fn keep_time(&mut self) {
         let now_ms = self.cx.now_ms;
-        for index in std::mem::take(&mut self.resetting) {
-            let Some(session) = self.sessions.get_mut(index as usize) else {
-                continue;
-            };
-            if matches!(session.phase, Phase::Resetting { .. }) {
-                session.after_the_end(&mut self.cx);
-                self.phase_changed(index);
+        if now_ms >= self.next_reset_ms && !self.resetting.is_empty() {
+            self.next_reset_ms = now_ms + RESET_POLL_MS;
+            for index in std::mem::take(&mut self.resetting) {
+                let Some(session) = self.sessions.get_mut(index as usize) else {
+                    continue;
+                };
+                if matches!(session.phase, Phase::Resetting { .. }) {
+                    session.after_the_end(&mut self.cx);
+                    self.phase_changed(index);
+                }
             }
         }
         if now_ms >= self.next_sweep_ms && !self.sessions.is_empty() {
@@ -192,6 +197,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         }
         if self.accept_resumes_ms.is_some_and(|at| at <= now_ms) {
             self.accept_resumes_ms = None;
+            self.cx.share.paused.store(false, Ordering::Relaxed);
             self.accept();
         }
     }
@@ -202,7 +208,9 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
                 self.accept();
                 self.admit_or_hand_over(client);
             }
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.pause_accept(),
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => {
+                self.pause_accept();
+            }
             Err(_) => self.accept(),
         }
     }
@@ -220,6 +228,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             tracing::debug!("out of descriptors: accepting pauses for {ACCEPT_PAUSE_MS} ms");
         }
         self.cx.driver.pause_accept();
+        self.cx.share.paused.store(true, Ordering::Relaxed);
         self.accept_resumes_ms = Some(self.cx.now_ms + ACCEPT_PAUSE_MS);
     }
 
@@ -233,7 +242,8 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         self.next_peer = self.next_peer.wrapping_add(1);
         let theirs = peer.load.load(Ordering::Relaxed);
         let fair = theirs + theirs / FAIR_SHARE + FAIR_FEW;
-        if self.listener.is_none() || self.sessions.len() <= fair {
+        let paused = peer.paused.load(Ordering::Relaxed);
+        if self.listener.is_none() || paused || self.sessions.len() <= fair {
             return self.admit(client);
         }
         // A worker that has ended sends the client back.
@@ -287,8 +297,12 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         self.cx.driver.pause_accept();
         self.accept_resumes_ms = None;
         if rustix::io::ioctl_fionbio(&listener, true).is_ok() {
-            while let Ok(client) = rustix::net::accept_with(&listener, D::SOCKET_FLAGS) {
-                self.admit(client);
+            for _ in 0..eventloop::net::BACKLOG {
+                match rustix::net::accept_with(&listener, D::SOCKET_FLAGS) {
+                    Ok(client) => self.admit(client),
+                    Err(Errno::INTR | Errno::CONNABORTED) => {}
+                    Err(_) => break,
+                }
             }
         }
     }

@@ -187,7 +187,7 @@ fn notes(scenario: &ScenarioRun) -> String {
 }
 
 fn counts(scenario: &ScenarioRun) -> String {
-    let mut sums = [0; 5];
+    let mut sums = [0; 7];
     for record in scenario
         .blocks
         .iter()
@@ -201,15 +201,30 @@ fn counts(scenario: &ScenarioRun) -> String {
             counts.naked,
             counts.failed_total(),
             counts.unanswered,
+            counts.never_written,
+            counts.connect_failed.values().sum(),
         ];
         for (sum, count) in sums.iter_mut().zip(one) {
             *sum += count;
         }
     }
-    let [sent, acked, naked, failed, unanswered] = sums.map(number::count);
+    let [.., never_written, not_opened] = sums;
+    let [sent, acked, naked, failed, unanswered, ..] = sums.map(number::count);
     let mut out = format!(
         "  requests: {sent} sent = {acked} acked + {naked} naked + {failed} failed + {unanswered} unanswered\n"
     );
+    if never_written > 0 {
+        out.push_str(&format!(
+            "  {} due requests were never written: no place became free for them\n",
+            number::count(never_written)
+        ));
+    }
+    if not_opened > 0 {
+        out.push_str(&format!(
+            "  {} connections could not be opened\n",
+            number::count(not_opened)
+        ));
+    }
     let rows = &scenario.reconciliation;
     if let Some(row) = rows.iter().find(|row| !row.agrees()) {
         out.push_str(&format!(

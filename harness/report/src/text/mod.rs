@@ -177,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn the_counts_tell_of_what_was_never_sent() {
+        let mut record = load_record(100, 90);
+        record.counts.never_written = 1_600;
+        record.counts.connect_failed.insert("refused".to_owned(), 7);
+        let story = Story::new(Vec::new()).block("builtin").load(record);
+        let report = super::render(&RunFile::from_events(&story.end().0), None);
+        for part in [
+            "1,600 due requests were never written",
+            "7 connections could not be opened",
+        ] {
+            assert!(report.contains(part), "{part:?} is not in\n{report}");
+        }
+    }
+
+    #[test]
     fn other_forms_hold_every_expectation() {
         let run = run();
         let verdicts = run

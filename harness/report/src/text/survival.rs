@@ -127,7 +127,7 @@ fn answers(block: &Block) -> String {
     let (answered, failed) = counts.fold((0, 0), |(answered, failed), counts| {
         (
             answered + counts.acked + counts.naked,
-            failed + counts.failed_total() + counts.unanswered,
+            failed + counts.failed_total() + counts.unanswered + counts.never_written,
         )
     });
     format!(

@@ -1,15 +1,10 @@
 //! The evidence for and against each kind of claim.
 
-use std::collections::BTreeMap;
-
-use loadgen::record::Counts;
-
-use super::{Finding, Outcome};
-use crate::bound::{Bound, Metric, Unit};
+use super::{Finding, Outcome, attack, measured};
 use crate::event::Role;
 use crate::evidence::Block;
 use crate::expect::{Claim, Fate};
-use crate::figures::Figures;
+use crate::figures::BUILTIN;
 use crate::health::{self, Status};
 use crate::run::ScenarioRun;
 use crate::text::number;
@@ -30,26 +25,34 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
             worst(
                 scenario
                     .judged()
-                    .map(|block| fate_of(block, *role, *fate, wanted.as_deref())),
+                    .map(|block| fate_of(scenario, block, *role, *fate, wanted.as_deref())),
             )
         }
         Claim::Metric { load, bound } => {
-            let rows = rows(scenario, load.as_deref());
-            worst(rows.map(|figures| metric(scenario, figures, bound)))
+            let rows = measured::rows(scenario, load.as_deref());
+            worst(rows.map(|figures| measured::metric(scenario, figures, bound)))
         }
-        Claim::Valid { load } => worst(rows(scenario, load.as_deref()).map(validity)),
+        Claim::Valid { load } => {
+            worst(measured::rows(scenario, load.as_deref()).map(measured::validity))
+        }
         Claim::AnsweredDuringAttack { load } => worst(
             scenario
                 .judged()
-                .map(|block| answered_during_attack(block, load.as_deref())),
+                .map(|block| attack::answered(block, load.as_deref())),
         ),
         Claim::Reconcile => reconciled(scenario),
+        Claim::Intact => measured::intact(scenario),
+        Claim::SurvivesBeside { answers } => worst(
+            scenario
+                .beside()
+                .map(|block| survives_beside(scenario, block, *answers)),
+        ),
     }
 }
 
 /// The worst of several findings: a failure, else what could not be judged, else the
 /// first.
-fn worst(findings: impl Iterator<Item = Finding>) -> Finding {
+pub(super) fn worst(findings: impl Iterator<Item = Finding>) -> Finding {
     let findings: Vec<Finding> = findings.collect();
     let rank = |outcome: Outcome| match outcome {
         Outcome::Fail => 0,
@@ -67,7 +70,13 @@ fn worst(findings: impl Iterator<Item = Finding>) -> Finding {
         })
 }
 
-fn fate_of(block: &Block, role: Role, fate: Fate, cause: Option<&str>) -> Finding {
+fn fate_of(
+    scenario: &ScenarioRun,
+    block: &Block,
+    role: Role,
+    fate: Fate,
+    cause: Option<&str>,
+) -> Finding {
     let status = health::status(block, role);
     let said = described(block, role, &status);
     if status == Status::Unwatched {
@@ -76,19 +85,47 @@ fn fate_of(block: &Block, role: Role, fate: Fate, cause: Option<&str>) -> Findin
             format!("the {} was not watched", role.word()),
         );
     }
-    let silent_attack = !block.fuzzes.is_empty() && block.garbage_bytes() == 0;
-    if fate == Fate::Survives && status.is(fate) && silent_attack {
-        return (
-            Outcome::Inconclusive,
-            "no garbage was sent: nothing is shown".to_owned(),
-        );
-    }
     let cause_fits = match (&status, cause) {
         (Status::Died { cause }, Some(wanted)) => cause == wanted,
         (_, wanted) => wanted.is_none(),
     };
-    let holds = status.is(fate) && cause_fits;
-    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
+    if !(status.is(fate) && cause_fits) {
+        return (Outcome::Fail, said);
+    }
+    // Where garbage is part of it, garbage must be the reason: who dies before it comes
+    // shows as little as who survives without it.
+    if plans_garbage(scenario, block) && block.garbage_bytes() == 0 {
+        return (
+            Outcome::Inconclusive,
+            format!("{said}, but no garbage was sent until then: nothing is shown"),
+        );
+    }
+    (Outcome::Pass, said)
+}
+
+/// Whether garbage is part of the plan, even if the block did not come to it.
+fn plans_garbage(scenario: &ScenarioRun, block: &Block) -> bool {
+    let planned = scenario.header.config.get("fuzz");
+    let planned = planned.and_then(serde_json::Value::as_array);
+    !block.fuzzes.is_empty() || planned.is_some_and(|fuzzes| !fuzzes.is_empty())
+}
+
+/// The upstream in the block of a subject that is not the judged one.
+fn survives_beside(scenario: &ScenarioRun, block: &Block, answers: bool) -> Finding {
+    let status = health::status(block, Role::Upstream);
+    let (outcome, said) = if answers {
+        fate_of(scenario, block, Role::Upstream, Fate::Survives, None)
+    } else {
+        let outcome = match status {
+            Status::Died { .. } => Outcome::Fail,
+            _ => Outcome::Pass,
+        };
+        (outcome, described(block, Role::Upstream, &status))
+    };
+    (
+        outcome,
+        format!("{} (round {}): {said}", block.subject, block.round),
+    )
 }
 
 /// The status in a sentence, with what led to it.
@@ -114,173 +151,6 @@ fn described(block: &Block, role: Role, status: &Status) -> String {
     said
 }
 
-fn rows<'a>(scenario: &'a ScenarioRun, load: Option<&'a str>) -> impl Iterator<Item = &'a Figures> {
-    let named = move |row: &&Figures| load.is_none_or(|load| row.load == load);
-    scenario
-        .figures
-        .iter()
-        .filter(|row| row.subject == scenario.subject())
-        .filter(named)
-}
-
-fn validity(figures: &Figures) -> Finding {
-    if figures.is_valid() {
-        let said = format!(
-            "{} of {} blocks are valid",
-            figures.valid_blocks, figures.blocks
-        );
-        return (Outcome::Pass, said);
-    }
-    let blocks = format!(
-        "{} of {} blocks are valid",
-        figures.valid_blocks, figures.blocks
-    );
-    (
-        Outcome::Inconclusive,
-        format!("INVALID, {blocks}: {}", figures.why_invalid()),
-    )
-}
-
-fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
-    let value = match bound.metric {
-        Metric::P50 => figures.response_us.p50,
-        Metric::P90 => figures.response_us.p90,
-        Metric::P99 => figures.response_us.p99,
-        Metric::P99_9 => figures.response_us.p99_9,
-        Metric::Max => figures.response_us.max,
-        Metric::Rate => Some(figures.rate),
-        Metric::CpuPerMsg => figures.cpu_us_per_msg,
-        Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
-        count => Some(counted(scenario, figures, count) as f64),
-    };
-    let Some(value) = value else {
-        let said = format!(
-            "too few samples, or nothing measured {}",
-            bound.metric.word()
-        );
-        return (Outcome::Inconclusive, said);
-    };
-    let shown = match bound.metric.unit() {
-        Unit::Time => number::micros(value),
-        Unit::Rate => number::rate(value),
-        Unit::Size => number::bytes(value as u64),
-        Unit::Count => number::count(value as u64),
-    };
-    let mut said = format!("{} is {shown}", bound.metric.word());
-    let is_count = bound.metric.unit() == Unit::Count;
-    if bound.metric == Metric::Failed {
-        said.push_str(&kinds(scenario, figures));
-    }
-    // Whether an answer is right does not depend on when its request was sent: counts
-    // are judged in an invalid run too, times are not.
-    if !is_count && !figures.is_valid() {
-        let why = figures.why_invalid();
-        return (
-            Outcome::Inconclusive,
-            format!("{said}, but the run is INVALID: {why}"),
-        );
-    }
-    let holds = bound.op.holds(value, bound.value);
-    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
-}
-
-fn records<'a>(
-    scenario: &'a ScenarioRun,
-    figures: &'a Figures,
-) -> impl Iterator<Item = &'a Counts> {
-    scenario
-        .judged()
-        .flat_map(|block| &block.loads)
-        .filter(|load| load.name == figures.load)
-        .filter_map(|load| load.record.as_ref())
-        .map(|record| &record.counts)
-}
-
-/// An integrity count over all blocks. An answer that came twice is not in the sum of
-/// the requests, and counts as a failure nevertheless.
-fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
-    records(scenario, figures)
-        .map(|counts| match metric {
-            Metric::Unanswered => counts.unanswered,
-            Metric::Failed => counts.failed_total() + counts.extra_answers.values().sum::<u64>(),
-            kind => {
-                let of =
-                    |kinds: &BTreeMap<String, u64>| kinds.get(kind.word()).copied().unwrap_or(0);
-                of(&counts.failed) + of(&counts.extra_answers)
-            }
-        })
-        .sum()
-}
-
-fn kinds(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let mut sums = BTreeMap::new();
-    let mut sent = 0;
-    for counts in records(scenario, figures) {
-        sent += counts.sent;
-        for (kind, count) in counts
-            .failed
-            .iter()
-            .chain(&counts.extra_answers)
-            .filter(|(_, count)| **count > 0)
-        {
-            *sums.entry(kind.as_str()).or_insert(0) += count;
-        }
-    }
-    let kinds: Vec<String> = sums
-        .iter()
-        .map(|(kind, count)| format!("{kind} {}", number::count(*count)))
-        .collect();
-    let of = format!(" of {} requests", number::count(sent));
-    if kinds.is_empty() {
-        of
-    } else {
-        format!("{of} ({})", kinds.join(", "))
-    }
-}
-
-/// Good answers of valid clients in the slices of time that lie within the attack.
-#[must_use]
-pub fn answers_during_attack(block: &Block, load: Option<&str>) -> Option<u64> {
-    let (from, to) = block.attack()?;
-    let named = block
-        .loads
-        .iter()
-        .filter(|evidence| load.is_none_or(|load| evidence.name == load));
-    let slices = named
-        .filter_map(|load| load.record.as_ref())
-        .flat_map(|record| &record.intervals);
-    let within = slices.filter(|slice| {
-        let end = slice.start_mono_ns + (slice.length_s * 1e9) as u64;
-        slice.start_mono_ns >= from && end <= to
-    });
-    Some(within.map(|slice| slice.answered).sum())
-}
-
-fn answered_during_attack(block: &Block, load: Option<&str>) -> Finding {
-    let Some(answered) = answers_during_attack(block, load) else {
-        return (Outcome::Inconclusive, "there was no attack".to_owned());
-    };
-    if block.garbage_bytes() == 0 {
-        return (
-            Outcome::Inconclusive,
-            "no garbage was sent: nothing is shown".to_owned(),
-        );
-    }
-    let bytes = number::bytes(block.garbage_bytes());
-    let said = format!(
-        "{} answers to valid clients while {bytes} of garbage came in",
-        number::count(answered)
-    );
-    (
-        if answered > 0 {
-            Outcome::Pass
-        } else {
-            Outcome::Fail
-        },
-        said,
-    )
-}
-
 fn reconciled(scenario: &ScenarioRun) -> Finding {
     let rows = &scenario.reconciliation;
     if let Some(row) = rows.iter().find(|row| !row.agrees()) {
@@ -296,5 +166,32 @@ fn reconciled(scenario: &ScenarioRun) -> Finding {
             "there are no counts to compare".to_owned(),
         );
     }
+    let open: Vec<String> = scenario
+        .judged()
+        .filter(|block| !is_reconciled(scenario, block))
+        .map(|block| format!("{} (round {})", block.subject, block.round))
+        .collect();
+    if !open.is_empty() {
+        let said = format!(
+            "{} counts agree, but not all could be compared of {}",
+            rows.len(),
+            open.join(", ")
+        );
+        return (Outcome::Inconclusive, said);
+    }
     (Outcome::Pass, format!("{} counts agree", rows.len()))
+}
+
+/// Whether everybody in a block who counts has been compared: an upstream of ours, and
+/// our own proxy. Other proxies do not count.
+fn is_reconciled(scenario: &ScenarioRun, block: &Block) -> bool {
+    let has = |who: &str| {
+        let mut rows = scenario.reconciliation.iter();
+        rows.any(|row| {
+            row.round == block.round && row.subject == block.subject && row.what.starts_with(who)
+        })
+    };
+    (block.upstream.is_none() || has("upstream "))
+        && (block.subject != BUILTIN || has("proxy "))
+        && has("")
 }

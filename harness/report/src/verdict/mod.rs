@@ -1,17 +1,20 @@
 //! Judging: expectations against evidence, and the exit code that follows.
 //!
-//! `claims` looks for the evidence of each kind of claim.
+//! `implied` is what goes without saying; `claims` looks for the evidence of each kind of
+//! claim, `measured` and `attack` for that of the load clients.
 
+mod attack;
 mod claims;
+mod implied;
+mod measured;
 #[cfg(test)]
 mod tests;
 
-pub use claims::answers_during_attack;
+pub use attack::answers_during_attack;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Role;
-use crate::expect::{Claim, Expectation, Fate, Origin};
+use crate::expect::{Claim, Fate, Origin};
 use crate::run::{RunFile, ScenarioRun};
 
 /// What came of one expectation.
@@ -58,7 +61,7 @@ type Finding = (Outcome, String);
 /// Judges every expectation of a scenario, those that go without saying included.
 #[must_use]
 pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
-    let implied = implied(scenario);
+    let implied = implied::expectations(scenario);
     scenario
         .header
         .expectations
@@ -85,10 +88,11 @@ pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
             };
             let is_survival = matches!(
                 &expectation.claim,
-                Claim::Fate {
-                    fate: Fate::Survives,
-                    ..
-                }
+                Claim::SurvivesBeside { .. }
+                    | Claim::Fate {
+                        fate: Fate::Survives,
+                        ..
+                    }
             );
             let (text, origin) = (expectation.text.clone(), expectation.origin);
             Verdict {
@@ -104,28 +108,6 @@ pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
 
 fn awaits_trouble(claim: &Claim) -> bool {
     matches!(claim, Claim::Fate { fate, .. } if *fate != Fate::Survives)
-}
-
-/// Where a scenario says nothing about the fate of a process, it is to survive.
-fn implied(scenario: &ScenarioRun) -> Vec<Expectation> {
-    let speaks_of = |wanted: Role| {
-        let mut claims = scenario
-            .header
-            .expectations
-            .iter()
-            .map(|expectation| &expectation.claim);
-        claims.any(|claim| matches!(claim, Claim::Fate { role, .. } if *role == wanted))
-    };
-    [Role::Upstream, Role::Proxy]
-        .into_iter()
-        .filter(|role| {
-            !speaks_of(*role)
-                && scenario
-                    .judged()
-                    .any(|block| block.process(*role).is_some())
-        })
-        .map(|role| Expectation::fate(role, Fate::Survives, None, None, Origin::Implied))
-        .collect()
 }
 
 /// The exit code of a run: 130 or 143 if it was interrupted, else the highest of 5, 4,

@@ -1,8 +1,8 @@
 //! Each exit code and each kind of claim, from evidence made by hand.
 
 use super::*;
-use crate::event::{Event, ProbeOutcome};
-use crate::expect::Fate;
+use crate::event::{Event, ProbeOutcome, Role};
+use crate::expect::{Expectation, Fate};
 use crate::fixtures::{Story, fate, load, load_record};
 
 fn outcomes(run: &RunFile) -> Vec<Outcome> {
@@ -26,14 +26,15 @@ fn each_exit_code_has_its_cause() {
             .block("builtin")
             .load(load_record(100, 70))
     };
-    // Two more verdicts go without saying: upstream and proxy survive.
+    // Three more verdicts go without saying: upstream and proxy survive, and no answer is
+    // wrong.
     assert_eq!(
         judged(sound("p99 < 2ms").end()),
-        (vec![Pass, Pass, Pass], 0)
+        (vec![Pass, Pass, Pass, Pass], 0)
     );
     assert_eq!(
         judged(sound("p99 < 50us").end()),
-        (vec![Fail, Pass, Pass], 1)
+        (vec![Fail, Pass, Pass, Pass], 1)
     );
     let late = load_record(100, 70);
     let late = loadgen::record::LoadRecord {
@@ -50,7 +51,7 @@ fn each_exit_code_has_its_cause() {
     let died = sound("p99 < 50us")
         .exit(Role::Upstream, "SIGSEGV", false)
         .end();
-    assert_eq!(judged(died), (vec![Fail, Fail, Pass], 4));
+    assert_eq!(judged(died), (vec![Fail, Fail, Pass, Pass], 4));
     let broken = sound("p99 < 2ms").exit(Role::Upstream, "SIGSEGV", false);
     let broken = broken
         .at(
@@ -161,6 +162,28 @@ fn surviving_nothing_shows_nothing() {
         judged(quiet.end()).0[..2],
         [Outcome::Pass, Outcome::Inconclusive]
     );
+}
+
+#[test]
+fn a_death_before_the_garbage_shows_nothing() {
+    let demand = || vec![fate(Role::Upstream, Fate::Dies)];
+    let died = |story: Story| {
+        let mut story = story.exit(Role::Upstream, "SIGSEGV", false).end();
+        for stamped in &mut story.0 {
+            match &mut stamped.event {
+                Event::ScenarioStarted(header) => {
+                    header.config["fuzz"] = serde_json::json!([{"name": "garbage"}]);
+                }
+                // Before the garbage, that is.
+                Event::Exited { .. } => stamped.mono_ns = 150_000_000,
+                _ => {}
+            }
+        }
+        judged(story).0[0]
+    };
+    let block = || Story::new(demand()).block("builtin");
+    assert_eq!(died(block()), Outcome::Inconclusive, "it was never reached");
+    assert_eq!(died(block().garbage(1_000)), Outcome::Inconclusive);
 }
 
 #[test]

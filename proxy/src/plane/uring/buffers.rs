@@ -1,7 +1,7 @@
 //! Receive buffers that are shared with the kernel.
 #![expect(unsafe_code, reason = "the kernel writes to memory by address")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -13,6 +13,9 @@ use super::BUFFER_GROUP;
 use crate::plane::driver::{CHUNK_BYTES, CHUNKS};
 
 /// Receive buffers, and the ring through which the kernel is given the free ones.
+///
+/// They are never freed: the kernel takes a closed ring apart in its own time and may
+/// hold them until then, and a worker ends only with its process.
 pub(super) struct Buffers {
     memory: NonNull<u8>,
     ring: NonNull<BufRingEntry>,
@@ -40,7 +43,7 @@ impl Buffers {
             ring: entries.cast(),
             tail: 0,
         };
-        // SAFETY: the entries live until `buffers` is dropped, after the ring is.
+        // SAFETY: the entries are never freed.
         unsafe {
             ring.submitter().register_buf_ring_with_flags(
                 buffers.ring.as_ptr() as u64,
@@ -74,17 +77,6 @@ impl Buffers {
             self.tail = self.tail.wrapping_add(1);
             let tail = BufRingEntry::tail(self.ring.as_ptr()).cast_mut();
             AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Buffers {
-    fn drop(&mut self) {
-        // SAFETY: allocated with these layouts; the ring, a field before this one in
-        // its owner, is closed by now and no operation is in flight.
-        unsafe {
-            dealloc(self.memory.as_ptr(), Self::MEMORY);
-            dealloc(self.ring.as_ptr().cast(), Self::RING);
         }
     }
 }

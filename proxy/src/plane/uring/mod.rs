@@ -98,6 +98,10 @@ pub(crate) struct Uring {
     tried: Vec<(Owner, usize)>,
     /// Those of them that said something.
     tried_and_failed: Vec<(Owner, i32)>,
+    /// Receives that found every buffer in use, in this turn.
+    refused: Vec<Owner>,
+    /// There were some in the last turn: whoever is always ready must queue like others.
+    scarce: bool,
 }
 
 impl Driver for Uring {
@@ -130,6 +134,8 @@ impl Driver for Uring {
             addresses: Vec::new(),
             tried: Vec::new(),
             tried_and_failed: Vec::new(),
+            refused: Vec::new(),
+            scarce: false,
         };
         driver.watch_waker();
         Ok(driver)
@@ -172,7 +178,11 @@ impl Driver for Uring {
     fn receive(&mut self, owner: Owner, fd: RawFd, expect_data: bool) {
         let receive = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), CHUNK_BYTES as u32)
             .buf_group(BUFFER_GROUP)
-            .ioprio(if expect_data { 0 } else { POLL_FIRST });
+            .ioprio(if expect_data && !self.scarce {
+                0
+            } else {
+                POLL_FIRST
+            });
         let entry = receive.build().flags(Flags::BUFFER_SELECT);
         self.push(&entry.user_data(pack(Op::Receive, owner)));
     }
@@ -284,9 +294,36 @@ impl Uring {
         );
     }
 
-    /// Appends what is done, the try sends first.
+    /// Appends what is done: first the try sends, which free buffers, then the receives
+    /// that found none, so that they are first in line for those.
     fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
-        let tries_at = done.len();
+        let first = done.len();
+        self.drain_queue(done);
+        while self.ring.submission().cq_overflow() {
+            // What did not fit waits in the kernel. It may hold the failure of a try.
+            let _ = self.ring.submit();
+            self.drain_queue(done);
+        }
+        self.scarce = !self.refused.is_empty();
+        let refused = self.refused.drain(..);
+        let refused = refused.map(|owner| Completion::Received(owner, Err(Errno::NOBUFS)));
+        done.splice(first..first, refused);
+        if all_submitted && !self.tried.is_empty() {
+            let failed = std::mem::take(&mut self.tried_and_failed);
+            let tries = self.tried.drain(..).map(|(owner, len)| {
+                let said = failed.iter().find(|(other, _)| *other == owner);
+                let outcome = match said {
+                    None => Ok(len),
+                    Some((_, code)) if *code < 0 => Err(Errno::from_raw_os_error(-code)),
+                    Some((_, sent)) => Ok(*sent as usize),
+                };
+                Completion::Sent(owner, outcome)
+            });
+            done.splice(first..first, tries);
+        }
+    }
+
+    fn drain_queue(&mut self, done: &mut Vec<Completion>) {
         let mut watching = true;
         self.ring.completion().sync();
         while let Some(entry) = self.ring.completion().next() {
@@ -298,8 +335,22 @@ impl Uring {
             match op {
                 Op::SendTry => self.tried_and_failed.push((owner, entry.result())),
                 Op::SendWait => done.push(Completion::Sent(owner, outcome)),
+                Op::Receive if outcome == Err(Errno::NOBUFS) => self.refused.push(owner),
                 Op::Receive => {
-                    let received = outcome.map(|len| received(len, entry.flags()));
+                    let buffer = cqueue::buffer_select(entry.flags()).map(Chunk);
+                    let received = match (outcome, buffer) {
+                        (Ok(len @ 1..), Some(chunk)) => {
+                            let more = cqueue::sock_nonempty(entry.flags());
+                            Ok(Received::Data { chunk, len, more })
+                        }
+                        (outcome, buffer) => {
+                            // A buffer may have been picked before the end was seen.
+                            if let Some(Chunk(buffer)) = buffer {
+                                self.buffers.give_back(buffer);
+                            }
+                            outcome.map(|_| Received::End)
+                        }
+                    };
                     done.push(Completion::Received(owner, received));
                 }
                 Op::Connect => done.push(Completion::Connected(owner.session, outcome.map(drop))),
@@ -319,29 +370,5 @@ impl Uring {
         if !watching {
             self.watch_waker();
         }
-        if all_submitted && !self.tried.is_empty() {
-            let failed = std::mem::take(&mut self.tried_and_failed);
-            let tries = self.tried.drain(..).map(|(owner, len)| {
-                let said = failed.iter().find(|(other, _)| *other == owner);
-                let outcome = match said {
-                    None => Ok(len),
-                    Some((_, code)) if *code < 0 => Err(Errno::from_raw_os_error(-code)),
-                    Some((_, sent)) => Ok(*sent as usize),
-                };
-                Completion::Sent(owner, outcome)
-            });
-            done.splice(tries_at..tries_at, tries);
-        }
-    }
-}
-
-fn received(len: usize, flags: u32) -> Received {
-    match cqueue::buffer_select(flags) {
-        Some(buffer) if len > 0 => Received::Data {
-            chunk: Chunk(buffer),
-            len,
-            more: cqueue::sock_nonempty(flags),
-        },
-        _ => Received::End,
     }
 }

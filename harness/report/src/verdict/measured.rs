@@ -1,0 +1,390 @@
+//! What the load clients measured and counted, against what is demanded of it.
+
+use std::collections::BTreeMap;
+
+use loadgen::record::{Counts, LoadRecord};
+
+use super::{Finding, Outcome};
+use crate::bound::{Bound, Metric, Unit};
+use crate::evidence::Block;
+use crate::figures::Figures;
+use crate::reconcile::INTEGRITY;
+use crate::run::ScenarioRun;
+use crate::text::number;
+
+/// The figures of the judged subject.
+pub(super) fn rows<'a>(
+    scenario: &'a ScenarioRun,
+    load: Option<&'a str>,
+) -> impl Iterator<Item = &'a Figures> {
+    let named = move |row: &&Figures| load.is_none_or(|load| row.load == load);
+    scenario
+        .figures
+        .iter()
+        .filter(|row| row.subject == scenario.subject())
+        .filter(named)
+}
+
+/// Whether the times of a load may be judged.
+pub(super) fn validity(figures: &Figures) -> Finding {
+    let blocks = format!(
+        "{} of {} blocks are valid",
+        figures.valid_blocks, figures.blocks
+    );
+    if !figures.is_valid() {
+        return (
+            Outcome::Inconclusive,
+            format!("INVALID, {blocks}: {}", figures.why_invalid()),
+        );
+    }
+    // A closed loop has no schedule to miss, and one that is never answered sends nothing.
+    if figures.response_us.count == 0 {
+        return (
+            Outcome::Inconclusive,
+            format!("{blocks}, but nobody answered: there are no times to judge"),
+        );
+    }
+    (Outcome::Pass, blocks)
+}
+
+/// What a figure is, and whether that is within the bound.
+pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
+    if bound.metric.unit() == Unit::Count {
+        return count(scenario, figures, bound);
+    }
+    let word = bound.metric.word();
+    let value = match bound.metric {
+        Metric::P50 => figures.response_us.p50,
+        Metric::P90 => figures.response_us.p90,
+        Metric::P99 => figures.response_us.p99,
+        Metric::P99_9 => figures.response_us.p99_9,
+        Metric::Max => figures.response_us.max,
+        Metric::Rate => Some(figures.rate),
+        Metric::CpuPerMsg => figures.cpu_us_per_msg,
+        Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
+        _ => None,
+    };
+    let beyond = bound
+        .metric
+        .quantile()
+        .and_then(|quantile| beyond_all_answers(scenario, figures, quantile));
+    let said = value.map(|value| {
+        let shown = match bound.metric.unit() {
+            Unit::Time => number::micros(value),
+            Unit::Rate => number::rate(value),
+            Unit::Size => number::bytes(value as u64),
+            Unit::Count => number::count(value as u64),
+        };
+        let loop_kind = bound
+            .metric
+            .quantile()
+            .and_then(|_| loop_kind(scenario, figures));
+        format!("{word} is {shown}{}", loop_kind.unwrap_or_default())
+    });
+    let (value, said) = match (value, said, beyond) {
+        (_, said, Some(beyond)) => {
+            let said = said.map_or_else(String::new, |said| format!("{said} of the answers, but "));
+            // Whoever is never answered waits for ever.
+            (f64::INFINITY, said + &beyond)
+        }
+        (Some(value), Some(said), None) => (value, said),
+        _ => {
+            let said = format!("too few samples, or nothing measured {word}");
+            return (Outcome::Inconclusive, said);
+        }
+    };
+    if !figures.is_valid() {
+        let why = figures.why_invalid();
+        return (
+            Outcome::Inconclusive,
+            format!("{said}, but the run is INVALID: {why}"),
+        );
+    }
+    let holds = bound.op.holds(value, bound.value);
+    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
+}
+
+/// Counts are judged in an invalid run too: whether an answer is right does not depend on
+/// when its request was sent.
+fn count(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
+    let value = counted(scenario, figures, bound.metric);
+    let mut said = format!("{} is {}", bound.metric.word(), number::count(value));
+    match bound.metric {
+        Metric::Failed => said.push_str(&kinds(scenario, figures)),
+        Metric::Unanswered => said.push_str(&waits(scenario, figures)),
+        _ => {}
+    }
+    let holds = bound.op.holds(value as f64, bound.value);
+    if let Some(idle) = idle_block(scenario, figures)
+        && (holds || value == 0)
+    {
+        return (
+            Outcome::Inconclusive,
+            format!("{said}, but nothing was sent in round {}", idle.round),
+        );
+    }
+    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
+}
+
+/// A judged block in which the load sent nothing: nothing can go wrong there.
+fn idle_block<'a>(scenario: &'a ScenarioRun, figures: &Figures) -> Option<&'a Block> {
+    scenario.judged().find(|block| {
+        let mut loads = block.loads.iter().filter(|load| load.name == figures.load);
+        !loads.any(|load| {
+            let record = load.record.as_ref();
+            record.is_some_and(|record| record.counts.sent > 0)
+        })
+    })
+}
+
+/// Why a quantile of the response time is beyond every time that was measured, if so many
+/// requests never got an answer.
+fn beyond_all_answers(scenario: &ScenarioRun, figures: &Figures, quantile: f64) -> Option<String> {
+    // The same blocks that the times come from.
+    let used =
+        records(scenario, figures).filter(|record| record.valid || figures.valid_blocks == 0);
+    let (unanswered, never_written) = used.fold((0, 0), |(unanswered, never_written), record| {
+        let counts = &record.counts;
+        (
+            unanswered + counts.unanswered,
+            never_written + counts.never_written,
+        )
+    });
+    let missing = unanswered + never_written;
+    let all = figures.response_us.count + missing;
+    (missing as f64 > (1.0 - quantile) * all as f64).then(|| {
+        format!(
+            "{} of {} requests never got one ({} unanswered, {} never written)",
+            number::count(missing),
+            number::count(all),
+            number::count(unanswered),
+            number::count(never_written)
+        )
+    })
+}
+
+/// A label for times that claim nothing about latency under load.
+fn loop_kind(scenario: &ScenarioRun, figures: &Figures) -> Option<&'static str> {
+    let is_closed = records(scenario, figures).any(|record| record.mode != "open");
+    is_closed.then_some(" (closed loop)")
+}
+
+fn records<'a>(
+    scenario: &'a ScenarioRun,
+    figures: &'a Figures,
+) -> impl Iterator<Item = &'a LoadRecord> {
+    scenario
+        .judged()
+        .flat_map(|block| &block.loads)
+        .filter(|load| load.name == figures.load)
+        .filter_map(|load| load.record.as_ref())
+}
+
+fn counts<'a>(scenario: &'a ScenarioRun, figures: &'a Figures) -> impl Iterator<Item = &'a Counts> {
+    records(scenario, figures).map(|record| &record.counts)
+}
+
+/// A count over all blocks. An answer that came twice is not in the sum of the requests,
+/// nor is a connection that could not be opened, and both are failures nevertheless.
+fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
+    counts(scenario, figures)
+        .map(|counts| match metric {
+            Metric::Unanswered => counts.unanswered + counts.never_written,
+            Metric::Failed => {
+                counts.failed_total()
+                    + counts.extra_answers.values().sum::<u64>()
+                    + counts.connect_failed.values().sum::<u64>()
+            }
+            kind => of_kind(counts, kind.word()),
+        })
+        .sum()
+}
+
+fn of_kind(counts: &Counts, kind: &str) -> u64 {
+    let of = |kinds: &BTreeMap<String, u64>| kinds.get(kind).copied().unwrap_or(0);
+    of(&counts.failed) + of(&counts.extra_answers)
+}
+
+/// Whether every answer was the right one, whichever load it was for.
+pub(super) fn intact(scenario: &ScenarioRun) -> Finding {
+    let all = || {
+        let loads = scenario.judged().flat_map(|block| &block.loads);
+        loads.filter_map(|load| Some(&load.record.as_ref()?.counts))
+    };
+    let found: Vec<String> = INTEGRITY
+        .into_iter()
+        .map(|kind| (kind, all().map(|counts| of_kind(counts, kind)).sum::<u64>()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{kind} {}", number::count(count)))
+        .collect();
+    let sent = number::count(all().map(|counts| counts.sent).sum());
+    if found.is_empty() {
+        let right = number::count(all().map(|counts| counts.acked + counts.naked).sum());
+        let said = format!("{right} right answers to {sent} requests, and no wrong one");
+        return (Outcome::Pass, said);
+    }
+    let said = format!("{} of {sent} requests", found.join(", "));
+    (Outcome::Fail, said)
+}
+
+fn kinds(scenario: &ScenarioRun, figures: &Figures) -> String {
+    let mut sums = BTreeMap::new();
+    let mut sent = 0;
+    for counts in counts(scenario, figures) {
+        sent += counts.sent;
+        let answers = counts.failed.iter().chain(&counts.extra_answers);
+        let answers = answers.map(|(kind, count)| (kind.clone(), count));
+        let connections = counts.connect_failed.iter();
+        let connections =
+            connections.map(|(kind, count)| (format!("connection not opened: {kind}"), count));
+        for (kind, count) in answers.chain(connections).filter(|(_, count)| **count > 0) {
+            *sums.entry(kind).or_insert(0) += count;
+        }
+    }
+    let kinds: Vec<String> = sums
+        .iter()
+        .map(|(kind, count)| format!("{kind} {}", number::count(*count)))
+        .collect();
+    let of = format!(" of {} requests", number::count(sent));
+    if kinds.is_empty() {
+        of
+    } else {
+        format!("{of} ({})", kinds.join(", "))
+    }
+}
+
+/// How many of the unanswered were not even written.
+fn waits(scenario: &ScenarioRun, figures: &Figures) -> String {
+    let never_written: u64 = counts(scenario, figures)
+        .map(|counts| counts.never_written)
+        .sum();
+    if never_written == 0 {
+        return String::new();
+    }
+    let count = number::count(never_written);
+    format!(" ({count} of them were due and never written: no place became free)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Role;
+    use crate::fixtures::{SENT, Story, load, load_record};
+    use crate::run::RunFile;
+
+    fn judged(text: &str, change: impl FnOnce(&mut LoadRecord)) -> Finding {
+        let mut record = load_record(100, 70);
+        change(&mut record);
+        let story = Story::new(vec![load(text)]).block("builtin").load(record);
+        let run = RunFile::from_events(&story.end().0);
+        let verdict = &run.scenarios[0].verdicts[0];
+        (verdict.outcome, verdict.evidence.clone())
+    }
+
+    fn outcome(text: &str, change: impl FnOnce(&mut LoadRecord)) -> Outcome {
+        judged(text, change).0
+    }
+
+    #[test]
+    fn what_was_never_written_is_unanswered() {
+        let (outcome, evidence) = judged("unanswered = 0", |record| {
+            record.counts.never_written = 1_600;
+        });
+        assert_eq!(outcome, Outcome::Fail);
+        assert!(evidence.contains("1,600"), "{evidence}");
+    }
+
+    #[test]
+    fn a_percentile_knows_of_those_who_wait_for_ever() {
+        let lacks = |unanswered, never_written| {
+            move |record: &mut LoadRecord| {
+                record.counts.unanswered = unanswered;
+                record.counts.never_written = never_written;
+            }
+        };
+        // Of 20,200 requests one in a hundred is 202.
+        assert_eq!(outcome("p99 < 2ms", lacks(100, 100)), Outcome::Pass);
+        assert_eq!(outcome("p99 < 2ms", lacks(103, 100)), Outcome::Fail);
+        assert_eq!(outcome("p50 < 2ms", lacks(103, 100)), Outcome::Pass);
+        assert_eq!(outcome("p99 > 10us", lacks(103, 100)), Outcome::Pass);
+        assert_eq!(outcome("p99.9 <= 2ms", lacks(30, 0)), Outcome::Fail);
+        assert_eq!(outcome("max < 2ms", lacks(0, 0)), Outcome::Pass);
+        assert_eq!(outcome("max < 2ms", lacks(0, 1)), Outcome::Fail);
+        let (_, evidence) = judged("p99 < 2ms", lacks(103, 100));
+        assert!(
+            evidence.contains("203 of 20,203") && evidence.contains("103 unanswered"),
+            "{evidence}"
+        );
+        let silent = |record: &mut LoadRecord| {
+            record.histograms.clear();
+            record.counts.unanswered = SENT;
+        };
+        assert_eq!(outcome("p50 < 2ms", silent), Outcome::Fail);
+    }
+
+    #[test]
+    fn connections_that_are_refused_are_failures() {
+        let (outcome, evidence) = judged("failed = 0", |record| {
+            record.counts.connect_failed.insert("refused".to_owned(), 7);
+        });
+        assert_eq!(outcome, Outcome::Fail);
+        assert!(evidence.contains("refused 7"), "{evidence}");
+    }
+
+    #[test]
+    fn sending_nothing_shows_nothing() {
+        let nothing = |record: &mut LoadRecord| {
+            record.counts = Counts::default();
+            record.histograms.clear();
+            record.mode = "closed".to_owned();
+        };
+        for text in ["failed = 0", "unanswered = 0", "lost = 0", "failed > 0"] {
+            assert_eq!(outcome(text, nothing), Outcome::Inconclusive, "{text}");
+        }
+        assert_eq!(outcome("valid", nothing), Outcome::Inconclusive);
+        assert_eq!(outcome("valid", |_| {}), Outcome::Pass);
+        let refused = |record: &mut LoadRecord| {
+            nothing(record);
+            record.counts.connect_failed.insert("refused".to_owned(), 7);
+        };
+        assert_eq!(outcome("failed = 0", refused), Outcome::Fail);
+    }
+
+    #[test]
+    fn one_idle_block_among_others_shows_nothing() {
+        let mut idle = load_record(100, 70);
+        idle.counts = Counts::default();
+        let story = Story::new(vec![load("failed = 0")])
+            .block("builtin")
+            .load(load_record(100, 70))
+            .block("builtin")
+            .load(idle);
+        let run = RunFile::from_events(&story.end().0);
+        assert_eq!(run.scenarios[0].verdicts[0].outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn times_of_a_closed_loop_are_labelled() {
+        let closed = |record: &mut LoadRecord| record.mode = "closed".to_owned();
+        let (outcome, evidence) = judged("p99 < 2ms", closed);
+        assert_eq!(outcome, Outcome::Pass);
+        assert!(evidence.contains("(closed loop)"), "{evidence}");
+        assert!(!judged("p99 < 2ms", |_| {}).1.contains("loop"));
+        assert!(!judged("rate > 1/s", closed).1.contains("loop"));
+    }
+
+    #[test]
+    fn half_a_cpu_time_is_not_judged() {
+        let mut story = Story::new(vec![load("cpu_per_msg < 6us")])
+            .block("builtin")
+            .load(load_record(100, 70))
+            .end();
+        let is_end = |event: &crate::event::Event| {
+            let end = crate::event::Mark::End;
+            matches!(event, crate::event::Event::CpuMark { role: Role::Proxy, at, .. } if *at == end)
+        };
+        story.0.retain(|stamped| !is_end(&stamped.event));
+        let run = RunFile::from_events(&story.0);
+        assert_eq!(run.scenarios[0].verdicts[0].outcome, Outcome::Inconclusive);
+    }
+}
