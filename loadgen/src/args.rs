@@ -79,7 +79,7 @@ pub struct FooArgs {
     #[arg(long, value_name = "N")]
     pub pipeline: Option<usize>,
 
-    /// Measure for this long [default: 10s, without limit if --requests is given]
+    /// Measure for this long [default: 10s, 10m if --requests is given]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 

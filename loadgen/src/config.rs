@@ -14,6 +14,10 @@ use crate::pacer::{Pacer, PacerChoice};
 use crate::plan::{Mode, Plan};
 use crate::schedule::Arrivals;
 
+/// How long a run with a number of requests may take: a target that never answers must
+/// not keep it for ever.
+const LONGEST_COUNT: Duration = Duration::from_secs(600);
+
 /// Arguments that cannot be carried out. Each names the flag and what is accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -154,9 +158,11 @@ impl Config {
             warmup: args
                 .warmup
                 .unwrap_or(Duration::from_secs(u64::from(!limited))),
-            duration: args
-                .duration
-                .or((!limited).then_some(Duration::from_secs(10))),
+            duration: args.duration.or(Some(if limited {
+                LONGEST_COUNT
+            } else {
+                Duration::from_secs(10)
+            })),
             requests: args.requests,
             interval: args.interval,
             drain: args.drain,

@@ -3,6 +3,7 @@
 //! Whatever is wrong with the arguments is one line on stderr and exit code 2.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,7 +29,7 @@ pub fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, E
             ExitCode::from(USAGE)
         }
         _ => {
-            eprintln!("{}", one_line(&error.to_string()));
+            complain(&one_line(&error.to_string()));
             ExitCode::from(USAGE)
         }
     })
@@ -68,10 +69,15 @@ pub fn starts_with(args: &[OsString], word: &str) -> bool {
     args.get(1).is_some_and(|arg| arg == OsStr::new(word))
 }
 
+/// Says what is wrong; a closed stderr must not change how a program ends.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Ends a program: an error becomes one line on stderr and `code`.
 pub fn exit<E: std::fmt::Display>(outcome: Result<ExitCode, E>, code: u8) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {}", error.to_string().replace('\n', " "));
+        complain(&format!("error: {}", error.to_string().replace('\n', " ")));
         ExitCode::from(code)
     })
 }
