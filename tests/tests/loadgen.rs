@@ -87,7 +87,7 @@ fn the_record_holds_what_others_rely_on() {
         .as_object()
         .expect("kinds")
         .values()
-        .filter_map(|n| n.as_u64())
+        .filter_map(serde_json::Value::as_u64)
         .sum();
     assert_eq!(count("sent"), 2000);
     assert_eq!(
