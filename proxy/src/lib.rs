@@ -1,7 +1,7 @@
 //! The proxy: `proxy foo` shields a Foo server.
 //!
-//! In reading order: [`foo`] is the mode's command line, its shield and its statistics;
-//! [`plane`] moves the bytes, for every mode.
+//! In reading order: `foo` is the mode's command line, its shield and its statistics;
+//! `plane` moves the bytes, for every mode.
 //!
 //! It never injects faults and holds no code for tests.
 

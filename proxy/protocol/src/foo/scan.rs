@@ -2,7 +2,7 @@
 //!
 //! A whole line in one piece takes the fast path: one comparison for the type, a loop
 //! over the digits, one vectorised search for the end. Everything else goes through
-//! [`Line`], which remembers how far it came in a few words and never a byte of the
+//! `Line`, which remembers how far it came in a few words and never a byte of the
 //! line itself. A property test holds the two to the same verdicts.
 
 use super::{Grammar, Kind, Malformed};
