@@ -28,11 +28,17 @@ impl Listener {
     /// The next connection.
     #[must_use]
     pub fn accept(&self) -> Peer {
-        eventually("a connection", || match self.0.accept() {
+        eventually("a connection", || self.try_accept())
+    }
+
+    /// A connection that is there already.
+    #[must_use]
+    pub fn try_accept(&self) -> Option<Peer> {
+        match self.0.accept() {
             Ok((stream, _)) => Some(Peer::new(stream)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => panic!("accept: {error}"),
-        })
+        }
     }
 }
 
@@ -80,6 +86,12 @@ impl Peer {
     /// Sends all of it.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).expect("the peer takes it");
+    }
+
+    /// Sends all of it, unless the other side has reset the connection.
+    #[must_use]
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).is_ok()
     }
 
     /// Sends until the other side takes no more for a while. Returns how much it took.

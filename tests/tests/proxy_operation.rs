@@ -167,14 +167,19 @@ fn out_of_descriptors_it_keeps_serving_and_does_not_spin() {
         // With descriptors free again, new connections are served.
         drop(clients);
         drop(served);
-        let mut client = eventually("service to resume", || {
+        // Who is still in line comes first, and may leave none for this one: then it is
+        // refused, and tries again.
+        let (mut client, mut upstream) = eventually("service to resume", || {
             let mut client = Peer::connect(&listen);
-            client.send("REQ 7 again\n");
-            client.is_open().then_some(client)
-        });
-        let mut upstream = eventually("the new connection's bytes", || {
-            let mut upstream = server.accept();
-            (upstream.read_some() == b"REQ 7 again\n").then_some(upstream)
+            let sent = client.try_send("REQ 7 again\n");
+            let upstream = eventually("a connection to the upstream, or a refusal", || {
+                if !sent || !client.is_open() {
+                    return Some(None);
+                }
+                let mut upstream = server.try_accept()?;
+                (upstream.read_some() == b"REQ 7 again\n").then_some(Some(upstream))
+            });
+            upstream.map(|upstream| (client, upstream))
         });
         upstream.send("ACK 7 r\n");
         client.expect("ACK 7 r\n");
