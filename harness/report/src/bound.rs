@@ -9,7 +9,7 @@ use service::units;
 use crate::expect::ExpectError;
 
 /// A figure that can be demanded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Median response time.

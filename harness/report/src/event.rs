@@ -9,6 +9,8 @@ use fuzzclient::record::FuzzRecord;
 use loadgen::record::{Interval, LoadRecord};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::CapacityPlan;
+use crate::compare::design::{Arm, Design, Noise};
 use crate::expect::Expectation;
 
 /// An event and when it was seen.
@@ -62,7 +64,16 @@ pub enum Event {
         round: u32,
         /// The descriptor of what is under test.
         subject: String,
+        /// Its part in a comparison.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arm: Option<Arm>,
+        /// Requests per second in the place of the scenario's, in a search for the
+        /// highest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rate: Option<f64>,
     },
+    /// How much the baseline differs from itself is known from an earlier run.
+    NoiseKnown(Noise),
     /// A child runs.
     ChildStarted {
         /// Its part.
@@ -230,6 +241,9 @@ pub struct RunHeader {
     pub host: Host,
     /// The programs that take part.
     pub binaries: Vec<Binary>,
+    /// What it sets out to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<Design>,
 }
 
 /// The machine of a run.
@@ -275,6 +289,9 @@ pub struct ScenarioHeader {
     pub subjects: Vec<String>,
     /// What it must show.
     pub expectations: Vec<Expectation>,
+    /// The search for the highest rate that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<CapacityPlan>,
 }
 
 /// One valid request on a fresh connection, and what came of it.

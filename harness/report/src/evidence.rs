@@ -4,6 +4,7 @@ use fuzzclient::record::FuzzRecord;
 use loadgen::record::LoadRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::design::Arm;
 use crate::event::{Audit, Exit, Probe, ProbeOutcome, Role, Sample, Target};
 
 /// One block: fresh processes, one fixed schedule.
@@ -13,6 +14,12 @@ pub struct Block {
     pub round: u32,
     /// The descriptor of what was under test.
     pub subject: String,
+    /// Its part in a comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
+    /// Requests per second that were asked for, in a search for the highest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
     /// Monotonic start.
     pub started_mono_ns: u64,
     /// Monotonic end; none if it was cut short.

@@ -123,6 +123,7 @@ impl Story {
                 cores: 2,
                 ..Host::default()
             },
+            design: None,
             binaries: vec![Binary::default()],
             ..RunHeader::default()
         };
@@ -159,6 +160,8 @@ impl Story {
             Event::BlockStarted {
                 round: 1,
                 subject: subject.to_owned(),
+                arm: None,
+                rate: None,
             },
         );
         for role in roles(subject) {

@@ -125,12 +125,20 @@ fn is_notable(event: &Event) -> bool {
 impl ScenarioRun {
     fn take(&mut self, mono_ns: u64, event: &Event) {
         match event {
-            Event::BlockStarted { round, subject } => self.blocks.push(Block {
+            Event::BlockStarted {
+                round,
+                subject,
+                arm,
+                rate,
+            } => self.blocks.push(Block {
                 round: *round,
                 subject: subject.clone(),
+                arm: *arm,
+                rate: *rate,
                 started_mono_ns: mono_ns,
                 ..Block::default()
             }),
+            Event::NoiseKnown(noise) => self.noise = Some(noise.clone()),
             Event::ScenarioEnded { problem } => {
                 self.complete = problem.is_none();
                 self.problem.clone_from(problem);

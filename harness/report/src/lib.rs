@@ -10,6 +10,8 @@
 //! functions of evidence, and can be recomputed from a run file.
 
 pub mod bound;
+pub mod capacity;
+pub mod compare;
 pub mod event;
 pub mod evidence;
 pub mod expect;

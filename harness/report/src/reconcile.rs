@@ -208,6 +208,8 @@ mod tests {
                 Event::BlockStarted {
                     round: 2,
                     subject: "builtin".to_owned(),
+                    arm: None,
+                    rate: None,
                 },
             )
             .load(load_record(100, 70));

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::Capacity;
+use crate::compare::Comparison;
+use crate::compare::design::Noise;
 use crate::event::{RunHeader, ScenarioHeader, Stamped};
 use crate::evidence::Block;
 use crate::figures::Figures;
@@ -9,7 +12,7 @@ use crate::reconcile::Row;
 use crate::verdict::Verdict;
 
 /// Version of the run file. It grows when a field changes its meaning or goes away.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run of the harness: one or more scenarios.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,9 @@ pub struct RunFile {
     pub failures: Vec<String>,
     /// Its scenarios.
     pub scenarios: Vec<ScenarioRun>,
+    /// What came of what it set out to compare, one for each candidate.
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
     /// What happened, in order: starts, deaths, ends. Looks, probes and slices of load
     /// are in the evidence.
     pub events: Vec<Stamped>,
@@ -63,6 +69,12 @@ pub struct ScenarioRun {
     pub reconciliation: Vec<Row>,
     /// What it means.
     pub verdicts: Vec<Verdict>,
+    /// How much the baseline differs from itself, if that was known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
+    /// The highest rates that hold, one for each subject.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity: Vec<Capacity>,
 }
 
 impl ScenarioRun {
