@@ -52,6 +52,7 @@ pub fn run(
         started_unix_ms,
         host: host::describe(),
         binaries,
+        design: plan.design.clone(),
     };
     let progress = Progress::new(plan.block_count(), settings.quiet);
     let recorder = RefCell::new(Recorder::open(&directory, progress)?);
@@ -125,15 +126,12 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
         config: serde_json::to_value(scenario).unwrap_or_default(),
         subjects: planned.subjects.iter().map(Descriptor::to_string).collect(),
         expectations: scenario.expectations.clone(),
+        capacity: None,
     }));
-    let mut outcome = Ok(());
-    for block in &planned.blocks {
-        outcome = block::run(shared, planned, block, stop).await;
-        if outcome.is_err() {
-            break;
-        }
+    if let Some(noise) = &planned.noise {
+        emit(Event::NoiseKnown(noise.clone()));
     }
-    match outcome {
+    match blocks(shared, planned, stop).await {
         Ok(()) => {
             emit(Event::ScenarioEnded { problem: None });
             None
@@ -146,5 +144,19 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
         }
         // What was cut short has no end.
         Err(Cut::Stopped(stop)) => Some(stop),
+    }
+}
+
+/// Runs block after block, as long as the scenario's schedule knows one more.
+async fn blocks(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals) -> Result<(), Cut> {
+    loop {
+        let seen = RunFile::gathered(shared.recorder.borrow().events())
+            .scenarios
+            .pop();
+        let next = planned.schedule.next(&seen.unwrap_or_default());
+        let Some(block) = next.map_err(Cut::Problem)? else {
+            return Ok(());
+        };
+        block::run(shared, planned, &block, stop).await?;
     }
 }

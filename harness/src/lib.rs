@@ -19,9 +19,11 @@ pub mod foreign;
 pub mod host;
 pub mod output;
 pub mod plan;
+pub mod ports;
 pub mod progress;
 pub mod recorder;
 pub mod scenario;
+pub mod schedule;
 pub mod supervisor;
 
 use std::ffi::OsString;

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use report::compare::design::{Design, Noise};
 use report::event::Binary;
 use report::figures::DIRECT;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::descriptor::Descriptor;
+use crate::ports::Ports;
 use crate::scenario::{Scenario, Upstream, limits};
+use crate::schedule::{Schedule, rounds};
 
 /// A whole run.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// Whether children may leave core dumps.
     pub core_dumps: bool,
+    /// What it sets out to compare.
+    pub design: Option<Design>,
 }
 
 /// One scenario, and what is run for it.
@@ -36,18 +41,12 @@ pub struct Planned {
     /// What is under test, the one that is judged first.
     pub subjects: Vec<Descriptor>,
     /// Its blocks, in order.
-    pub blocks: Vec<BlockPlan>,
-}
-
-/// One block: fresh processes, one fixed schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockPlan {
-    /// Counted from 1.
-    pub round: u32,
-    /// What is under test.
-    pub subject: Descriptor,
-    /// The randomness of the round: the same for each subject.
-    pub seed: u64,
+    pub schedule: Schedule,
+    /// How much the baseline differs from itself, if that is known already.
+    pub noise: Option<Noise>,
+    /// The ports of the upstream and of the proxy, the same in every block; any free ones
+    /// if absent.
+    pub ports: Option<Ports>,
 }
 
 /// What is wrong with a plan.
@@ -118,25 +117,15 @@ impl Planned {
                 subjects.push(subject);
             }
         }
-        let blocks = (1..=scenario.rounds)
-            .flat_map(|round| {
-                // In rotated order, so that what drifts over time meets each in turn.
-                let first = round as usize - 1;
-                let count = subjects.len();
-                let subjects = &subjects;
-                (0..count).map(move |at| BlockPlan {
-                    round,
-                    subject: subjects[(first + at) % count].clone(),
-                    seed: split(seed, &format!("round {round}")),
-                })
-            })
-            .collect();
+        let schedule = Schedule::Rounds(rounds::rotated(scenario.rounds, &subjects, seed));
         Ok(Self {
             scenario,
             source,
             seed,
             subjects,
-            blocks,
+            schedule,
+            noise: None,
+            ports: None,
         })
     }
 
@@ -158,7 +147,7 @@ impl Plan {
     pub fn block_count(&self) -> usize {
         self.scenarios
             .iter()
-            .map(|planned| planned.blocks.len())
+            .map(|planned| planned.schedule.expected())
             .sum()
     }
 
@@ -240,16 +229,18 @@ mod tests {
     fn subjects_take_turns_in_rotated_order() {
         let planned =
             Planned::new(builtin::named("latency").unwrap(), "built in".into(), 7).unwrap();
-        let order: Vec<String> = planned
-            .blocks
+        let Schedule::Rounds(blocks) = &planned.schedule else {
+            panic!("{:?}", planned.schedule);
+        };
+        let order: Vec<String> = blocks
             .iter()
             .map(|block| block.subject.to_string())
             .collect();
         assert_eq!(order[..4], ["builtin", "direct", "direct", "builtin"]);
-        for pair in planned.blocks.chunks(2) {
+        for pair in blocks.chunks(2) {
             assert_eq!(pair[0].seed, pair[1].seed, "one schedule within a round");
         }
-        assert_ne!(planned.blocks[0].seed, planned.blocks[2].seed);
+        assert_ne!(blocks[0].seed, blocks[2].seed);
     }
 
     #[test]
@@ -275,6 +266,7 @@ mod tests {
                 allow_remote: false,
                 pid: None,
                 core_dumps: false,
+                design: None,
             }
         };
         let missing = plan("/nonexistent/proxy").check().unwrap_err();
@@ -315,6 +307,7 @@ mod tests {
             allow_remote: false,
             pid: Some(1),
             core_dumps: false,
+            design: None,
         };
         let error = plan.check().unwrap_err();
         assert!(

@@ -55,7 +55,7 @@ impl Progress {
             Event::ScenarioStarted(header) => {
                 self.scenario.clone_from(&header.name);
             }
-            Event::BlockStarted { round, subject } => {
+            Event::BlockStarted { round, subject, .. } => {
                 self.block = format!("round {round} {subject}");
                 self.load.clear();
                 self.fate.clear();

@@ -14,6 +14,14 @@ impl RunFile {
     /// are missing because the run was cut short leave their evidence out.
     #[must_use]
     pub fn from_events(events: &[Stamped]) -> Self {
+        let mut run = Self::gathered(events);
+        run.conclude();
+        run
+    }
+
+    /// The evidence of a run in its place, with nothing concluded from it.
+    #[must_use]
+    pub fn gathered(events: &[Stamped]) -> Self {
         let mut run = Self {
             schema_version: SCHEMA_VERSION,
             ..Self::default()
@@ -27,7 +35,6 @@ impl RunFile {
             run.started_mono_ns = first.mono_ns;
             run.elapsed_s = last.mono_ns.saturating_sub(first.mono_ns) as f64 / 1e9;
         }
-        run.conclude();
         run
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use report::event::{Event, Role, Target};
 use rustix::process::Signal;
-use service::units::format_duration;
+use service::units::{Rate, format_duration};
 
 use super::start::words;
 use super::{Block, Cut, GRACE};
@@ -139,8 +139,9 @@ impl Block<'_> {
         let at = self.address(load.target)?;
         let record = self.record_path("load", &load.name);
         let mut args = words(&["loadgen", "foo", "--connect", &at.to_string()]);
-        args.extend(match load.rate {
-            Some(rate) => words(&["--rate", &rate.per_second().to_string()]),
+        let rate = self.plan.rate.or(load.rate.map(Rate::per_second));
+        args.extend(match rate {
+            Some(rate) => words(&["--rate", &rate.to_string()]),
             None => words(&["--closed"]),
         });
         let verify = if self.check() == Check::Digest {

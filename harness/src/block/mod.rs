@@ -19,8 +19,9 @@ use service::signals::{Stop, StopSignals};
 use tokio::sync::mpsc;
 
 use crate::descriptor::Descriptor;
-use crate::plan::{BlockPlan, Plan, Planned};
+use crate::plan::{Plan, Planned};
 use crate::recorder::Recorder;
+use crate::schedule::BlockPlan;
 use crate::supervisor::child::Child;
 use crate::supervisor::guard::Guard;
 use crate::supervisor::notes::{self, Note, SharedPhase, Sink};
@@ -124,6 +125,8 @@ pub async fn run(
     block.emit(Event::BlockStarted {
         round: plan.round,
         subject: plan.subject.to_string(),
+        arm: plan.arm,
+        rate: plan.rate,
     });
     let outcome = block.work().await;
     if let Err(Cut::Stopped(stop)) = &outcome {

@@ -10,6 +10,7 @@ use service::addr::HostPort;
 use super::{Block, Cut, START_PATIENCE};
 use crate::descriptor::Descriptor;
 use crate::foreign;
+use crate::ports::Ports;
 use crate::supervisor::child::Child;
 use crate::supervisor::drain::Drain;
 use crate::supervisor::notes;
@@ -33,10 +34,10 @@ impl Block<'_> {
         let Some(upstream) = self.planned.upstream(&self.plan.subject) else {
             return Ok(());
         };
-        let listen = upstream
-            .listen
-            .as_ref()
-            .map_or_else(|| ANY.to_owned(), HostPort::to_string);
+        let listen = upstream.listen.as_ref().map_or_else(
+            || self.own_port(|ports| ports.upstream),
+            HostPort::to_string,
+        );
         let mut args = words(&["upstream", "foo", "--listen", &listen]);
         for defect in &upstream.defects {
             args.extend(words(&["--defect", defect]));
@@ -60,7 +61,7 @@ impl Block<'_> {
                     "proxy",
                     "foo",
                     "--listen",
-                    ANY,
+                    &self.own_port(|ports| ports.proxy),
                     "--forward",
                     &forward.to_string(),
                 ]);
@@ -76,6 +77,12 @@ impl Block<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where one of our own parts listens.
+    fn own_port(&self, which: fn(&Ports) -> SocketAddr) -> String {
+        let ports = self.planned.ports.as_ref();
+        ports.map_or_else(|| ANY.to_owned(), |ports| which(ports).to_string())
     }
 
     /// Starts this executable again as one of its parts, and waits for its readiness
@@ -112,8 +119,9 @@ impl Block<'_> {
         forward: SocketAddr,
     ) -> Result<SocketAddr, Cut> {
         let problem = |error: std::io::Error| Cut::Problem(format!("{subject}: {error}"));
+        let mut wanted = self.planned.ports.as_ref().map(|ports| ports.proxy);
         for _ in 1..PORT_TRIES {
-            let listen = free_port().map_err(problem)?;
+            let listen = wanted.take().map_or_else(free_port, Ok).map_err(problem)?;
             match self.try_foreign(subject, listen, forward).await {
                 Err(Cut::Problem(said)) if said.to_lowercase().contains("in use") => {}
                 outcome => return outcome,

@@ -89,6 +89,7 @@ pub(super) fn plan(common: &Common, seed: u64, scenarios: Vec<Planned>) -> Plan 
         allow_remote: common.allow_remote,
         pid: common.pid,
         core_dumps: common.core_dumps,
+        design: None,
     }
 }
 

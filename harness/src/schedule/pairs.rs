@@ -1,0 +1,289 @@
+//! Two sides of a comparison, block by block in randomised ABBA order.
+//!
+//! Pairs come in twos: the second has the opposite order of the first, which of them is
+//! left to chance, so that what drifts evenly over time meets both sides alike. Pairs of
+//! the baseline with itself and blocks of going direct stand between the two.
+
+use report::compare::design::Arm;
+use report::event::{Phase, ProbeOutcome, Role};
+use report::evidence::Block;
+use report::health;
+use report::run::ScenarioRun;
+
+use super::BlockPlan;
+use crate::descriptor::Descriptor;
+use crate::plan::split;
+
+/// The plan of a comparison within one scenario.
+#[derive(Clone, Debug)]
+pub struct Pairs {
+    /// What the candidate is compared with; none if its figures are of an earlier run.
+    pub baseline: Option<Descriptor>,
+    /// What is compared.
+    pub candidate: Descriptor,
+    /// Pairs wanted.
+    pub pairs: u32,
+    /// Pairs that may be added, each in the place of one with an invalid block.
+    pub spares: u32,
+    /// Pairs of the baseline with itself.
+    pub noise_pairs: u32,
+    /// Whether going direct is measured beside each pair.
+    pub anchors: bool,
+    /// All chance comes from here.
+    pub seed: u64,
+}
+
+impl Pairs {
+    /// The block after those that `seen` holds.
+    ///
+    /// # Errors
+    /// That one side cannot do what is asked of it at all.
+    pub fn next(&self, seen: &ScenarioRun) -> Result<Option<BlockPlan>, String> {
+        if let Some(last) = seen.blocks.last() {
+            speaks(last)?;
+            // It will not get better, and a crash needs no statistics.
+            if is_pair_complete(seen, last) && candidate_is_down(last, seen) {
+                return Ok(None);
+            }
+        }
+        let planned = self.planned();
+        if let Some(block) = planned.get(seen.blocks.len()) {
+            return Ok(Some(block.clone()));
+        }
+        let spare = (seen.blocks.len() - planned.len()) as u32;
+        let sides = if self.baseline.is_some() { 2 } else { 1 };
+        let (used, within) = (spare / sides, spare % sides);
+        if within == 0 && (used >= self.spares || self.valid_pairs(seen) >= self.pairs) {
+            return Ok(None);
+        }
+        let pair = self.pair(self.pairs + used + 1);
+        Ok(pair.into_iter().nth(within as usize))
+    }
+
+    /// Blocks without spare ones.
+    #[must_use]
+    pub fn expected(&self) -> usize {
+        self.planned().len()
+    }
+
+    fn planned(&self) -> Vec<BlockPlan> {
+        let mut blocks = Vec::new();
+        for number in 1..=self.pairs.max(self.noise_pairs) {
+            let pair = if number <= self.pairs {
+                self.pair(number)
+            } else {
+                Vec::new()
+            };
+            let mut between = Vec::new();
+            if number <= self.noise_pairs {
+                between.extend(self.noise(number));
+            }
+            if self.anchors && number <= self.pairs {
+                between.push(self.block(number, &Descriptor::Direct, Arm::Anchor));
+            }
+            // The first of two pairs stands before what is between them, the second after.
+            if number % 2 == 1 {
+                blocks.extend(pair);
+                blocks.extend(between);
+            } else {
+                blocks.extend(between);
+                blocks.extend(pair);
+            }
+        }
+        blocks
+    }
+
+    fn pair(&self, number: u32) -> Vec<BlockPlan> {
+        let candidate = self.block(number, &self.candidate, Arm::Candidate);
+        let Some(baseline) = &self.baseline else {
+            return vec![candidate];
+        };
+        let mut pair = vec![self.block(number, baseline, Arm::Baseline), candidate];
+        let two = number.div_ceil(2);
+        let is_turned = split(self.seed, &format!("order {two}")) % 2 == 1;
+        if is_turned != (number % 2 == 0) {
+            pair.reverse();
+        }
+        pair
+    }
+
+    fn noise(&self, number: u32) -> Vec<BlockPlan> {
+        self.baseline
+            .iter()
+            .flat_map(|baseline| {
+                [Arm::NoiseFirst, Arm::NoiseSecond].map(|arm| self.block(number, baseline, arm))
+            })
+            .collect()
+    }
+
+    fn block(&self, round: u32, subject: &Descriptor, arm: Arm) -> BlockPlan {
+        BlockPlan {
+            round,
+            subject: subject.clone(),
+            seed: split(self.seed, &format!("round {round}")),
+            arm: Some(arm),
+            rate: None,
+        }
+    }
+
+    fn valid_pairs(&self, seen: &ScenarioRun) -> u32 {
+        let is_valid = |arm: Arm, round: u32| {
+            seen.blocks
+                .iter()
+                .any(|block| block.arm == Some(arm) && block.round == round && is_valid(block))
+        };
+        let rounds = seen
+            .blocks
+            .iter()
+            .filter(|block| block.arm == Some(Arm::Candidate));
+        rounds
+            .filter(|block| {
+                is_valid(Arm::Candidate, block.round)
+                    && (self.baseline.is_none() || is_valid(Arm::Baseline, block.round))
+            })
+            .count() as u32
+    }
+}
+
+/// Whether the load clients kept their schedule.
+fn is_valid(block: &Block) -> bool {
+    let mut records = block.loads.iter().map(|load| load.record.as_ref());
+    records.all(|record| record.is_some_and(|record| record.valid))
+}
+
+/// Before anything is done to it, each side has to answer one valid request.
+fn speaks(block: &Block) -> Result<(), String> {
+    let Some(proxy) = &block.proxy else {
+        return Ok(());
+    };
+    let mut before = proxy
+        .probes
+        .iter()
+        .map(|timed| &timed.probe)
+        .filter(|probe| probe.phase == Phase::Before)
+        .peekable();
+    let was_asked = before.peek().is_some();
+    if !was_asked || before.any(|probe| probe.outcome == ProbeOutcome::Answered) {
+        return Ok(());
+    }
+    Err(format!(
+        "{} does not answer a valid request even before any load: expected a proxy that relays \
+         the scenario's protocol",
+        block.subject
+    ))
+}
+
+fn is_pair_complete(seen: &ScenarioRun, last: &Block) -> bool {
+    let of_pair = |block: &&Block| {
+        block.round == last.round && matches!(block.arm, Some(Arm::Baseline | Arm::Candidate))
+    };
+    seen.blocks.iter().filter(of_pair).count() == 2
+}
+
+/// Whether the candidate went down in this pair and the baseline did not.
+fn candidate_is_down(last: &Block, seen: &ScenarioRun) -> bool {
+    let is_down = |arm: Arm| {
+        seen.blocks
+            .iter()
+            .filter(|block| block.arm == Some(arm) && block.round == last.round)
+            .any(|block| {
+                [Role::Proxy, Role::Upstream]
+                    .iter()
+                    .any(|role| matches!(health::status(block, *role), health::Status::Died { .. }))
+            })
+    };
+    is_down(Arm::Candidate) && !is_down(Arm::Baseline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs() -> Pairs {
+        Pairs {
+            baseline: Some("nginx".parse().unwrap()),
+            candidate: "haproxy".parse().unwrap(),
+            pairs: 10,
+            spares: 3,
+            noise_pairs: 10,
+            anchors: true,
+            seed: 7,
+        }
+    }
+
+    /// The whole order, if no load client ever keeps its schedule.
+    fn order(pairs: &Pairs) -> Vec<BlockPlan> {
+        let mut seen = ScenarioRun::default();
+        let mut order = Vec::new();
+        while let Some(block) = pairs.next(&seen).unwrap() {
+            seen.blocks.push(Block {
+                round: block.round,
+                subject: block.subject.to_string(),
+                arm: block.arm,
+                loads: vec![report::evidence::LoadEvidence {
+                    name: "load".into(),
+                    target: report::event::Target::Proxy,
+                    record: None,
+                    problem: None,
+                    proxy_cpu_ns: None,
+                }],
+                ..Block::default()
+            });
+            order.push(block);
+        }
+        order
+    }
+
+    #[test]
+    fn pairs_come_in_twos_of_opposite_order() {
+        let order = order(&pairs());
+        let sides: Vec<Arm> = order
+            .iter()
+            .filter_map(|block| block.arm)
+            .filter(|arm| matches!(arm, Arm::Baseline | Arm::Candidate))
+            .collect();
+        let (mut abba, mut baab) = (0, 0);
+        for two in sides[..20].chunks(4) {
+            match two {
+                [Arm::Baseline, Arm::Candidate, Arm::Candidate, Arm::Baseline] => abba += 1,
+                [Arm::Candidate, Arm::Baseline, Arm::Baseline, Arm::Candidate] => baab += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(abba > 0 && baab > 0, "{abba} {baab}");
+    }
+
+    #[test]
+    fn both_of_a_pair_have_one_schedule_and_no_others_do() {
+        let order = order(&pairs());
+        for block in &order {
+            for other in &order {
+                assert_eq!(block.seed == other.seed, block.round == other.round);
+            }
+        }
+    }
+
+    #[test]
+    fn spare_pairs_take_the_place_of_invalid_ones_and_are_counted() {
+        let pairs = pairs();
+        assert_eq!(pairs.expected(), 50);
+        assert_eq!(order(&pairs).len(), 50 + 6, "three spare pairs");
+        let valid = Pairs { spares: 0, ..pairs };
+        assert_eq!(order(&valid).len(), 50);
+    }
+
+    #[test]
+    fn history_has_one_side_and_its_anchors() {
+        let history = Pairs {
+            baseline: None,
+            spares: 0,
+            ..pairs()
+        };
+        let arms: Vec<Option<Arm>> = order(&history).into_iter().map(|block| block.arm).collect();
+        assert_eq!(arms.len(), 20);
+        assert_eq!(
+            arms.iter().filter(|arm| **arm == Some(Arm::Anchor)).count(),
+            10
+        );
+    }
+}
