@@ -7,6 +7,9 @@ use std::str::FromStr;
 use report::figures::{BUILTIN, DIRECT};
 use service::addr::HostPort;
 
+use crate::installed;
+use crate::revision::Revision;
+
 /// What stands between clients and upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Descriptor {
@@ -16,6 +19,8 @@ pub enum Descriptor {
     Direct,
     /// A program that takes `foo --listen ADDR --forward ADDR`.
     Binary(PathBuf),
+    /// The same program, built from a revision of the repository around us.
+    Revision(Revision),
     /// A command line with `{listen}` and `{forward}` in it.
     Command(String),
     /// An installed proxy, by a configuration template.
@@ -31,6 +36,8 @@ pub enum Template {
     Nginx,
     /// HAProxy in TCP mode.
     Haproxy,
+    /// Envoy, its TCP proxy filter.
+    Envoy,
 }
 
 impl Template {
@@ -40,6 +47,7 @@ impl Template {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
         }
     }
 }
@@ -47,7 +55,7 @@ impl Template {
 /// A text that is none of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected builtin, direct, nginx, haproxy, a path to a binary that takes \
+    "expected builtin, direct, nginx, haproxy, envoy, git:REV, a path to a binary that takes \
      \"foo --listen ADDR --forward ADDR\" (with a \"/\" in it), \"cmd:PROGRAM … {{listen}} … {{forward}}\" \
      or addr:HOST:PORT, got {text:?}{hint}"
 )]
@@ -80,11 +88,16 @@ impl FromStr for Descriptor {
                 _ => Ok(Self::Running(addr)),
             };
         }
+        if let Some(revision) = text.strip_prefix("git:") {
+            let revision = Revision::named(revision);
+            return revision.map(Self::Revision).map_err(|hint| error(&hint));
+        }
         match text {
             BUILTIN => Ok(Self::Builtin),
             DIRECT => Ok(Self::Direct),
             "nginx" => Ok(Self::Template(Template::Nginx)),
             "haproxy" => Ok(Self::Template(Template::Haproxy)),
+            "envoy" => Ok(Self::Template(Template::Envoy)),
             path if path.contains('/') => Ok(Self::Binary(PathBuf::from(path))),
             _ => Err(error("")),
         }
@@ -97,6 +110,7 @@ impl fmt::Display for Descriptor {
             Self::Builtin => f.write_str(BUILTIN),
             Self::Direct => f.write_str(DIRECT),
             Self::Binary(path) => write!(f, "{}", path.display()),
+            Self::Revision(revision) => revision.fmt(f),
             Self::Command(command) => write!(f, "cmd:{command}"),
             Self::Template(template) => f.write_str(template.program()),
             Self::Running(addr) => write!(f, "addr:{addr}"),
@@ -109,57 +123,35 @@ impl Descriptor {
     /// make sense to it.
     #[must_use]
     pub fn takes_our_flags(&self) -> bool {
-        matches!(self, Self::Builtin | Self::Binary(_))
+        *self == Self::Builtin || self.is_build_of_ours()
     }
 
-    /// The program's file, where it can be known before it is started.
+    /// Whether it is a program of its own that is started like our proxy.
+    #[must_use]
+    pub fn is_build_of_ours(&self) -> bool {
+        matches!(self, Self::Binary(_) | Self::Revision(_))
+    }
+
+    /// The program's file, where it can be known without building it.
     ///
     /// # Errors
     /// That there is no such program, and where it was looked for.
     pub fn program(&self) -> Result<Option<PathBuf>, String> {
         match self {
-            Self::Builtin | Self::Direct | Self::Running(_) => Ok(None),
-            Self::Binary(path) => executable(path).map(Some),
-            Self::Template(template) => find(template.program()).map(Some),
+            Self::Builtin | Self::Direct | Self::Running(_) | Self::Revision(_) => Ok(None),
+            Self::Binary(path) => installed::executable(path).map(Some),
+            Self::Template(Template::Envoy) => installed::envoy().map(Some),
+            Self::Template(template) => installed::find(template.program()).map(Some),
             Self::Command(command) => {
                 let name = command.split_whitespace().next().unwrap_or_default();
                 if name.contains('/') {
-                    executable(Path::new(name)).map(Some)
+                    installed::executable(Path::new(name)).map(Some)
                 } else {
-                    find(name).map(Some)
+                    installed::find(name).map(Some)
                 }
             }
         }
     }
-}
-
-fn executable(path: &Path) -> Result<PathBuf, String> {
-    let is_program = |path: &Path| {
-        rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
-    };
-    match path.exists() {
-        false => Err(format!("there is no {}", path.display())),
-        true if !is_program(path) => Err(format!("{} is not a program", path.display())),
-        true => path
-            .canonicalize()
-            .map_err(|error| format!("{}: {error}", path.display())),
-    }
-}
-
-/// Looks for a program where a shell would, and where Debian puts servers, which is not
-/// in every user's PATH.
-fn find(name: &str) -> Result<PathBuf, String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    places
-        .map(|place| place.join(name))
-        .find_map(|file| executable(&file).ok())
-        .ok_or_else(|| {
-            format!(
-                "{name} is not installed: no such program in PATH, /usr/sbin or /usr/local/sbin"
-            )
-        })
 }
 
 #[cfg(test)]
@@ -173,6 +165,10 @@ mod tests {
             "direct",
             "nginx",
             "haproxy",
+            "envoy",
+            "git:HEAD~1",
+            "git:v0.1",
+            "git:branch/name",
             "./x",
             "/a/b",
             "cmd:x {listen} {forward}",
@@ -181,7 +177,12 @@ mod tests {
             assert_eq!(text.parse::<Descriptor>().unwrap().to_string(), text);
         }
         let cases = [
-            ("envoy", "expected builtin, direct, nginx, haproxy"),
+            (
+                "squid",
+                "expected builtin, direct, nginx, haproxy, envoy, git:REV",
+            ),
+            ("git:", "names no revision"),
+            ("git:--output=x", "names no revision"),
             ("", "got \"\""),
             ("cmd:x {listen}", "which has no {forward}"),
             ("addr:nowhere", "HOST:PORT"),

@@ -51,7 +51,7 @@ pub fn run(
         lenient: settings.lenient,
         started_unix_ms,
         host: host::describe(),
-        binaries,
+        binaries: binaries.clone(),
         design: plan.design.clone(),
     };
     let progress = Progress::new(plan.block_count(), settings.quiet);
@@ -60,7 +60,7 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(scenarios(plan, &recorder, &directory));
+    let outcome = runtime.block_on(scenarios(plan, &binaries, &recorder, &directory));
     // Readers of pipes that somebody still holds must not keep us.
     runtime.shutdown_background();
     let mut recorder = recorder.into_inner();
@@ -82,7 +82,12 @@ pub fn run(
     Ok((run, directory))
 }
 
-async fn scenarios(plan: &Plan, recorder: &RefCell<Recorder>, directory: &Path) -> io::Result<()> {
+async fn scenarios(
+    plan: &Plan,
+    binaries: &[Binary],
+    recorder: &RefCell<Recorder>,
+    directory: &Path,
+) -> io::Result<()> {
     // Before the first child, so that Ctrl-C cannot leave one behind.
     let mut stop = StopSignals::listen()?;
     // A name of its own: the directory may be the user's, with anything in it.
@@ -92,6 +97,7 @@ async fn scenarios(plan: &Plan, recorder: &RefCell<Recorder>, directory: &Path) 
     let guard = RefCell::new(Guard::start()?);
     let shared = Shared {
         plan,
+        binaries,
         recorder,
         guard: &guard,
         scratch: scratch.path().to_owned(),
@@ -126,7 +132,8 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
         config: serde_json::to_value(scenario).unwrap_or_default(),
         subjects: planned.subjects.iter().map(Descriptor::to_string).collect(),
         expectations: scenario.expectations.clone(),
-        capacity: None,
+        compared: planned.compared,
+        capacity: planned.schedule.capacity().cloned(),
     }));
     if let Some(noise) = &planned.noise {
         emit(Event::NoiseKnown(noise.clone()));

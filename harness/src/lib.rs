@@ -1,8 +1,9 @@
 //! The harness: scenarios in, processes run, verdicts out.
 //!
 //! In reading order: [`cli`] is the command line, [`scenario`] the schema and the
-//! scenarios that are built in, [`descriptor`] names what is under test, [`plan`] puts
-//! both in order, [`engine`] runs a plan, [`block`] one part of it with fresh processes,
+//! scenarios that are built in, [`descriptor`] names what is under test, [`installed`]
+//! finds programs of other people, [`revision`] builds our own as it was, [`plan`] puts
+//! all in order, [`engine`] runs a plan, [`block`] one part of it with fresh processes,
 //! [`foreign`] knows how other people's proxies are started, [`supervisor`] keeps the
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
@@ -13,15 +14,20 @@
 
 pub mod block;
 pub mod cli;
+pub mod comparison;
 pub mod descriptor;
 pub mod engine;
 pub mod foreign;
+pub mod history;
 pub mod host;
+pub mod installed;
+pub mod noise;
 pub mod output;
 pub mod plan;
 pub mod ports;
 pub mod progress;
 pub mod recorder;
+pub mod revision;
 pub mod scenario;
 pub mod schedule;
 pub mod supervisor;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use report::run::RunFile;
-use report::{junit, markdown, text};
+use report::{html, junit, markdown, text};
 
 use crate::host;
 
@@ -14,7 +14,13 @@ const RUNS: &str = ".harness/runs";
 
 /// What is written at the end of a run. What an earlier run left of it must not look
 /// like the outcome of one that came to no end.
-const RENDERED: [&str; 4] = ["run.json", "report.txt", "report.md", "junit.xml"];
+const RENDERED: [&str; 5] = [
+    "run.json",
+    "report.txt",
+    "report.md",
+    "junit.xml",
+    "report.html",
+];
 
 /// Runs that may begin within the same second.
 const MAX_SAME_NAME: u32 = 1_000;
@@ -29,7 +35,7 @@ pub fn directory(out: Option<&Path>, label: &str, unix_ms: u64) -> io::Result<(S
         fs::create_dir_all(out).map_err(|error| cannot_write(out, &error))?;
         for name in RENDERED {
             remove(&out.join(name))?;
-            remove(&partial(out, name))?;
+            remove(&partial(&out.join(name)))?;
         }
         return Ok((id, out.to_owned()));
     }
@@ -66,20 +72,53 @@ pub fn write(run: &RunFile, directory: &Path) -> io::Result<()> {
         text::render(run, Some(&shown)).into_bytes(),
         markdown::render(run).into_bytes(),
         junit::render(run).into_bytes(),
+        html::render(run, Some(&shown)).into_bytes(),
     ];
     for (name, content) in RENDERED.into_iter().zip(contents) {
-        let path = directory.join(name);
-        // Nobody is to read half a file.
-        let partial = partial(directory, name);
-        fs::write(&partial, content)
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|error| cannot_write(&path, &error))?;
+        whole(&directory.join(name), &content)?;
     }
     Ok(())
 }
 
-fn partial(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("{name}.partial"))
+/// Writes a file under another name and gives it its own when it is complete: nobody is
+/// to read half of one. Makes its directory if there is none.
+///
+/// # Errors
+/// Names the file and what the system said.
+pub fn whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let partial = partial(path);
+    let write = || {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::write(&partial, content)?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|error| {
+        // What is left of it helps nobody; that it cannot be removed either says no more.
+        let _ = fs::remove_file(&partial);
+        cannot_write(path, &error)
+    })
+}
+
+/// Copies a file, whole or not at all.
+///
+/// # Errors
+/// Names the file and what the system said.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let content = fs::read(from).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot read {}: {error}", from.display()),
+        )
+    })?;
+    whole(to, &content)
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -116,7 +155,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names.len(), 4, "{names:?}");
+        assert_eq!(names.len(), RENDERED.len(), "{names:?}");
         fs::write(out.join("notes.txt"), "mine").unwrap();
         super::directory(Some(&out), "quick", 0).unwrap();
         let left: Vec<_> = fs::read_dir(&out)
@@ -128,5 +167,24 @@ mod tests {
             ["notes.txt"],
             "only what an earlier run left is removed"
         );
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/report.html");
+        whole(&path, b"one").unwrap();
+        whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        // A directory in the way cannot be replaced.
+        let taken = directory.path().join("taken");
+        fs::create_dir_all(taken.join("full")).unwrap();
+        let error = whole(&taken, b"three").unwrap_err().to_string();
+        assert!(error.starts_with("cannot write ") && error.contains("taken"), "{error}");
+        let left: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left.len(), 2, "{left:?}");
     }
 }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use report::compare::design::{Design, Noise};
 use report::event::Binary;
 use report::figures::DIRECT;
+use service::signals::Stop;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::descriptor::Descriptor;
 use crate::ports::Ports;
+use crate::revision::RevisionError;
 use crate::scenario::{Scenario, Upstream, limits};
 use crate::schedule::{Schedule, rounds};
 
@@ -42,6 +44,8 @@ pub struct Planned {
     pub subjects: Vec<Descriptor>,
     /// Its blocks, in order.
     pub schedule: Schedule,
+    /// Whether its blocks are compared with one another, and not judged by themselves.
+    pub compared: bool,
     /// How much the baseline differs from itself, if that is known already.
     pub noise: Option<Noise>,
     /// The ports of the upstream and of the proxy, the same in every block; any free ones
@@ -80,13 +84,16 @@ pub enum PlanError {
         /// Why it is missing.
         reason: String,
     },
+    /// Somebody ended the harness while a program was built.
+    #[error("interrupted before anything was started")]
+    Stopped(Stop),
 }
 
 impl PlanError {
     /// Whether the request was wrong, rather than this machine.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Missing { .. })
+        !matches!(self, Self::Missing { .. } | Self::Stopped(_))
     }
 }
 
@@ -124,6 +131,7 @@ impl Planned {
             seed,
             subjects,
             schedule,
+            compared: false,
             noise: None,
             ports: None,
         })
@@ -151,42 +159,60 @@ impl Plan {
             .sum()
     }
 
-    /// Checks what can be known before anything is started, and names the programs.
+    /// Checks what can be known before anything is started, and names the programs. Those
+    /// that are named by a revision are built; what takes long in that is told.
     ///
     /// # Errors
     /// That load would go to another machine, or that a program is missing.
-    pub fn check(&self) -> Result<Vec<Binary>, PlanError> {
-        let mut subjects = self.scenarios.iter().flat_map(|planned| &planned.subjects);
+    pub fn check(&self, tell: &dyn Fn(&str)) -> Result<Vec<Binary>, PlanError> {
+        let subjects = || self.scenarios.iter().flat_map(|planned| &planned.subjects);
         if let Some(pid) = self.pid
-            && !subjects.any(|subject| matches!(subject, Descriptor::Running(_)))
+            && !subjects().any(|subject| matches!(subject, Descriptor::Running(_)))
         {
             return Err(PlanError::Pid(pid));
         }
         let mut binaries = Vec::new();
         let own = std::env::current_exe().unwrap_or_default();
         binaries.extend(hashed("harness", own));
-        for planned in &self.scenarios {
-            for subject in &planned.subjects {
-                if let Descriptor::Running(addr) = subject
-                    && !self.allow_remote
-                {
-                    let is_loopback = addr
-                        .is_loopback()
-                        .map_err(|error| PlanError::Address(error.to_string()))?;
-                    if !is_loopback {
-                        return Err(PlanError::Remote(addr.to_string()));
-                    }
+        for subject in subjects() {
+            if let Descriptor::Running(addr) = subject
+                && !self.allow_remote
+            {
+                let is_loopback = addr
+                    .is_loopback()
+                    .map_err(|error| PlanError::Address(error.to_string()))?;
+                if !is_loopback {
+                    return Err(PlanError::Remote(addr.to_string()));
                 }
-                let missing = |reason| PlanError::Missing {
-                    descriptor: subject.to_string(),
-                    reason,
-                };
-                let role = subject.to_string();
-                if let Some(program) = subject.program().map_err(missing)?
-                    && !binaries.iter().any(|known: &Binary| known.role == role)
-                {
-                    binaries.extend(hashed(&role, program));
-                }
+            }
+            let missing = |reason| PlanError::Missing {
+                descriptor: subject.to_string(),
+                reason,
+            };
+            let role = subject.to_string();
+            if let Some(program) = subject.program().map_err(missing)?
+                && !binaries.iter().any(|known: &Binary| known.role == role)
+            {
+                binaries.extend(hashed(&role, program));
+            }
+        }
+        // Last, since it may take minutes.
+        for subject in subjects() {
+            let role = subject.to_string();
+            if let Descriptor::Revision(revision) = subject
+                && !binaries.iter().any(|known: &Binary| known.role == role)
+            {
+                let built = revision.build(tell).map_err(|error| match error {
+                    RevisionError::Stopped(stop) => PlanError::Stopped(stop),
+                    error => PlanError::Missing {
+                        descriptor: role.clone(),
+                        reason: error.to_string(),
+                    },
+                })?;
+                binaries.extend(hashed(&role, built.program).map(|binary| Binary {
+                    commit: Some(built.commit),
+                    ..binary
+                }));
             }
         }
         Ok(binaries)
@@ -207,6 +233,7 @@ fn hashed(role: &str, path: PathBuf) -> Option<Binary> {
         path: path.display().to_string(),
         size_bytes: content.len() as u64,
         xxh3_128: format!("{:032x}", xxh3_128(&content)),
+        commit: None,
     })
 }
 
@@ -269,17 +296,17 @@ mod tests {
                 design: None,
             }
         };
-        let missing = plan("/nonexistent/proxy").check().unwrap_err();
+        let missing = plan("/nonexistent/proxy").check(&|_| {}).unwrap_err();
         assert!(
             !missing.is_usage() && missing.to_string().contains("/nonexistent/proxy"),
             "{missing}"
         );
-        let remote = plan("addr:192.0.2.1:80").check().unwrap_err();
+        let remote = plan("addr:192.0.2.1:80").check(&|_| {}).unwrap_err();
         assert!(
             remote.is_usage() && remote.to_string().contains("--allow-remote"),
             "{remote}"
         );
-        assert!(plan("addr:127.0.0.1:80").check().is_ok());
+        assert!(plan("addr:127.0.0.1:80").check(&|_| {}).is_ok());
     }
 
     #[test]
@@ -309,7 +336,7 @@ mod tests {
             core_dumps: false,
             design: None,
         };
-        let error = plan.check().unwrap_err();
+        let error = plan.check(&|_| {}).unwrap_err();
         assert!(
             error.is_usage() && error.to_string().contains("--pid 1"),
             "{error}"

@@ -6,7 +6,7 @@ use crate::outcome::{Outcome, seconds};
 use crate::plan::{Mode, Plan};
 
 /// Share of the asked rate that must be reached.
-const LEAST_ACHIEVED: f64 = 0.99;
+pub const LEAST_ACHIEVED: f64 = 0.99;
 
 /// Send lag that is always allowed at p99.
 const LAG_ALLOWED_NS: u64 = 100_000;
@@ -15,7 +15,7 @@ const LAG_ALLOWED_NS: u64 = 100_000;
 const LAG_SHARE: f64 = 0.1;
 
 /// Share of its core that a worker may be busy.
-const MOST_BUSY: f64 = 0.9;
+pub const MOST_BUSY: f64 = 0.9;
 
 /// Why the figures of a run may not be judged, one sentence each; empty if they may.
 /// Only an open loop claims latency under load, so only an open loop can be invalid.

@@ -1,17 +1,20 @@
 //! What the end-to-end tests share: starting real programs and talking to them.
 //!
 //! [`program`] runs a program and ends it whatever happens; [`peer`] is the other end of
-//! a connection, with deadlines; [`proc`] reads what the kernel knows of a process;
-//! [`scenario`] runs the harness and looks at what it left behind.
+//! a connection, with deadlines; [`port`] is where nobody listens; [`proc`] reads what the
+//! kernel knows of a process; [`scenario`] runs the harness and looks at what it left
+//! behind.
 //!
 //! Nothing here reaches into the programs: tests see what a user sees.
 
 pub mod peer;
+pub mod port;
 pub mod proc;
 pub mod program;
 pub mod scenario;
 
 pub use peer::{Listener, Peer};
+pub use port::ReservedPort;
 pub use program::Program;
 
 use std::time::Duration;

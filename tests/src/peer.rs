@@ -2,9 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{DEADLINE, eventually};
+
+/// How long nothing is taken before a sender asks whether the other side has stopped.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A listening socket whose accepts have a deadline.
 #[derive(Debug)]
@@ -69,17 +72,25 @@ impl Peer {
     /// Connects.
     #[must_use]
     pub fn connect(addr: &str) -> Self {
+        Self::try_connect(addr).unwrap_or_else(|| panic!("{addr} resets connections"))
+    }
+
+    /// Connects, unless the port's owner is so quick to reset the connection that it is
+    /// over before it is known to be open.
+    #[must_use]
+    pub fn try_connect(addr: &str) -> Option<Self> {
         let addr: SocketAddr = addr.parse().expect("an address");
-        let stream = TcpStream::connect_timeout(&addr, DEADLINE);
-        Self::new(stream.unwrap_or_else(|error| panic!("connect to {addr}: {error}")))
+        match TcpStream::connect_timeout(&addr, DEADLINE) {
+            Ok(stream) => Some(Self::new(stream)),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("connect to {addr}: {error}"),
+        }
     }
 
     /// Connects to a port whose owner resets the connection, at once or a little later.
     pub fn expect_refused(addr: &str) {
-        let stream = TcpStream::connect(addr);
-        match stream {
-            Ok(stream) => Self::new(stream).expect_end(End::Reset),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+        if let Some(mut peer) = Self::try_connect(addr) {
+            peer.expect_end(End::Reset);
         }
     }
 
@@ -94,20 +105,32 @@ impl Peer {
         self.0.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Sends until the other side takes no more for a while. Returns how much it took.
-    pub fn send_until_blocked(&mut self, bytes: &[u8], patience: Duration) -> u64 {
-        self.0.set_write_timeout(Some(patience)).expect("a socket");
+    /// Sends the same again and again until the other side takes no more for a while, and
+    /// `is_stopped` confirms that it has stopped: it may only be slow. Returns how much it
+    /// took.
+    pub fn send_until_blocked(
+        &mut self,
+        bytes: &[u8],
+        mut is_stopped: impl FnMut() -> bool,
+    ) -> usize {
+        self.0.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        let started = Instant::now();
         let mut taken = 0;
-        let mut at = 0;
         loop {
-            match self.0.write(&bytes[at..]) {
-                Ok(n) => {
-                    taken += n as u64;
-                    at = (at + n) % bytes.len();
+            match self.0.write(&bytes[taken % bytes.len()..]) {
+                Ok(n) => taken += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if is_stopped() {
+                        return taken;
+                    }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return taken,
                 Err(error) => panic!("send: {error}"),
             }
+            let waited = started.elapsed();
+            assert!(
+                waited < DEADLINE,
+                "not blocked after {taken} bytes in {waited:?}"
+            );
         }
     }
 

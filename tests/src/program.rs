@@ -1,9 +1,11 @@
 //! Running a program as a child process.
 
+use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,7 +14,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 use service::ready::Ready;
 
-use crate::eventually;
+use crate::{DEADLINE, eventually};
 
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ pub struct Program {
     child: Child,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
-    readers: Vec<thread::JoinHandle<()>>,
+    /// Nothing comes out of it; it is disconnected when both streams have ended.
+    open_streams: Receiver<Infallible>,
     ready: Option<Ready>,
 }
 
@@ -76,17 +79,18 @@ impl Program {
             .spawn()
             .unwrap_or_else(|error| panic!("{text}: {error}"));
         let (stdout, stderr) = (Arc::default(), Arc::default());
-        let readers = vec![
-            collect(child.stdout.take().expect("piped"), Arc::clone(&stdout)),
-            collect(child.stderr.take().expect("piped"), Arc::clone(&stderr)),
-        ];
+        let (is_open, open_streams) = channel();
+        let out = child.stdout.take().expect("piped");
+        let err = child.stderr.take().expect("piped");
+        collect(out, Arc::clone(&stdout), is_open.clone());
+        collect(err, Arc::clone(&stderr), is_open);
         drop(command);
         Self {
             command: text,
             child,
             stdout,
             stderr,
-            readers,
+            open_streams,
             ready: None,
         }
     }
@@ -115,25 +119,39 @@ impl Program {
             .unwrap_or_else(|e| panic!("{signal:?}: {e}\n{}", self.describe()));
     }
 
-    /// Whether it has ended, and how.
-    pub fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our own child")
-    }
-
     /// Waits for its end; both streams are complete then.
     pub fn wait(&mut self) -> ExitStatus {
-        let command = self.command.clone();
-        let status = eventually(&format!("the end of {command}"), || self.try_wait());
-        self.readers
-            .drain(..)
-            .for_each(|reader| reader.join().expect("a reader"));
-        status
+        let ended = self.open_streams.recv_timeout(DEADLINE);
+        assert_eq!(
+            ended,
+            Err(RecvTimeoutError::Disconnected),
+            "still running after {DEADLINE:?}"
+        );
+        self.child.wait().expect("our own child")
     }
 
     /// What it has printed so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.stdout.lock().expect("readers do not panic").clone()
+    }
+
+    /// Waits for the next line that it prints because of `cause`.
+    #[must_use]
+    pub fn line_after(&self, cause: impl FnOnce(&Self)) -> String {
+        let before = self.stdout().len();
+        cause(self);
+        eventually("a line on stdout", || {
+            let line = self.stdout().split_off(before);
+            // What has no end yet is not all of it.
+            line.split_once('\n').map(|(line, _)| line.to_owned())
+        })
+    }
+
+    /// Waits until it has logged this.
+    pub fn expect_log(&self, text: &str) {
+        // What it wrote before something that the test has seen may still be in the pipe.
+        eventually(text, || self.stderr().contains(text).then_some(()));
     }
 
     /// What it has logged so far.
@@ -161,7 +179,12 @@ impl Drop for Program {
     }
 }
 
-fn collect(mut from: impl Read + Send + 'static, to: Arc<Mutex<String>>) -> thread::JoinHandle<()> {
+/// Collects a stream on a thread of its own, which drops `is_open` at its end.
+fn collect(
+    mut from: impl Read + Send + 'static,
+    to: Arc<Mutex<String>>,
+    is_open: Sender<Infallible>,
+) {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(n @ 1..) = from.read(&mut buffer) {
@@ -169,5 +192,6 @@ fn collect(mut from: impl Read + Send + 'static, to: Arc<Mutex<String>>) -> thre
                 .expect("readers do not panic")
                 .push_str(&String::from_utf8_lossy(&buffer[..n]));
         }
-    })
+        drop(is_open);
+    });
 }

@@ -26,7 +26,7 @@ impl Run {
         let file = directory.path().join("scenario.toml");
         let scenario = format!("name = \"test\"\n{scenario}");
         std::fs::write(&file, scenario).expect("a file");
-        Self::within(
+        Self::in_directory(
             directory,
             harness,
             &[&["run", file.to_str().expect("UTF-8")], args].concat(),
@@ -36,10 +36,20 @@ impl Run {
     /// Runs the harness with these arguments.
     #[must_use]
     pub fn of(harness: &str, args: &[&str]) -> Self {
-        Self::within(tempfile::tempdir().expect("a directory"), harness, args)
+        Self::in_directory(tempfile::tempdir().expect("a directory"), harness, args)
     }
 
-    fn within(directory: TempDir, harness: &str, args: &[&str]) -> Self {
+
+    /// Runs the harness again, in the directory of the last run. Its files stay, apart from
+    /// those of the new run.
+    #[must_use]
+    pub fn again(self, harness: &str, args: &[&str]) -> Self {
+        Self::in_directory(self.directory, harness, args)
+    }
+
+    /// Runs the harness with these arguments in a directory that holds what they name.
+    #[must_use]
+    pub fn in_directory(directory: TempDir, harness: &str, args: &[&str]) -> Self {
         let out = directory.path().join("out");
         let mut command = Command::new(harness);
         command
@@ -62,6 +72,12 @@ impl Run {
             stderr: text(stderr),
             directory,
         }
+    }
+
+    /// A file in the directory in which it ran.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// A file that it left behind.

@@ -7,7 +7,7 @@ use std::process::Command;
 use assert_cmd::assert::OutputAssertExt;
 use rustix::process::Signal;
 use tests::scenario::{Run, read_json};
-use tests::{Program, eventually, proc};
+use tests::{Program, ReservedPort, eventually, proc};
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
 const PROXY: &str = env!("CARGO_BIN_EXE_test-proxy");
@@ -105,12 +105,12 @@ fn a_port_that_is_taken_is_named() {
 
 #[test]
 fn something_that_runs_already_can_be_measured() {
-    let upstream = Program::start(HARNESS, &["upstream", "foo", "--listen", "127.0.0.1:0"]);
-    let forward = upstream.socket("listen");
-    drop(upstream);
+    // The harness listens there later on.
+    let port = ReservedPort::take();
+    let forward = port.addr();
     let proxy = Program::start(
         PROXY,
-        &["foo", "--listen", "127.0.0.1:0", "--forward", &forward],
+        &["foo", "--listen", "127.0.0.1:0", "--forward", forward],
     );
     let descriptor = format!("addr:{}", proxy.socket("listen"));
     let pid = proxy.pid().to_string();
@@ -122,7 +122,7 @@ fn something_that_runs_already_can_be_measured() {
         "--pid",
         &pid,
         "--upstream-listen",
-        &forward,
+        forward,
     ];
     Run::of_text(HARNESS, scenario, &args).expect_code(0);
 }

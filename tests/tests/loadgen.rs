@@ -5,7 +5,7 @@ use std::process::Command;
 
 use assert_cmd::assert::OutputAssertExt;
 use tests::scenario::read_json;
-use tests::{Listener, Program};
+use tests::{Program, ReservedPort};
 
 const LOADGEN: &str = env!("CARGO_BIN_EXE_test-loadgen");
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
@@ -14,6 +14,14 @@ fn upstream(defects: &[&str]) -> Program {
     let mut args = vec!["upstream", "foo", "--listen", "127.0.0.1:0"];
     args.extend(defects.iter().flat_map(|defect| ["--defect", defect]));
     Program::start(HARNESS, &args)
+}
+
+/// The load client against this server; the options have no spaces within.
+fn load(upstream: &Program, options: &str) -> Command {
+    let mut command = Command::new(LOADGEN);
+    command.args(["foo", "--connect", &upstream.socket("listen"), "--quiet"]);
+    command.args(options.split_whitespace());
+    command
 }
 
 /// The interpreter that has PyPI's `hdrhistogram`, if there is one.
@@ -38,24 +46,8 @@ fn the_record_holds_what_others_rely_on() {
     let upstream = upstream(&[]);
     let directory = tempfile::tempdir().expect("a directory");
     let json = directory.path().join("load.json");
-    let output = Command::new(LOADGEN)
-        .args([
-            "foo",
-            "--connect",
-            &upstream.socket("listen"),
-            "--rate",
-            "2k/s",
-        ])
-        .args([
-            "--duration",
-            "1s",
-            "--warmup",
-            "0",
-            "--verify",
-            "digest",
-            "--quiet",
-            "--json",
-        ])
+    let options = "--rate 2k/s --duration 1s --warmup 0 --verify digest --json";
+    let output = load(&upstream, options)
         .arg(&json)
         .output()
         .expect("the load client");
@@ -111,24 +103,8 @@ fn another_implementation_reads_the_histograms_and_the_log() {
         directory.path().join("load.json"),
         directory.path().join("load.hlog"),
     );
-    let status = Command::new(LOADGEN)
-        .args([
-            "foo",
-            "--connect",
-            &upstream.socket("listen"),
-            "--rate",
-            "2k/s",
-            "--quiet",
-        ])
-        .args([
-            "--duration",
-            "1s",
-            "--warmup",
-            "200ms",
-            "--interval",
-            "250ms",
-            "--json",
-        ])
+    let options = "--rate 2k/s --duration 1s --warmup 200ms --interval 250ms --json";
+    let status = load(&upstream, options)
         .arg(&json)
         .arg("--hlog")
         .arg(&hlog)
@@ -205,8 +181,8 @@ fn the_check_prints_what_the_original_client_printed() {
         String::from_utf8_lossy(&output.stdout).contains("FAILED!"),
         "{output:?}"
     );
-    let nobody = Listener::open().addr();
-    let output = check(&nobody).assert().code(1).get_output().clone();
+    let nobody = ReservedPort::take();
+    let output = check(nobody.addr()).assert().code(1).get_output().clone();
     let said = [output.stdout, output.stderr].concat();
     assert!(
         String::from_utf8_lossy(&said).contains("refused"),

@@ -257,6 +257,9 @@ pub struct Host {
     pub kernel: String,
     /// Memory.
     pub memory_bytes: u64,
+    /// A hash of the machine's own number, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 /// A program that takes part.
@@ -270,6 +273,9 @@ pub struct Binary {
     pub size_bytes: u64,
     /// XXH3-128 of its content, in hex.
     pub xxh3_128: String,
+    /// The full hash of the commit that it was built from, if it was named by a revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// What is known of a scenario before it starts.
@@ -289,8 +295,16 @@ pub struct ScenarioHeader {
     pub subjects: Vec<String>,
     /// What it must show.
     pub expectations: Vec<Expectation>,
+    /// Whether its blocks are compared with one another, and not judged by themselves.
+    #[serde(default)]
+    pub compared: bool,
     /// The search for the highest rate that it is part of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    // A scenario of a run file has what came of it under the plain name, beside this.
+    #[serde(
+        rename = "capacity_plan",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub capacity: Option<CapacityPlan>,
 }
 

@@ -7,7 +7,7 @@ use crate::evidence::{
     Block, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe, TimedSample,
 };
 use crate::run::{Interruption, RunFile, SCHEMA_VERSION, ScenarioRun};
-use crate::{figures, reconcile, verdict};
+use crate::{capacity, compare, figures, reconcile, verdict};
 
 impl RunFile {
     /// Makes a run file from the events of a run, in order, and judges it. Events that
@@ -41,10 +41,17 @@ impl RunFile {
     /// Computes from the evidence what it means, whatever was computed before.
     pub fn conclude(&mut self) {
         for scenario in &mut self.scenarios {
-            scenario.figures = figures::of(scenario);
+            scenario.capacity = capacity::of(scenario);
+            // Blocks of a search have a rate each: no sum of them means anything.
+            scenario.figures = match scenario.header.capacity {
+                Some(_) => Vec::new(),
+                None => figures::of(scenario),
+            };
             scenario.reconciliation = reconcile::rows(scenario);
             scenario.verdicts = verdict::judge(scenario);
+            scenario.verdicts.extend(capacity::verdict(scenario));
         }
+        self.comparisons = compare::judge::of(self);
         self.exit_code = verdict::exit_code(self);
     }
 
@@ -119,6 +126,7 @@ fn is_notable(event: &Event) -> bool {
         event,
         Event::RunStarted(_)
             | Event::ScenarioStarted(_)
+            | Event::NoiseKnown(_)
             | Event::LoadInterval { .. }
             | Event::LoadEnded { .. }
             | Event::FuzzEnded { .. }

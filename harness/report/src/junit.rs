@@ -1,6 +1,8 @@
-//! JUnit XML: one test case for each expectation.
+//! JUnit XML: one test case for each expectation, and for each metric that is compared.
 
+use crate::compare::{Comparison, Gravity, ScenarioComparison, Word};
 use crate::run::RunFile;
+use crate::text::compare;
 use crate::verdict::Outcome;
 
 /// The document.
@@ -43,9 +45,60 @@ pub fn render(run: &RunFile) -> String {
         }
         out.push_str("  </testsuite>\n");
     }
+    out.extend(compare::judged(run).map(comparison));
     out.push_str(&of_the_harness(run));
     out.push_str("</testsuites>\n");
     out
+}
+
+/// A comparison: a case for each metric that is judged, and one for what became of the
+/// requests and processes of each scenario.
+fn comparison(comparison: &Comparison) -> String {
+    let (candidate, baseline) = (&comparison.candidate, &comparison.baseline);
+    let name = escape(&format!("{candidate} beside {baseline}"));
+    let cases: Vec<(Gravity, String)> = comparison
+        .scenarios
+        .iter()
+        .flat_map(|scenario| compared(scenario, &name))
+        .collect();
+    let count = |wanted| cases.iter().filter(|(gravity, _)| *gravity == wanted).count();
+    let (all, worse, open) = (cases.len(), count(Gravity::Worse), count(Gravity::Open));
+    let cases: String = cases.into_iter().map(|(_, case)| case).collect();
+    format!(
+        "  <testsuite name=\"{name}\" tests=\"{all}\" failures=\"{worse}\" errors=\"0\" skipped=\"{open}\">\n{cases}  </testsuite>\n"
+    )
+}
+
+fn compared(scenario: &ScenarioComparison, class: &str) -> Vec<(Gravity, String)> {
+    let case = |what: &str, gravity: Gravity, said: &str| {
+        let (name, said) = (escape(&format!("{}: {what}", scenario.scenario)), escape(said));
+        let case = format!("    <testcase classname=\"{class}\" name=\"{name}\"");
+        let case = match gravity {
+            Gravity::Fine => format!("{case}/>\n"),
+            Gravity::Worse => format!("{case}><failure message=\"{said}\"/></testcase>\n"),
+            Gravity::Open => format!("{case}><skipped message=\"{said}\"/></testcase>\n"),
+        };
+        (gravity, case)
+    };
+    let judged = scenario.metrics.iter().filter(|metric| metric.is_judged);
+    let mut cases: Vec<_> = judged
+        .map(|metric| {
+            let row = compare::row(metric);
+            let columns = compare::HEAD.iter().zip(&row).skip(1);
+            let said: Vec<String> = columns.map(|(what, cell)| format!("{what} {cell}")).collect();
+            let said = format!("{}: {}", metric.word.text(), said.join(", "));
+            case(&row[0], metric.word.gravity(), &said)
+        })
+        .collect();
+    if cases.is_empty() && scenario.word == Word::Invalid {
+        cases.push(case("figures", Gravity::Open, &scenario.why));
+    }
+    let conduct = match scenario.word {
+        Word::Crashed | Word::WorseIntegrity => Gravity::Worse,
+        _ => Gravity::Fine,
+    };
+    cases.push(case("requests and processes", conduct, &scenario.why));
+    cases
 }
 
 /// What went wrong outside of any scenario: a run that the harness could not finish must

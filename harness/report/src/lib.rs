@@ -4,7 +4,8 @@
 //! scenario demands ([`bound`] of its figures), [`evidence`] what one block of a run showed, [`run`] the run file,
 //! [`schema`] describes it to others, [`fold`] makes it from events. [`health`] names what became of a process and [`words`] what it said, [`figures`]
 //! adds up what the load clients measured, [`reconcile`] compares everybody's counts,
-//! [`verdict`] judges. [`text`], [`markdown`] and [`junit`] render a run file.
+//! [`verdict`] judges. [`mod@read`] takes a run file of any version. [`text`], [`html`], [`markdown`] and
+//! [`junit`] render it for readers; [`csv`], [`hgrm`] and [`hlog`] hand its figures to other tools.
 //!
 //! Nothing here spawns, connects, reads a clock or touches a file: verdicts are pure
 //! functions of evidence, and can be recomputed from a run file.
@@ -12,6 +13,7 @@
 pub mod bound;
 pub mod capacity;
 pub mod compare;
+pub mod csv;
 pub mod event;
 pub mod evidence;
 pub mod expect;
@@ -20,11 +22,16 @@ pub mod figures;
 mod fixtures;
 pub mod fold;
 pub mod health;
+pub mod hgrm;
+pub mod hlog;
+pub mod html;
 pub mod junit;
 pub mod markdown;
+pub mod read;
 pub mod reconcile;
 pub mod run;
 pub mod schema;
 pub mod text;
+pub mod tournament;
 pub mod verdict;
 pub mod words;

@@ -1,7 +1,8 @@
 //! A summary for a CI job: one screen of Markdown.
 
+use crate::compare::Gravity;
 use crate::run::RunFile;
-use crate::text::number;
+use crate::text::{compare, number};
 use crate::verdict::Outcome;
 
 /// The summary.
@@ -34,6 +35,10 @@ pub fn render(run: &RunFile) -> String {
         }
         out.push('\n');
     }
+    for scenario in &run.scenarios {
+        out.push_str(&crate::text::capacity::markdown(scenario));
+    }
+    out.push_str(&comparisons(run));
     out.push_str("| | scenario | expectation | evidence |\n| --- | --- | --- | --- |\n");
     for scenario in &run.scenarios {
         for verdict in &scenario.verdicts {
@@ -55,6 +60,48 @@ pub fn render(run: &RunFile) -> String {
         cell(&run.header.id)
     ));
     out
+}
+
+/// What was set beside each other, all scenarios in one table for each candidate.
+fn comparisons(run: &RunFile) -> String {
+    let mut out = String::new();
+    for comparison in compare::judged(run) {
+        let headline = cell(&compare::headline(comparison));
+        out.push_str(&format!("### {headline}\n\n{}\n\n", cell(&comparison.why)));
+        out.push_str(&format!("| | scenario |{} |\n", compare::HEAD.join(" | ")));
+        out.push_str("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
+        let mut lines = Vec::new();
+        for scenario in &comparison.scenarios {
+            let name = cell(&scenario.scenario);
+            for metric in &scenario.metrics {
+                let mark = if metric.is_judged {
+                    mark(metric.word.gravity())
+                } else {
+                    ""
+                };
+                let cells = compare::row(metric).join(" | ");
+                out.push_str(&format!("| {mark} | {name} | {cells} |\n"));
+            }
+            if scenario.metrics.is_empty() {
+                let mark = mark(scenario.word.gravity());
+                let word = scenario.word.text();
+                out.push_str(&format!("| {mark} | {name} | {}{word} |\n", "| ".repeat(8)));
+            }
+            let all = compare::conduct(scenario);
+            lines.extend(all.iter().map(|line| format!("- {name}: {}\n", cell(line))));
+        }
+        lines.extend(comparison.notes.iter().map(|note| format!("- {}\n", cell(note))));
+        out.push_str(&format!("\n{}\n", lines.concat()));
+    }
+    out
+}
+
+fn mark(gravity: Gravity) -> &'static str {
+    match gravity {
+        Gravity::Worse => "❌",
+        Gravity::Open => "❔",
+        Gravity::Fine => "✅",
+    }
 }
 
 /// Text that cannot end its cell.

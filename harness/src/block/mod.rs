@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use report::event::{Event, Phase, ProbeOutcome, Role};
+use report::event::{Binary, Event, Phase, ProbeOutcome, Role};
 use rustix::process::Signal;
 use service::signals::{Stop, StopSignals};
 use tokio::sync::mpsc;
@@ -41,6 +41,8 @@ const KILL_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Shared<'a> {
     /// The run.
     pub plan: &'a Plan,
+    /// The programs that were found when it was checked.
+    pub binaries: &'a [Binary],
     /// Where events go.
     pub recorder: &'a RefCell<Recorder>,
     /// Ends children if the harness is killed.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use report::event::{Event, Role, Target};
@@ -138,7 +139,18 @@ impl Block<'_> {
         forward: SocketAddr,
     ) -> Result<SocketAddr, Cut> {
         let args = &self.planned.scenario.proxy.args;
-        let spec = foreign::spec(subject, listen, forward, args, &self.shared.scratch)
+        let spec = self
+            .program(subject)
+            .and_then(|program| {
+                foreign::spec(
+                    subject,
+                    program,
+                    listen,
+                    forward,
+                    args,
+                    &self.shared.scratch,
+                )
+            })
             .map_err(|reason| Cut::Problem(format!("{subject}: {reason}")))?;
         let spec = Spec {
             core_dumps: self.shared.plan.core_dumps,
@@ -165,6 +177,17 @@ impl Block<'_> {
             }
         }
         Err(self.start_failure(at).await)
+    }
+
+    /// A subject's program. That of a revision is the one that was built before the run,
+    /// even if the revision's name has come to mean another since.
+    fn program(&self, subject: &Descriptor) -> Result<PathBuf, String> {
+        let role = subject.to_string();
+        let built = self.shared.binaries.iter().find(|known| known.role == role);
+        match (subject, built) {
+            (Descriptor::Revision(_), Some(built)) => Ok(PathBuf::from(&built.path)),
+            _ => subject.program()?.ok_or_else(|| "is no program".to_owned()),
+        }
     }
 
     /// Something that runs already has to be there.

@@ -1,20 +1,25 @@
 //! The command line.
 
 mod bench;
+mod compare;
 mod list;
 mod report;
 mod run;
+mod tournament;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ::report::event::Binary;
+use ::report::run::RunFile;
 use clap::{Args, Parser, Subcommand};
 use service::units::parse_duration;
 
 use crate::descriptor::Descriptor;
 use crate::engine::{self, Settings};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
 
 /// The exit code when the harness itself failed.
 const HARNESS_FAILED: u8 = 5;
@@ -38,6 +43,8 @@ enum Command {
     Run(run::Run),
     List(list::List),
     Bench(bench::Bench),
+    Compare(compare::Compare),
+    Tournament(tournament::Tournament),
     Report(report::Report),
     /// Run a reference server, sound or with planted defects: see "harness upstream foo --help"
     Upstream,
@@ -111,33 +118,64 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Run(run)) => run::execute(&run),
         Some(Command::List(list)) => list::execute(&list),
         Some(Command::Bench(bench)) => bench::execute(&bench),
+        Some(Command::Compare(compare)) => compare::execute(&compare),
+        Some(Command::Tournament(tournament)) => tournament::execute(&tournament),
         Some(Command::Report(report)) => report::execute(&report),
         // It is taken before arguments are parsed, and is here for the help.
         Some(Command::Upstream) => usage("upstream: expected \"harness upstream foo …\""),
     }
 }
 
-/// Checks a plan, runs it, prints its report to stdout, and says what to end with.
-fn carry_out(plan: &Plan, common: &Common, label: &str) -> ExitCode {
-    let binaries = match plan.check() {
-        Ok(binaries) => binaries,
-        Err(error) if error.is_usage() => return usage(&error.to_string()),
-        Err(error) => return failed(&error.to_string()),
+/// Checks a plan and carries it out.
+fn check_and_carry_out(plan: &Plan, common: &Common, label: &str) -> ExitCode {
+    match check(plan, common) {
+        Ok(binaries) => carry_out(plan, binaries, common, label, |_, _| Ok(())),
+        Err(code) => code,
+    }
+}
+
+/// Checks a plan, and names the programs that it needs; or says what to end with.
+fn check(plan: &Plan, common: &Common) -> Result<Vec<Binary>, ExitCode> {
+    let tell = |line: &str| {
+        if !common.quiet {
+            say(line);
+        }
     };
+    plan.check(&tell).map_err(|error| match error {
+        PlanError::Stopped(stop) => {
+            say(&error.to_string());
+            ExitCode::from(stop.exit_code())
+        }
+        error if error.is_usage() => usage(&error.to_string()),
+        error => failed(&error.to_string()),
+    })
+}
+
+/// Runs a plan that has been checked, prints its report to stdout, and says what to end
+/// with. What is left to do with the run file is done by `afterwards`.
+fn carry_out(
+    plan: &Plan,
+    binaries: Vec<Binary>,
+    common: &Common,
+    label: &str,
+    afterwards: impl FnOnce(&RunFile, &Path) -> io::Result<()>,
+) -> ExitCode {
     let settings = Settings {
         out: common.out.clone(),
         label: label.to_owned(),
         lenient: common.lenient,
         quiet: common.quiet,
     };
-    match engine::run(plan, binaries, &settings) {
-        Ok((run, directory)) => {
-            print(&::report::text::render(
-                &run,
-                Some(&directory.display().to_string()),
-            ));
-            ExitCode::from(run.exit_code)
-        }
+    let outcome = engine::run(plan, binaries, &settings).and_then(|(run, directory)| {
+        print(&::report::text::render(
+            &run,
+            Some(&directory.display().to_string()),
+        ));
+        afterwards(&run, &directory)?;
+        Ok(run.exit_code)
+    });
+    match outcome {
+        Ok(code) => ExitCode::from(code),
         Err(error) => failed(&error.to_string()),
     }
 }
@@ -145,13 +183,13 @@ fn carry_out(plan: &Plan, common: &Common, label: &str) -> ExitCode {
 /// Writes to stdout; that nobody reads it any more is no failure.
 fn print(text: &str) {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Writes a line to stderr; that nobody reads it any more is no failure.
 fn say(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn usage(message: &str) -> ExitCode {

@@ -1,14 +1,21 @@
 //! `harness report`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use report::run::{RunFile, SCHEMA_VERSION};
+use report::run::RunFile;
+use report::{csv, hgrm, hlog, html, junit, markdown, text};
 
-use super::{print, usage};
+use super::{failed, print, say, usage};
+use crate::output;
 
-/// Show the report of a run file again; the exit code is the run's
+/// Show the report of a run file again, or write it in other forms; the exit code is the run's
+///
+/// Reads run files of this and every earlier version. Each form is written beside the run
+/// file unless it is told where, whole or not at all; "-" is stdout. Without any form the
+/// terminal report is shown.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Report {
@@ -16,26 +23,47 @@ pub(super) struct Report {
     #[arg(value_name = "RUN.json")]
     run: PathBuf,
 
-    /// Show it in this form
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
+    /// Write one page of HTML that needs nothing else [default file: report.html]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    html: Option<Option<PathBuf>>,
 
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// For a CI job's summary
-    Markdown,
-    /// For what collects test results
-    Junit,
+    /// Write a summary for a CI job [default file: report.md]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    markdown: Option<Option<PathBuf>>,
+
+    /// Write JUnit XML, one case for each expectation [default file: junit.xml]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    junit: Option<Option<PathBuf>>,
+
+    /// Write a table of every slice of time [default file: report.csv]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    csv: Option<Option<PathBuf>>,
+
+    /// Write HdrHistogram percentiles, a file for each scenario, subject and load, to this
+    /// directory [default: beside the run file]
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    hgrm: Option<Option<PathBuf>>,
+
+    /// Write a HdrHistogram log of every slice of time [default file: report.hlog]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    hlog: Option<Option<PathBuf>>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   harness report .harness/runs/20261121-064512-quick
-  harness report run.json --format markdown >> \"$GITHUB_STEP_SUMMARY\"";
+  harness report run.json --html --csv
+  harness report run.json --html=/tmp/page.html --junit=results/harness.xml
+  harness report run.json --markdown=- >> \"$GITHUB_STEP_SUMMARY\"";
+
+/// Stdout, where a file is named.
+const STDOUT: &str = "-";
+
+/// A form that was asked for, rendered.
+struct Wanted {
+    to: PathBuf,
+    content: String,
+}
 
 pub(super) fn execute(report: &Report) -> ExitCode {
     let path = if report.run.is_dir() {
@@ -43,27 +71,145 @@ pub(super) fn execute(report: &Report) -> ExitCode {
     } else {
         report.run.clone()
     };
-    let shown = path.display();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => return usage(&format!("cannot read {shown}: {error}")),
-    };
-    let mut run: RunFile = match serde_json::from_str(&text) {
+    let run = match read(&path) {
         Ok(run) => run,
-        Err(error) => return usage(&format!("{shown} is not a run file: {error}")),
+        Err(message) => return usage(&message),
     };
-    if run.schema_version != SCHEMA_VERSION {
-        let version = run.schema_version;
-        return usage(&format!(
-            "{shown}: expected schema_version {SCHEMA_VERSION}, got {version}"
+    let wanted = match report.wanted(&run, &path) {
+        Ok(wanted) => wanted,
+        Err(message) => return usage(&message),
+    };
+    if wanted.is_empty() {
+        print(&text::render(&run, directory(&path).as_deref()));
+        return ExitCode::from(run.exit_code);
+    }
+    match write(&wanted) {
+        Ok(()) => ExitCode::from(run.exit_code),
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// Reads a run file; says in one line why it cannot.
+fn read(path: &Path) -> Result<RunFile, String> {
+    let shown = path.display();
+    let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("{shown} is not a run file: it is not UTF-8 text"))?;
+    RunFile::read(&text).map_err(|error| format!("{shown} {error}"))
+}
+
+fn directory(run: &Path) -> Option<String> {
+    let parent = run.parent().filter(|parent| *parent != Path::new(""));
+    Some(parent.unwrap_or(Path::new(".")).display().to_string())
+}
+
+impl Report {
+    /// Everything that was asked for. All of it is rendered before anything is written.
+    fn wanted(&self, run: &RunFile, path: &Path) -> Result<Vec<Wanted>, String> {
+        let page = |run: &RunFile| html::render(run, directory(path).as_deref());
+        type Form<'a> = (
+            &'a Option<Option<PathBuf>>,
+            &'a str,
+            &'a dyn Fn(&RunFile) -> String,
+        );
+        let forms: [Form<'_>; 5] = [
+            (&self.html, "report.html", &page),
+            (&self.markdown, "report.md", &markdown::render),
+            (&self.junit, "junit.xml", &junit::render),
+            (&self.csv, "report.csv", &csv::render),
+            (&self.hlog, "report.hlog", &hlog::render),
+        ];
+        let mut wanted = Vec::new();
+        for (place, name, render) in forms {
+            let Some(place) = place else { continue };
+            let to = place.clone().unwrap_or_else(|| beside(path, name));
+            wanted.push(Wanted {
+                to,
+                content: render(run),
+            });
+        }
+        if let Some(place) = &self.hgrm {
+            wanted.extend(distributions(run, path, place.as_deref())?);
+        }
+        let on_stdout = wanted
+            .iter()
+            .filter(|one| one.to == Path::new(STDOUT))
+            .count();
+        if on_stdout > 1 {
+            return Err(format!("only one form can go to stdout, got {on_stdout}"));
+        }
+        Ok(wanted)
+    }
+}
+
+/// The default name of a form: that of the run file tells its reports from those of
+/// another one beside it.
+fn beside(run: &Path, name: &str) -> PathBuf {
+    let stem = run.file_stem().unwrap_or_default().to_string_lossy();
+    if stem == "run" {
+        run.with_file_name(name)
+    } else {
+        run.with_file_name(format!("{stem}.{name}"))
+    }
+}
+
+fn distributions(run: &RunFile, path: &Path, place: Option<&Path>) -> Result<Vec<Wanted>, String> {
+    let files = hgrm::render(run);
+    if files.is_empty() {
+        return Err("--hgrm: the run has no response times".to_owned());
+    }
+    if place == Some(Path::new(STDOUT)) && files.len() > 1 {
+        let count = files.len();
+        return Err(format!(
+            "--hgrm: expected a directory for {count} files, got {STDOUT:?}"
         ));
     }
-    run.conclude();
-    let directory = path.parent().map(|parent| parent.display().to_string());
-    print(&match report.format {
-        Format::Text => report::text::render(&run, directory.as_deref()),
-        Format::Markdown => report::markdown::render(&run),
-        Format::Junit => report::junit::render(&run),
+    let to = |name: &str| match place {
+        None => beside(path, name),
+        Some(place) if place == Path::new(STDOUT) => place.to_owned(),
+        Some(place) => place.join(name),
+    };
+    let wanted = files.into_iter().map(|file| Wanted {
+        to: to(&file.name),
+        content: file.text,
     });
-    ExitCode::from(run.exit_code)
+    Ok(wanted.collect())
+}
+
+/// Writes all of it and names the files: on stdout, unless that is one of them.
+fn write(wanted: &[Wanted]) -> std::io::Result<()> {
+    let takes_stdout = wanted.iter().any(|one| one.to == Path::new(STDOUT));
+    for Wanted { to, content } in wanted {
+        if to == Path::new(STDOUT) {
+            print(content);
+            continue;
+        }
+        output::whole(to, content.as_bytes())?;
+        let line = format!("wrote {}", to.display());
+        if takes_stdout {
+            say(&line);
+        } else {
+            print(&format!("{line}\n"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_of_two_run_files_do_not_meet() {
+        assert_eq!(
+            beside(Path::new("a/run.json"), "report.md"),
+            Path::new("a/report.md")
+        );
+        assert_eq!(
+            beside(Path::new("a/b.json"), "report.md"),
+            Path::new("a/b.report.md")
+        );
+        assert_eq!(directory(Path::new("run.json")).as_deref(), Some("."));
+        assert_eq!(directory(Path::new("a/run.json")).as_deref(), Some("a"));
+    }
 }

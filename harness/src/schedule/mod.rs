@@ -2,11 +2,13 @@
 //! first block.
 //!
 //! [`rounds`] gives every subject its turn in each round, [`pairs`] interleaves two sides
-//! of a comparison.
+//! of a comparison, [`search`] looks for the highest rate that holds.
 
 pub mod pairs;
 pub mod rounds;
+pub mod search;
 
+use report::capacity::CapacityPlan;
 use report::compare::design::Arm;
 use report::run::ScenarioRun;
 
@@ -34,6 +36,8 @@ pub enum Schedule {
     Rounds(Vec<BlockPlan>),
     /// Two sides in pairs, with spare pairs in the place of invalid ones.
     Pairs(pairs::Pairs),
+    /// For the highest rate that holds.
+    Search(search::Search),
 }
 
 impl Schedule {
@@ -45,6 +49,7 @@ impl Schedule {
         match self {
             Self::Rounds(blocks) => Ok(blocks.get(seen.blocks.len()).cloned()),
             Self::Pairs(pairs) => pairs.next(seen),
+            Self::Search(search) => Ok(search.next(seen)),
         }
     }
 
@@ -54,6 +59,16 @@ impl Schedule {
         match self {
             Self::Rounds(blocks) => blocks.len(),
             Self::Pairs(pairs) => pairs.expected(),
+            Self::Search(search) => search.expected(),
+        }
+    }
+
+    /// What is searched for, if it is a search.
+    #[must_use]
+    pub fn capacity(&self) -> Option<&CapacityPlan> {
+        match self {
+            Self::Search(search) => Some(&search.plan),
+            Self::Rounds(_) | Self::Pairs(_) => None,
         }
     }
 }

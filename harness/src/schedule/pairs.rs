@@ -4,6 +4,9 @@
 //! left to chance, so that what drifts evenly over time meets both sides alike. Pairs of
 //! the baseline with itself and blocks of going direct stand between the two.
 
+use std::collections::BTreeSet;
+
+use report::compare::blocks;
 use report::compare::design::Arm;
 use report::event::{Phase, ProbeOutcome, Role};
 use report::evidence::Block;
@@ -127,28 +130,17 @@ impl Pairs {
     }
 
     fn valid_pairs(&self, seen: &ScenarioRun) -> u32 {
-        let is_valid = |arm: Arm, round: u32| {
-            seen.blocks
-                .iter()
-                .any(|block| block.arm == Some(arm) && block.round == round && is_valid(block))
+        let rounds = |arm: Arm| -> BTreeSet<u32> {
+            let blocks = seen.blocks.iter().filter(|block| block.arm == Some(arm));
+            let fit = blocks.filter(|block| blocks::is_valid(block));
+            fit.map(|block| block.round).collect()
         };
-        let rounds = seen
-            .blocks
-            .iter()
-            .filter(|block| block.arm == Some(Arm::Candidate));
-        rounds
-            .filter(|block| {
-                is_valid(Arm::Candidate, block.round)
-                    && (self.baseline.is_none() || is_valid(Arm::Baseline, block.round))
-            })
-            .count() as u32
+        let candidate = rounds(Arm::Candidate);
+        match self.baseline {
+            Some(_) => candidate.intersection(&rounds(Arm::Baseline)).count() as u32,
+            None => candidate.len() as u32,
+        }
     }
-}
-
-/// Whether the load clients kept their schedule.
-fn is_valid(block: &Block) -> bool {
-    let mut records = block.loads.iter().map(|load| load.record.as_ref());
-    records.all(|record| record.is_some_and(|record| record.valid))
 }
 
 /// Before anything is done to it, each side has to answer one valid request.

@@ -46,13 +46,13 @@ impl Default for Config {
 pub struct Server {
     process: Arc<Process>,
     workers: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Handle {
     waker: Arc<Waker>,
     published: Arc<Mutex<UpstreamRecord>>,
-    thread: JoinHandle<()>,
 }
 
 impl Server {
@@ -68,6 +68,7 @@ impl Server {
         let mut server = Self {
             process,
             workers: Vec::new(),
+            threads: Vec::new(),
         };
         for number in 0..threads {
             let started = server.start_worker(number, &listener);
@@ -91,11 +92,8 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || run_or_die(worker))?;
-        self.workers.push(Handle {
-            waker,
-            published,
-            thread,
-        });
+        self.workers.push(Handle { waker, published });
+        self.threads.push(thread);
         Ok(())
     }
 
@@ -110,12 +108,8 @@ impl Server {
     pub fn record(&self) -> UpstreamRecord {
         let mut sum = UpstreamRecord::default();
         for worker in &self.workers {
-            sum.add(
-                &worker
-                    .published
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            let published = worker.published.lock();
+            sum.add(&published.unwrap_or_else(PoisonError::into_inner));
         }
         sum
     }
@@ -127,18 +121,11 @@ impl Server {
         for worker in &self.workers {
             worker.waker.wake();
         }
-        let mut sum = UpstreamRecord::default();
-        for worker in self.workers.drain(..) {
+        for thread in self.threads.drain(..) {
             // A worker that panicked has ended the process.
-            let _ = worker.thread.join();
-            sum.add(
-                &worker
-                    .published
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            let _ = thread.join();
         }
-        sum
+        self.record()
     }
 }
 

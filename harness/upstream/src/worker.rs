@@ -176,8 +176,10 @@ impl Worker {
                     .modify(connection.stream(), key as u64, interest)?;
             }
             State::Over => {
-                self.connections.remove(key);
                 self.counts.connections_open -= 1;
+                // Whoever sees the end of the connection finds it in the counts.
+                self.publish();
+                self.connections.remove(key);
             }
             State::Hang => {
                 self.publish();

@@ -1,7 +1,10 @@
 //! The load client against servers in this process, by its library and by its program.
 
+mod bad_input;
+mod check;
+mod endings;
 mod integrity;
 mod latency;
+mod outputs;
 mod program;
 mod server;
-mod unwatched;

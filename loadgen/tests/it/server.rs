@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loadgen::crew::{self, Observer};
 use loadgen::histograms::Histogram;
@@ -136,17 +136,5 @@ impl Observer for Seen {
 
     fn slice(&mut self, interval: &Interval, response: &Histogram) {
         self.slices.push((interval.clone(), response.len()));
-    }
-}
-
-/// Waits until `found` finds something, for as long as a slow machine may take.
-pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(it) = found() {
-            return it;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

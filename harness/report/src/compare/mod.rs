@@ -1,8 +1,27 @@
 //! One version beside another: faster, slower, equivalent, or cannot tell.
 //!
 //! [`design`] is what a run sets out to compare; this module holds what came of it.
+//! [`blocks`] takes the figures from the evidence and `conduct` what became of requests
+//! and processes; [`metrics`] says how much matters; [`ranks`], [`signed_rank`],
+//! [`rank_sum`], [`holm`] and [`detectable`] are the statistics; [`word`] names what they
+//! say, and [`judge`] puts it all together.
 
+pub mod blocks;
+mod conduct;
+#[cfg(test)]
+mod coverage;
 pub mod design;
+pub mod detectable;
+pub mod holm;
+pub mod judge;
+pub mod metrics;
+mod notes;
+pub mod rank_sum;
+pub mod ranks;
+mod sample;
+pub mod signed_rank;
+mod why;
+pub mod word;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +54,8 @@ pub struct ScenarioComparison {
     pub word: Word,
     /// Why, in one sentence.
     pub why: String,
-    /// Pairs in which both blocks are valid.
+    /// Pairs in which both blocks are valid; beside an earlier run, the valid blocks of
+    /// the side that has fewer.
     pub pairs: usize,
     /// Pairs that were left out, each with the reason.
     pub left_out: Vec<String>,
@@ -58,7 +78,8 @@ pub struct MetricComparison {
     pub baseline: f64,
     /// Median over the candidate's blocks.
     pub candidate: f64,
-    /// ln(candidate / baseline) of each pair, in order.
+    /// ln(candidate / baseline) of each pair, in order. Empty beside an earlier run, of
+    /// which no block belongs to one of now.
     pub differences: Vec<f64>,
     /// The same of pairs of the baseline with itself; empty if there are none.
     pub noise: Vec<f64>,
@@ -69,7 +90,8 @@ pub struct MetricComparison {
     pub low: Option<f64>,
     /// The largest.
     pub high: Option<f64>,
-    /// The exact sign-flip test of no difference, two-sided.
+    /// The exact sign-flip test of no difference, two-sided; beside an earlier run, that
+    /// of the rank sum.
     pub p: f64,
     /// The level at which it was tested: 0.05, divided as Holm does.
     pub level: f64,
@@ -123,4 +145,25 @@ impl Word {
             Self::Equivalent => "equivalent",
         }
     }
+
+    /// What it means to somebody who has to decide.
+    #[must_use]
+    pub fn gravity(self) -> Gravity {
+        match self {
+            Self::Crashed | Self::WorseIntegrity | Self::Slower => Gravity::Worse,
+            Self::Invalid | Self::Unstable | Self::Inconclusive => Gravity::Open,
+            Self::Faster | Self::ChangedWithinMargin | Self::Equivalent => Gravity::Fine,
+        }
+    }
+}
+
+/// What a word means to somebody who has to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// It is a regression.
+    Worse,
+    /// It cannot be told.
+    Open,
+    /// Nothing speaks against it.
+    Fine,
 }

@@ -24,7 +24,7 @@ pub fn section(scenario: &ScenarioRun) -> String {
         &rows(scenario),
         &[&[table::LEFT][..], &[table::RIGHT; 16]].concat(),
     ));
-    out.push_str(&notes(scenario));
+    out.push_str(&indent(&notes(scenario)));
     let named: Vec<_> = scenario
         .figures
         .iter()
@@ -42,8 +42,12 @@ pub fn section(scenario: &ScenarioRun) -> String {
         let drawn = histogram::draw(&named[..named.len().min(3)]);
         out.push_str(&format!("\n{drawn}\n"));
     }
-    out.push_str(&counts(scenario));
+    out.push_str(&indent(&counts(scenario)));
     out
+}
+
+fn indent(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}\n")).collect()
 }
 
 /// Characters of a subject that the table has room for: a command line may be longer.
@@ -51,12 +55,7 @@ const LABEL_CHARS: usize = 32;
 
 /// What a row is called: the subject, and the load's name if there are several.
 fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let subject = match figures.subject.as_str() {
-        DIRECT => "direct to the upstream",
-        BUILTIN => "through the proxy",
-        other => other,
-    };
-    let subject: String = subject.chars().take(LABEL_CHARS).collect();
+    let subject: String = subject_name(&figures.subject).chars().take(LABEL_CHARS).collect();
     let several = scenario
         .figures
         .iter()
@@ -65,6 +64,15 @@ fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
         format!("{subject}: {}", figures.load)
     } else {
         subject
+    }
+}
+
+/// A subject as readers know it.
+pub(crate) fn subject_name(subject: &str) -> &str {
+    match subject {
+        DIRECT => "direct to the upstream",
+        BUILTIN => "through the proxy",
+        other => other,
     }
 }
 
@@ -133,8 +141,8 @@ fn rows(scenario: &ScenarioRun) -> Vec<Vec<String>> {
     rows
 }
 
-/// What to know when reading the table.
-fn notes(scenario: &ScenarioRun) -> String {
+/// What to know when reading the table, one sentence each.
+pub(crate) fn notes(scenario: &ScenarioRun) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |line: String| {
         if !lines.contains(&line) {
@@ -183,10 +191,11 @@ fn notes(scenario: &ScenarioRun) -> String {
             number::micros(floor)
         ));
     }
-    lines.iter().map(|line| format!("  {line}\n")).collect()
+    lines
 }
 
-fn counts(scenario: &ScenarioRun) -> String {
+/// What became of the requests, and whether everybody's counts agree.
+pub(crate) fn counts(scenario: &ScenarioRun) -> Vec<String> {
     let mut sums = [0; 7];
     for record in scenario
         .blocks
@@ -210,25 +219,25 @@ fn counts(scenario: &ScenarioRun) -> String {
     }
     let [.., never_written, not_opened] = sums;
     let [sent, acked, naked, failed, unanswered, ..] = sums.map(number::count);
-    let mut out = format!(
-        "  requests: {sent} sent = {acked} acked + {naked} naked + {failed} failed + {unanswered} unanswered\n"
-    );
+    let mut out = vec![format!(
+        "requests: {sent} sent = {acked} acked + {naked} naked + {failed} failed + {unanswered} unanswered"
+    )];
     if never_written > 0 {
-        out.push_str(&format!(
-            "  {} due requests were never written: no place became free for them\n",
+        out.push(format!(
+            "{} due requests were never written: no place became free for them",
             number::count(never_written)
         ));
     }
     if not_opened > 0 {
-        out.push_str(&format!(
-            "  {} connections could not be opened\n",
+        out.push(format!(
+            "{} connections could not be opened",
             number::count(not_opened)
         ));
     }
     let rows = &scenario.reconciliation;
     if let Some(row) = rows.iter().find(|row| !row.agrees()) {
-        out.push_str(&format!(
-            "  MISMATCH {}, {} in round {}: {} counted, {} expected\n",
+        out.push(format!(
+            "MISMATCH {}, {} in round {}: {} counted, {} expected",
             row.what,
             row.subject,
             row.round,
@@ -236,8 +245,8 @@ fn counts(scenario: &ScenarioRun) -> String {
             number::count(row.expected)
         ));
     } else if !rows.is_empty() {
-        out.push_str(&format!(
-            "  the counts of client, proxy and upstream agree ({} comparisons)\n",
+        out.push(format!(
+            "the counts of client, proxy and upstream agree ({} comparisons)",
             rows.len()
         ));
     }

@@ -1,13 +1,16 @@
 //! The terminal report, and `report.txt`.
 //!
 //! In reading order: [`number`] writes figures, [`table`] lines up columns, [`latency`]
-//! shows what was measured, [`histogram`] draws it, [`survival`] says who died.
+//! shows what was measured, [`histogram`] draws it, [`capacity`] shows the highest rates, [`survival`] says who died.
 
+pub mod capacity;
+pub mod compare;
 pub mod histogram;
 pub mod latency;
 pub mod number;
 pub mod survival;
 pub mod table;
+pub mod tournament;
 
 use crate::event::Host;
 use crate::run::{RunFile, ScenarioRun};
@@ -17,11 +20,14 @@ use crate::verdict::{Outcome, Verdict};
 #[must_use]
 pub fn render(run: &RunFile, directory: Option<&str>) -> String {
     let mut out = head(run);
+    out.push_str(&tournament::section(run));
     for scenario in &run.scenarios {
         if !scenario.figures.is_empty() && !scenario.has_garbage() {
             out.push_str(&latency::section(scenario));
         }
+        out.push_str(&capacity::section(scenario));
     }
+    out.push_str(&compare::section(run));
     out.push_str(&survival::section(run));
     out.push_str(&verdicts(run));
     out.push_str(&problems(run));
@@ -36,6 +42,7 @@ fn head(run: &RunFile) -> String {
         cores,
         kernel,
         memory_bytes,
+        machine: _,
     } = &header.host;
     let memory = number::bytes(*memory_bytes);
     format!(
@@ -79,7 +86,8 @@ fn mark(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn problems(run: &RunFile) -> String {
+/// What went wrong with the run itself: the harness, a scenario, an interruption.
+pub(crate) fn problem_lines(run: &RunFile) -> Vec<String> {
     let of_scenario = |scenario: &ScenarioRun| {
         scenario
             .problem
@@ -94,6 +102,11 @@ fn problems(run: &RunFile) -> String {
             interruption.signal
         ));
     }
+    lines
+}
+
+fn problems(run: &RunFile) -> String {
+    let lines = problem_lines(run);
     if lines.is_empty() {
         return String::new();
     }
@@ -116,15 +129,21 @@ fn tail(run: &RunFile, directory: Option<&str>) -> String {
 pub fn outcome(run: &RunFile) -> String {
     let all = || run.scenarios.iter().flat_map(|scenario| &scenario.verdicts);
     let count = |outcome| all().filter(|verdict| verdict.outcome == outcome).count();
-    let sums = format!(
-        "{} passed, {} failed, {} could not be judged",
-        count(Outcome::Pass),
-        count(Outcome::Fail),
-        count(Outcome::Inconclusive)
-    );
+    let mut sums: Vec<String> = compare::judged(run).map(compare::headline).collect();
+    if sums.is_empty() || all().next().is_some() {
+        sums.push(format!(
+            "{} passed, {} failed, {} could not be judged",
+            count(Outcome::Pass),
+            count(Outcome::Fail),
+            count(Outcome::Inconclusive)
+        ));
+    }
+    let sums = sums.join("; ");
     let meaning = match run.exit_code {
         0 => "ok",
+        1 if count(Outcome::Fail) == 0 => "a regression",
         1 => "an expectation failed",
+        3 if count(Outcome::Inconclusive) == 0 => "it cannot be told",
         3 => "an expectation could not be judged",
         4 => "proxy or upstream did not survive where it should have",
         5 => "the harness itself failed",

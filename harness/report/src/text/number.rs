@@ -77,6 +77,32 @@ pub fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}×"))
 }
 
+/// A ratio as the change that it is: `+12.3 %`.
+#[must_use]
+pub fn change(ratio: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    // Without this a tiny decrease would read -0.0.
+    let percent = if percent.abs() < 0.05 { 0.0 } else { percent };
+    format!("{percent:+.1} %")
+}
+
+/// A share, with as many digits as it needs: `5 %`, `3.1 %`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let rounded = format!("{:.1}", share * 100.0);
+    format!("{} %", rounded.trim_end_matches(".0"))
+}
+
+/// A probability: `0.002`, `<0.001`.
+#[must_use]
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        "<0.001".to_owned()
+    } else {
+        format!("{p:.3}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +122,8 @@ mod tests {
         );
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(12 << 20), "12.0 MiB");
+        assert_eq!([1.123, 0.9, 0.9999].map(change), ["+12.3 %", "-10.0 %", "+0.0 %"]);
+        assert_eq!([0.05, 0.031, 0.1].map(percent), ["5 %", "3.1 %", "10 %"]);
+        assert_eq!([0.04, 0.00002].map(p_value), ["0.040", "<0.001"]);
     }
 }

@@ -13,33 +13,11 @@ use crate::words;
 /// simply survive.
 #[must_use]
 pub fn section(run: &RunFile) -> String {
-    let mut rows = Vec::new();
-    let mut details = Vec::new();
-    for scenario in &run.scenarios {
-        for block in scenario.blocks.iter().filter(|block| is_telling(block)) {
-            rows.push(row(scenario, block));
-            for role in [Role::Upstream, Role::Proxy] {
-                details.extend(
-                    block
-                        .process(role)
-                        .and_then(|process| death(scenario, role, process)),
-                );
-            }
-        }
-    }
+    let Survival { mut rows, details } = survival(run);
     if rows.is_empty() {
         return String::new();
     }
-    let head = [
-        "",
-        "proxy",
-        "garbage sent",
-        "decode errors",
-        "upstream",
-        "proxy",
-        "valid clients meanwhile",
-    ];
-    rows.insert(0, head.map(str::to_owned).to_vec());
+    rows.insert(0, HEAD.map(str::to_owned).to_vec());
     let aligns = [
         table::LEFT,
         table::LEFT,
@@ -56,7 +34,46 @@ pub fn section(run: &RunFile) -> String {
     out
 }
 
-pub(super) fn is_telling(block: &Block) -> bool {
+/// What the columns of [`Survival::rows`] hold.
+pub(crate) const HEAD: [&str; 7] = [
+    "",
+    "proxy",
+    "garbage sent",
+    "decode errors",
+    "upstream",
+    "proxy",
+    "valid clients meanwhile",
+];
+
+/// Who died, of what, after what.
+#[derive(Debug, Default)]
+pub(crate) struct Survival {
+    /// A row for each block that tells something, its cells as [`HEAD`] says.
+    pub(crate) rows: Vec<Vec<String>>,
+    /// How each that died was last seen, and what it said.
+    pub(crate) details: Vec<String>,
+}
+
+/// What there is to tell of a run.
+pub(crate) fn survival(run: &RunFile) -> Survival {
+    let mut rows = Vec::new();
+    let mut details = Vec::new();
+    for scenario in &run.scenarios {
+        for block in scenario.blocks.iter().filter(|block| is_telling(block)) {
+            rows.push(row(scenario, block));
+            for role in [Role::Upstream, Role::Proxy] {
+                details.extend(
+                    block
+                        .process(role)
+                        .and_then(|process| death(scenario, role, process)),
+                );
+            }
+        }
+    }
+    Survival { rows, details }
+}
+
+pub(crate) fn is_telling(block: &Block) -> bool {
     let calm = [Status::Survived, Status::Unwatched];
     !block.fuzzes.is_empty()
         || !calm.contains(&health::status(block, Role::Upstream))

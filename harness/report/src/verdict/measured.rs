@@ -52,46 +52,10 @@ pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -
     if bound.metric.unit() == Unit::Count {
         return count(scenario, figures, bound);
     }
-    let word = bound.metric.word();
-    let value = match bound.metric {
-        Metric::P50 => figures.response_us.p50,
-        Metric::P90 => figures.response_us.p90,
-        Metric::P99 => figures.response_us.p99,
-        Metric::P99_9 => figures.response_us.p99_9,
-        Metric::Max => figures.response_us.max,
-        Metric::Rate => Some(figures.rate),
-        Metric::CpuPerMsg => figures.cpu_us_per_msg,
-        Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
-        _ => None,
-    };
-    let beyond = bound
-        .metric
-        .quantile()
-        .and_then(|quantile| beyond_all_answers(scenario, figures, quantile));
-    let said = value.map(|value| {
-        let shown = match bound.metric.unit() {
-            Unit::Time => number::micros(value),
-            Unit::Rate => number::rate(value),
-            Unit::Size => number::bytes(value as u64),
-            Unit::Count => number::count(value as u64),
-        };
-        let loop_kind = bound
-            .metric
-            .quantile()
-            .and_then(|_| loop_kind(scenario, figures));
-        format!("{word} is {shown}{}", loop_kind.unwrap_or_default())
-    });
-    let (value, said) = match (value, said, beyond) {
-        (_, said, Some(beyond)) => {
-            let said = said.map_or_else(String::new, |said| format!("{said} of the answers, but "));
-            // Whoever is never answered waits for ever.
-            (f64::INFINITY, said + &beyond)
-        }
-        (Some(value), Some(said), None) => (value, said),
-        _ => {
-            let said = format!("too few samples, or nothing measured {word}");
-            return (Outcome::Inconclusive, said);
-        }
+    let Some((value, said)) = figure(scenario, figures, bound.metric) else {
+        let word = bound.metric.word();
+        let said = format!("too few samples, or nothing measured {word}");
+        return (Outcome::Inconclusive, said);
     };
     if !figures.is_valid() {
         let why = figures.why_invalid();
@@ -102,6 +66,48 @@ pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -
     }
     let holds = bound.op.holds(value, bound.value);
     (if holds { Outcome::Pass } else { Outcome::Fail }, said)
+}
+
+/// What a figure is, and that in words. A quantile is infinite where more requests than
+/// it leaves out never got an answer. None if nothing measured it, or not often enough.
+pub(crate) fn figure(
+    scenario: &ScenarioRun,
+    figures: &Figures,
+    metric: Metric,
+) -> Option<(f64, String)> {
+    let word = metric.word();
+    let value = match metric {
+        Metric::P50 => figures.response_us.p50,
+        Metric::P90 => figures.response_us.p90,
+        Metric::P99 => figures.response_us.p99,
+        Metric::P99_9 => figures.response_us.p99_9,
+        Metric::Max => figures.response_us.max,
+        Metric::Rate => Some(figures.rate),
+        Metric::CpuPerMsg => figures.cpu_us_per_msg,
+        Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
+        _ => None,
+    };
+    let said = value.map(|value| {
+        let shown = match metric.unit() {
+            Unit::Time => number::micros(value),
+            Unit::Rate => number::rate(value),
+            Unit::Size => number::bytes(value as u64),
+            Unit::Count => number::count(value as u64),
+        };
+        let loop_kind = metric.quantile().and_then(|_| loop_kind(scenario, figures));
+        format!("{word} is {shown}{}", loop_kind.unwrap_or_default())
+    });
+    let beyond = metric
+        .quantile()
+        .and_then(|quantile| beyond_all_answers(scenario, figures, quantile));
+    match beyond {
+        Some(beyond) => {
+            let said = said.map_or_else(String::new, |said| format!("{said} of the answers, but "));
+            // Whoever is never answered waits for ever.
+            Some((f64::INFINITY, said + &beyond))
+        }
+        None => Some((value?, said?)),
+    }
 }
 
 /// Counts are judged in an invalid run too: whether an answer is right does not depend on

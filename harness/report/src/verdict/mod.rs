@@ -11,9 +11,12 @@ mod measured;
 mod tests;
 
 pub use attack::answers_during_attack;
+pub(crate) use measured::figure;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::{Gravity, Word};
+use crate::compare::design::Kind;
 use crate::expect::{Claim, Fate, Origin};
 use crate::run::{RunFile, ScenarioRun};
 
@@ -61,6 +64,9 @@ type Finding = (Outcome, String);
 /// Judges every expectation of a scenario, those that go without saying included.
 #[must_use]
 pub fn judge(scenario: &ScenarioRun) -> Vec<Verdict> {
+    if scenario.header.compared {
+        return Vec::new();
+    }
     let implied = implied::expectations(scenario);
     scenario
         .header
@@ -110,6 +116,25 @@ fn awaits_trouble(claim: &Claim) -> bool {
     matches!(claim, Claim::Fate { fate, .. } if *fate != Fate::Survives)
 }
 
+/// Every word that a comparison ends in: one may not hide another that weighs more. A
+/// tournament is a table, and judges nobody.
+fn words(run: &RunFile) -> Vec<Word> {
+    let design = run.header.design.as_ref();
+    let mut words = Vec::new();
+    if design.is_none_or(|design| design.kind == Kind::Tournament) {
+        return words;
+    }
+    for comparison in &run.comparisons {
+        words.push(comparison.word);
+        for scenario in &comparison.scenarios {
+            words.push(scenario.word);
+            let judged = scenario.metrics.iter().filter(|metric| metric.is_judged);
+            words.extend(judged.map(|metric| metric.word));
+        }
+    }
+    words
+}
+
 /// The exit code of a run: 130 or 143 if it was interrupted, else the highest of 5, 4,
 /// 1, 3 that applies, else 0.
 #[must_use]
@@ -126,12 +151,16 @@ pub fn exit_code(run: &RunFile) -> u8 {
         return 5;
     }
     let verdicts = || run.scenarios.iter().flat_map(|scenario| &scenario.verdicts);
-    if verdicts().any(|v| v.outcome == Outcome::Fail && v.is_survival) {
+    let words = words(run);
+    let has = |gravity: Gravity| words.iter().any(|word| word.gravity() == gravity);
+    if verdicts().any(|v| v.outcome == Outcome::Fail && v.is_survival) || words.contains(&Word::Crashed)
+    {
         return 4;
     }
-    if verdicts().any(|v| v.outcome == Outcome::Fail) {
+    if verdicts().any(|v| v.outcome == Outcome::Fail) || has(Gravity::Worse) {
         return 1;
     }
-    let is_open = verdicts().any(|v| v.outcome == Outcome::Inconclusive);
+    let is_open = verdicts().any(|v| v.outcome == Outcome::Inconclusive)
+        || has(Gravity::Open);
     if is_open && !run.header.lenient { 3 } else { 0 }
 }

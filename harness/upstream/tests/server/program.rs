@@ -1,10 +1,10 @@
 //! The server as a process of its own, and clients of it.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use service::ready::Ready;
@@ -15,7 +15,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// A server that ends with its test.
 pub(crate) struct Program {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Lines,
+    stderr: Lines,
     pub(crate) addr: SocketAddr,
 }
 
@@ -30,33 +31,37 @@ pub(crate) struct Ended {
 impl Program {
     /// Starts the server on a free port and waits until it is ready.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_upstream-server")), flags)
+        Self::start_after("", flags)
     }
 
-    /// Starts the server by a command that takes its flags.
-    pub(crate) fn spawn(mut command: Command, flags: &[&str]) -> Self {
-        // Without CLOEXEC, so that the child has the write end under the same number.
-        let (reader, writer) = rustix::pipe::pipe().unwrap();
-        let fd = rustix::fd::AsRawFd::as_raw_fd(&writer).to_string();
+    /// The same after shell commands that change what it is started with.
+    pub(crate) fn start_after(commands: &str, flags: &[&str]) -> Self {
+        let (ready, writer) = std::io::pipe().unwrap();
+        // Not as a descriptor without CLOEXEC, which the servers of other tests would
+        // inherit, but as stdin, which the shell puts where the server wants it.
+        let mut command = Command::new("sh");
+        let script = format!(r#"{commands} exec "$0" "$@" 3>&0 </dev/null"#);
         let mut child = command
-            .args(["foo", "--listen", "127.0.0.1:0", "--ready-fd", &fd])
+            .args(["-c", &script])
+            .arg(env!("CARGO_BIN_EXE_upstream-server"))
+            .args(["foo", "--listen", "127.0.0.1:0", "--ready-fd", "3"])
             .args(flags)
+            .stdin(writer)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        drop(writer);
-        let mut line = String::new();
-        BufReader::new(File::from(reader))
-            .read_line(&mut line)
-            .unwrap();
-        let ready: Ready = serde_json::from_str(&line).unwrap();
+        drop(command);
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let line = Lines::of(ready).next();
+        let ready: Ready = serde_json::from_str(&line.expect("a ready line")).unwrap();
         assert_eq!(ready.ready, "upstream foo");
-        let stdout = BufReader::new(child.stdout.take().unwrap());
         Self {
-            stdout,
-            addr: ready.sockets["listen"].parse().unwrap(),
             child,
+            stdout,
+            stderr,
+            addr: ready.sockets["listen"].parse().unwrap(),
         }
     }
 
@@ -87,26 +92,26 @@ impl Program {
 
     /// The next line on stdout.
     pub(crate) fn stdout_line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line
+        self.stdout.next().expect("it still prints")
+    }
+
+    /// Waits until it logs this.
+    pub(crate) fn expect_log(&mut self, text: &str) {
+        while !self.stderr.seen.contains(text) {
+            let line = self.stderr.next();
+            assert!(line.is_some(), "no {text:?} in {}", self.stderr.seen);
+        }
     }
 
     /// Waits for the end that something else brings about.
     pub(crate) fn wait(mut self) -> Ended {
-        let mut stderr = self.child.stderr.take().unwrap();
-        let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
-        let status = self.exit();
-        let mut text = String::new();
-        self.stdout.read_to_string(&mut text).unwrap();
+        let printed = self.stdout.seen.len();
+        let stdout = self.stdout.rest().split_off(printed);
+        let stderr = self.stderr.rest();
         Ended {
-            status,
-            stdout: text,
-            stderr: stderr.join().unwrap(),
+            status: self.child.wait().unwrap(),
+            stdout,
+            stderr,
         }
     }
 
@@ -115,23 +120,49 @@ impl Program {
         self.signal(Signal::TERM);
         self.wait()
     }
-
-    fn exit(&mut self) -> ExitStatus {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(started.elapsed() < DEADLINE, "the server does not end");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The lines of a stream as they come.
+struct Lines {
+    coming: Receiver<String>,
+    seen: String,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, coming) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                // Nobody may be interested any more.
+                let _ = sender.send(line + "\n");
+            }
+        });
+        let seen = String::new();
+        Self { coming, seen }
+    }
+
+    /// The next line; `None` at the end of the stream.
+    fn next(&mut self) -> Option<String> {
+        let line = match self.coming.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing more after {:?}", self.seen),
+        };
+        self.seen.push_str(&line);
+        Some(line)
+    }
+
+    /// All lines, once the stream has ended.
+    fn rest(&mut self) -> String {
+        while self.next().is_some() {}
+        std::mem::take(&mut self.seen)
     }
 }
 

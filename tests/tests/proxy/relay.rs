@@ -1,42 +1,9 @@
 //! `proxy foo` as a relay: bytes, ends, resets and back-pressure, on both drivers.
 
-use std::time::Duration;
-
-use rustix::process::Signal;
 use tests::peer::End;
-use tests::{Listener, Peer, Program, eventually, proc};
+use tests::{Peer, eventually, proc};
 
-const PROXY: &str = env!("CARGO_BIN_EXE_test-proxy");
-const DRIVERS: [&str; 2] = ["io_uring", "epoll"];
-
-/// Starts a proxy in front of a server that the test plays.
-fn start(driver: &str, more: &[&str]) -> (Program, Listener) {
-    let server = Listener::open();
-    let proxy = forward_to(driver, &server.addr(), more);
-    (proxy, server)
-}
-
-fn forward_to(driver: &str, forward: &str, more: &[&str]) -> Program {
-    let args = [
-        "foo",
-        "--listen",
-        "127.0.0.1:0",
-        "--forward",
-        forward,
-        "--driver",
-        driver,
-    ];
-    Program::start(PROXY, &[&args, more].concat())
-}
-
-fn stats(proxy: &Program) -> serde_json::Value {
-    let before = proxy.stdout().lines().count();
-    proxy.signal(Signal::USR1);
-    let line = eventually("statistics", || {
-        proxy.stdout().lines().nth(before).map(str::to_owned)
-    });
-    serde_json::from_str(&line).expect("a line of JSON")
-}
+use crate::started::{DRIVERS, exchange, has_paused_reading, start, stats};
 
 #[test]
 fn valid_traffic_passes_byte_for_byte() {
@@ -218,7 +185,7 @@ fn memory_is_bounded_whoever_does_not_read() {
             // A server that never reads nor answers, a client that never reads.
             let mut client = Peer::connect(&proxy.socket("listen"));
             let _upstream = server.accept();
-            let taken = client.send_until_blocked(bytes.as_bytes(), Duration::from_millis(500));
+            let taken = client.send_until_blocked(bytes.as_bytes(), || has_paused_reading(&proxy));
             let peak = proc::status_kib(proxy.pid(), "VmHWM");
             assert!(
                 peak < MEMORY_CAP_KIB,
@@ -227,14 +194,7 @@ fn memory_is_bounded_whoever_does_not_read() {
             // The others are served all the same.
             let mut other = Peer::connect(&proxy.socket("listen"));
             let mut upstream = server.accept();
-            other.send("REQ 1 a\n");
-            upstream.expect("REQ 1 a\n");
-            upstream.send("ACK 1 b\n");
-            other.expect("ACK 1 b\n");
-            assert!(
-                stats(&proxy)["pauses"]["read"].as_u64() > Some(0),
-                "{driver}, {what}"
-            );
+            exchange(&mut other, &mut upstream);
         }
     }
 }
@@ -246,8 +206,8 @@ fn a_client_that_does_not_read_stops_the_server_and_loses_nothing() {
         let mut client = Peer::connect(&proxy.socket("listen"));
         let mut upstream = server.accept();
         let answer = "ACK 1 0123456789abcdef0123456789abcdef\n";
-        let taken = upstream
-            .send_until_blocked(answer.repeat(1_000).as_bytes(), Duration::from_millis(500));
+        let answers = answer.repeat(1_000);
+        let taken = upstream.send_until_blocked(answers.as_bytes(), || has_paused_reading(&proxy));
         let peak = proc::status_kib(proxy.pid(), "VmHWM");
         assert!(
             peak < MEMORY_CAP_KIB,
@@ -256,7 +216,7 @@ fn a_client_that_does_not_read_stops_the_server_and_loses_nothing() {
         upstream.finish();
         drop(upstream);
         let (bytes, end) = client.rest();
-        assert_eq!((bytes.len() as u64, end), (taken, End::Orderly));
+        assert_eq!((bytes.len(), end), (taken, End::Orderly));
         assert!(
             bytes
                 .chunks(answer.len())

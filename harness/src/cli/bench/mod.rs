@@ -1,5 +1,7 @@
 //! `harness bench`.
 
+mod capacity;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,17 +11,19 @@ use report::figures::{BUILTIN, DIRECT};
 use service::units::{Rate, parse_duration};
 
 use super::run::{apply, plan};
-use super::{Common, carry_out, descriptor, usage};
+use super::{Common, check_and_carry_out, descriptor, say, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
 use crate::scenario::{Load, Mode, Proxy, Scenario, Upstream, limits};
+use crate::schedule::Schedule;
 
 /// Measure one proxy, or several in alternating blocks, beside going direct
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Bench {
-    /// Measure this: builtin, nginx, haproxy, a path, cmd:…, addr:…; several take turns
+    /// Measure this: builtin, nginx, haproxy, envoy, git:REV, a path, cmd:…, addr:…; several
+    /// take turns
     #[arg(long = "proxy", value_name = "DESCRIPTOR", value_parser = descriptor)]
     proxies: Vec<Descriptor>,
 
@@ -27,7 +31,8 @@ pub(super) struct Bench {
     #[arg(long, value_enum, default_value = "foo")]
     mode: Mode,
 
-    /// Send this many requests a second, whatever comes back [default: 10k/s]
+    /// Send this many requests a second, whatever comes back; with --find-capacity the
+    /// first rate that is tried [default: 10k/s; 5k/s with --find-capacity]
     #[arg(long, value_name = "RATE", conflicts_with = "closed")]
     rate: Option<Rate>,
 
@@ -43,15 +48,17 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pipeline: u32,
 
-    /// Measure each block for this long
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
-    duration: Duration,
+    /// Measure each block for this long [default: 3s; 2s with --find-capacity, 4s if it
+    /// speaks of p99.9]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    duration: Option<Duration>,
 
-    /// Send for this long before each measurement
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
-    warmup: Duration,
+    /// Send for this long before each measurement [default: 1s; 500ms with --find-capacity]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    warmup: Option<Duration>,
 
-    /// Measure everything this many times, each with fresh processes
+    /// Measure everything this many times, each with fresh processes; with --find-capacity
+    /// close in on the highest rate this many times
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 
@@ -69,8 +76,14 @@ pub(super) struct Bench {
     expectations: Vec<Expectation>,
 
     #[command(flatten)]
+    search: capacity::Options,
+
+    #[command(flatten)]
     common: Common,
 }
+
+/// How long the tool's own floor is measured before each block.
+const FLOOR: Duration = Duration::from_millis(300);
 
 const EXAMPLES: &str = "\
 Every block has a fresh upstream and a fresh proxy. Within a round each proxy, and going
@@ -81,6 +94,14 @@ Metrics of --expect: p50, p90, p99, p99.9, max, cpu_per_msg (as 2ms), rate (as 2
 peak_memory (as 64MiB), failed, unanswered, lost, duplicated, reordered, corrupted,
 misrouted (as 0); with <, <=, >, >=, =.
 
+--find-capacity doubles the rate until the bound does not hold any more, then closes in on
+the highest rate at which it does, and closes in again --rounds times: the report gives the
+median of the rounds, and the least and the most of them. A rate holds if the bound does,
+every request was answered rightly, and 99 % of the rate was sent in time. Going direct is
+searched as well: what is not below it was not limited by the proxy. Exit code 0 if a
+highest rate was found for the first --proxy, 1 if none holds, 3 if the load client was the
+limit or nothing could be judged, 4 if something died.
+
 Examples:
   Our proxy at 10k/s, and fail if it is slow:
     harness bench --expect 'p99<2ms' --expect 'failed=0'
@@ -88,6 +109,10 @@ Examples:
     harness bench --proxy builtin --proxy nginx --proxy haproxy --closed --pipeline 16
   What a short connection costs:
     harness bench --proxy builtin --proxy nginx --closed --requests-per-connection 1
+  Revisions of our own proxy, beside Envoy (HARNESS_ENVOY=path where it is not in PATH):
+    harness bench --proxy git:HEAD --proxy git:v0.1 --proxy envoy
+  How much ours and HAProxy take before one request in a hundred takes 2 ms:
+    harness bench --find-capacity 'p99 < 2ms' --proxy builtin --proxy haproxy
   Another build of ours, and any command line:
     harness bench --proxy ./target/release/proxy --proxy 'cmd:./relay -l {listen} -t {forward}'";
 
@@ -101,12 +126,40 @@ pub(super) fn execute(bench: &Bench) -> ExitCode {
     }
     apply(&bench.common, &mut scenario);
     match Planned::new(scenario, "command line".to_owned(), seed) {
-        Ok(planned) => carry_out(
-            &plan(&bench.common, seed, vec![planned]),
-            &bench.common,
-            "bench",
-        ),
+        Ok(mut planned) => {
+            let mut label = "bench";
+            if let Some(bound) = &bench.search.bound {
+                match bench
+                    .search
+                    .schedule(bound, bench.first_rate(), bench.rounds, &planned)
+                {
+                    Ok(search) => {
+                        if !bench.common.quiet {
+                            say(&capacity::forecast(&search, &planned));
+                        }
+                        planned.schedule = Schedule::Search(search);
+                    }
+                    Err(message) => return usage(&message),
+                }
+                label = "capacity";
+            }
+            let plan = plan(&bench.common, seed, vec![planned]);
+            check_and_carry_out(&plan, &bench.common, label)
+        }
         Err(error) => usage(&error.to_string()),
+    }
+}
+
+impl Bench {
+    /// The rate, or the first one of a search.
+    fn first_rate(&self) -> Rate {
+        let default = if self.search.bound.is_some() {
+            "5k/s"
+        } else {
+            "10k/s"
+        };
+        self.rate
+            .unwrap_or_else(|| default.parse().expect("it is a rate as the help shows it"))
     }
 }
 
@@ -116,14 +169,26 @@ fn scenario(bench: &Bench) -> Scenario {
         subjects.push(BUILTIN.to_owned());
     }
     let descriptor = subjects.remove(0);
-    if descriptor != DIRECT {
+    let is_beside = bench
+        .search
+        .bound
+        .as_ref()
+        .is_none_or(capacity::speaks_of_direct);
+    if descriptor != DIRECT && is_beside {
         subjects.push(DIRECT.to_owned());
     }
-    let rate = (!bench.closed).then(|| bench.rate.unwrap_or_else(default_rate));
-    let how = rate.map_or_else(
-        || "closed loop".to_owned(),
-        |rate| format!("open loop at {rate}"),
+    let rate = (!bench.closed).then(|| bench.first_rate());
+    let how = match (&bench.search.bound, rate) {
+        (Some(bound), Some(rate)) => format!("{bound}, open loop from {rate} on"),
+        (None, Some(rate)) => format!("open loop at {rate}"),
+        (_, None) => "closed loop".to_owned(),
+    };
+    let (duration, warmup, floor) = bench.search.bound.as_ref().map_or(
+        (Duration::from_secs(3), Duration::from_secs(1), FLOOR),
+        capacity::times,
     );
+    let duration = bench.duration.unwrap_or(duration);
+    let warmup = bench.warmup.unwrap_or(warmup);
     let mut description = format!(
         "{how}, {} connections, {} in flight on each",
         bench.connections, bench.pipeline
@@ -136,26 +201,28 @@ fn scenario(bench: &Bench) -> Scenario {
         closed: bench.closed,
         connections: bench.connections,
         pipeline: bench.pipeline,
-        duration: bench.duration,
-        warmup: bench.warmup,
+        duration,
+        warmup,
         requests_per_connection: bench.requests_per_connection,
         threads: bench.threads,
-        floor: Duration::from_millis(300),
+        floor,
         ..Load::default()
     };
+    // A search goes on until something is not answered in time.
+    let is_judged = bench.search.bound.is_none();
     let counts = ["failed = 0", "unanswered = 0"]
         .into_iter()
+        .filter(|_| is_judged)
         .filter_map(|text| Expectation::load(text, None, Origin::Implied).ok());
     let valid = Expectation::load("valid", None, Origin::Implied)
         .ok()
-        .filter(|_| rate.is_some());
+        .filter(|_| rate.is_some() && is_judged);
     Scenario {
         name: "bench".to_owned(),
         description,
         seed: None,
-        timeout: bench
-            .duration
-            .saturating_add(bench.warmup)
+        timeout: duration
+            .saturating_add(warmup)
             .saturating_add(Duration::from_secs(30)),
         rounds: bench.rounds,
         upstream: vec![Upstream {
@@ -178,10 +245,6 @@ fn scenario(bench: &Bench) -> Scenario {
             .chain(valid)
             .collect(),
     }
-}
-
-fn default_rate() -> Rate {
-    "10k/s".parse().expect("it is a rate as the help shows it")
 }
 
 fn threads(text: &str) -> Result<usize, String> {

@@ -1,0 +1,45 @@
+//! What is compared of two versions, and how much of it matters.
+
+use crate::bound::Metric;
+
+/// What is compared, in the order in which it is shown.
+pub const COMPARED: [Metric; 6] = [
+    Metric::P50,
+    Metric::P99,
+    Metric::P99_9,
+    Metric::Rate,
+    Metric::CpuPerMsg,
+    Metric::PeakMemory,
+];
+
+/// What is judged in an open loop; in a closed one, those of them that are not latency.
+pub const JUDGED: [Metric; 5] = [
+    Metric::P50,
+    Metric::P99,
+    Metric::Rate,
+    Metric::CpuPerMsg,
+    Metric::PeakMemory,
+];
+
+/// The change that matters: 0.05 means 5 % more, or as much less that 5 % more makes up
+/// for it. The tails of a distribution and the memory of a process vary more.
+#[must_use]
+pub fn margin(metric: Metric) -> f64 {
+    match metric {
+        Metric::P50 | Metric::Rate | Metric::CpuPerMsg => 0.05,
+        _ => 0.10,
+    }
+}
+
+/// Whether a verdict on it counts. One request in a thousand is for information, and a
+/// closed loop, in which every slow answer delays the next request, claims no latency.
+#[must_use]
+pub fn is_judged(metric: Metric, is_open_loop: bool) -> bool {
+    JUDGED.contains(&metric) && (is_open_loop || metric.quantile().is_none())
+}
+
+/// Whether a larger value is the worse one.
+#[must_use]
+pub fn more_is_worse(metric: Metric) -> bool {
+    metric != Metric::Rate
+}

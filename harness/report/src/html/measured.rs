@@ -1,0 +1,170 @@
+//! One scenario: what the load clients measured, as tables, bars and plots.
+
+use super::markup::{Align, escape, notes, table};
+use super::palette::{Palette, name};
+use super::plot::COLOURS;
+use super::{capacity, percentiles, timeline};
+use crate::figures::Figures;
+use crate::run::{RunFile, ScenarioRun};
+use crate::text::{latency, number};
+
+/// Whether there is anything to show of a scenario.
+pub(super) fn is_shown(scenario: &ScenarioRun) -> bool {
+    !scenario.figures.is_empty() || !scenario.capacity.is_empty()
+}
+
+/// The anchor of a scenario's section.
+pub(super) fn id(number: usize) -> String {
+    format!("scenario-{}", number + 1)
+}
+
+/// All that was measured in the scenario of that number.
+pub(super) fn section(
+    run: &RunFile,
+    scenario: &ScenarioRun,
+    number: usize,
+    palette: &Palette,
+) -> String {
+    if !is_shown(scenario) {
+        return String::new();
+    }
+    let id = id(number);
+    let mut out = format!(
+        "<section>\n<h2 id=\"{id}\">{}</h2>\n<p>{}</p>\n",
+        escape(&scenario.header.name),
+        escape(&sentence(&scenario.header.description))
+    );
+    out.push_str(&capacity::figure(scenario, &id, palette));
+    // What was measured at many rates in turn is not to be put into one figure.
+    if scenario.capacity.is_empty() {
+        out.push_str(&figures(scenario, palette));
+        out.push_str(&beside_peer(scenario, palette));
+        out.push_str(&notes(&latency::notes(scenario)));
+        out.push_str(&percentiles::figure(scenario, &id, palette));
+        out.push_str(&bars(scenario, palette));
+    }
+    out.push_str(&timeline::figure(run, scenario, &id, palette));
+    out.push_str(&notes(&latency::counts(scenario)));
+    out.push_str("</section>\n");
+    out
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    let end = if text.is_empty() || text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// What was measured of each subject.
+fn figures(scenario: &ScenarioRun, palette: &Palette) -> String {
+    let mut heads = vec![("", Align::Text)];
+    let columns = [
+        "rate", "p50", "p90", "p99", "p99.9", "max", "added p50", "added p99", "CPU/msg", "memory",
+    ];
+    heads.extend(columns.map(|head| (head, Align::Number)));
+    let row = |figures: &Figures| {
+        let times = &figures.response_us;
+        let cells = [
+            number::rate(figures.rate),
+            number::micros_or_dash(times.p50),
+            number::micros_or_dash(times.p90),
+            number::micros_or_dash(times.p99),
+            number::micros_or_dash(times.p99_9),
+            number::micros_or_dash(times.max),
+            number::signed_micros(figures.added_p50_us),
+            number::signed_micros(figures.added_p99_us),
+            number::micros_or_dash(figures.cpu_us_per_msg),
+            figures
+                .peak_memory_bytes
+                .map_or_else(|| "-".to_owned(), number::bytes),
+        ];
+        let mut row = vec![subject(scenario, figures, palette)];
+        row.extend(cells.iter().map(|cell| escape(cell)));
+        row
+    };
+    let rows: Vec<_> = scenario.figures.iter().map(row).collect();
+    table("", &heads, &rows)
+}
+
+/// Figures over those of the peer in the same round.
+fn beside_peer(scenario: &ScenarioRun, palette: &Palette) -> String {
+    let mut rows = Vec::new();
+    let mut peer = "";
+    for figures in &scenario.figures {
+        let Some(ratios) = &figures.beside_peer else {
+            continue;
+        };
+        peer = &ratios.peer;
+        let cells = [ratios.p50, ratios.p99, ratios.rate, ratios.cpu, ratios.peak_memory];
+        let mut row = vec![subject(scenario, figures, palette)];
+        row.extend(cells.map(number::ratio));
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let first = format!("beside {peer}, in the same round");
+    let mut heads = vec![(first.as_str(), Align::Text)];
+    heads.extend(["p50", "p99", "rate", "CPU/msg", "memory"].map(|head| (head, Align::Number)));
+    table("", &heads, &rows)
+}
+
+/// A subject with its colour, and whether its figures may be judged.
+fn subject(scenario: &ScenarioRun, figures: &Figures, palette: &Palette) -> String {
+    let colour = palette.index(scenario, figures) % COLOURS;
+    let invalid = if figures.is_valid() {
+        ""
+    } else {
+        " <span class=\"chip open\">invalid</span>"
+    };
+    format!(
+        "<span class=\"dot s{colour}\"></span>{}{invalid}",
+        escape(&name(scenario, figures))
+    )
+}
+
+/// What it cost: CPU time and memory, side by side.
+fn bars(scenario: &ScenarioRun, palette: &Palette) -> String {
+    let cpu: Vec<_> = scenario
+        .figures
+        .iter()
+        .filter_map(|f| Some((f, f.cpu_us_per_msg?, number::micros(f.cpu_us_per_msg?))))
+        .collect();
+    let memory: Vec<_> = scenario
+        .figures
+        .iter()
+        .filter_map(|f| Some((f, f.peak_memory_bytes? as f64, number::bytes(f.peak_memory_bytes?))))
+        .collect();
+    let mut out = String::new();
+    for (title, about, values) in [
+        ("CPU time per message", "of the proxy’s process tree, median over the blocks", cpu),
+        ("Peak memory", "resident, of the proxy’s process tree", memory),
+    ] {
+        let most = values.iter().map(|(_, value, _)| *value).fold(0.0, f64::max);
+        // One bar alone says no more than the table.
+        if most <= 0.0 || values.len() < 2 {
+            continue;
+        }
+        let lines: String = values
+            .iter()
+            .map(|(figures, value, text)| {
+                let colour = palette.index(scenario, figures) % COLOURS;
+                format!(
+                    "<li><span class=\"of\">{}</span><span class=\"bar s{colour}\" style=\"width:{:.1}%\"></span><span class=\"n\">{}</span></li>",
+                    escape(&name(scenario, figures)),
+                    value / most * 100.0,
+                    escape(text)
+                )
+            })
+            .collect();
+        out.push_str(&format!(
+            "<figure><figcaption><b>{title}</b> {about}</figcaption><ul class=\"bars\">{lines}</ul></figure>\n"
+        ));
+    }
+    if out.is_empty() {
+        out
+    } else {
+        format!("<div class=\"pair\">{out}</div>\n")
+    }
+}
