@@ -48,6 +48,7 @@ fn an_interrupt_while_a_block_ends_ends_the_run() {
     while !asked.exists() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
+    assert!(asked.exists(), "the proxy was never asked to end");
     // The first is remembered, a second means now; should they be seen as one, then the
     // proxy's time to end runs out.
     for _ in 0..2 {

@@ -155,8 +155,9 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         match self.sessions[index as usize].phase {
             Phase::Over => {
                 self.sessions.remove(index as usize);
-                self.cx.share.counters.closed.add(1);
+                // First, so that who sees a connection counted as closed finds its place free.
                 self.cx.share.open.fetch_sub(1, Ordering::Relaxed);
+                self.cx.share.counters.closed.add(1);
                 self.cx.share.load.fetch_sub(1, Ordering::Relaxed);
             }
             Phase::Resetting { .. } => self.resetting.push(index),
