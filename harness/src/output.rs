@@ -180,7 +180,10 @@ mod tests {
         let taken = directory.path().join("taken");
         fs::create_dir_all(taken.join("full")).unwrap();
         let error = whole(&taken, b"three").unwrap_err().to_string();
-        assert!(error.starts_with("cannot write ") && error.contains("taken"), "{error}");
+        assert!(
+            error.starts_with("cannot write ") && error.contains("taken"),
+            "{error}"
+        );
         let left: Vec<_> = fs::read_dir(directory.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

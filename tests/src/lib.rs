@@ -39,13 +39,20 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Whether an optional program is there; says so when it is not. Where
-/// `HARNESS_TEST_PEERS` is `required`, as in CI, it must be.
+/// `HARNESS_TEST_PEERS` is `required`, as in CI, it must be. Envoy is also where
+/// `HARNESS_ENVOY` says, as for the harness.
 #[must_use]
 pub fn is_installed(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths)
         .chain(["/usr/sbin".into()])
-        .any(|directory| directory.join(program).is_file());
+        .map(|directory| directory.join(program))
+        .chain(
+            std::env::var_os("HARNESS_ENVOY")
+                .map(Into::into)
+                .filter(|_| program == "envoy"),
+        )
+        .any(|file| file.is_file());
     let required = std::env::var_os("HARNESS_TEST_PEERS").is_some_and(|value| value == "required");
     assert!(
         found || !required,

@@ -39,7 +39,6 @@ impl Run {
         Self::in_directory(tempfile::tempdir().expect("a directory"), harness, args)
     }
 
-
     /// Runs the harness again, in the directory of the last run. Its files stay, apart from
     /// those of the new run.
     #[must_use]

@@ -20,7 +20,10 @@ fn search(bound: &str, proxy: &str, more: &[&str]) -> Run {
 /// What was found for the subjects that are not direct, and for direct.
 fn found(run: &Run) -> (Value, Value) {
     let record = run.record();
-    let all = record["scenarios"][0]["capacity"].as_array().expect("what was found").clone();
+    let all = record["scenarios"][0]["capacity"]
+        .as_array()
+        .expect("what was found")
+        .clone();
     let (direct, others): (Vec<Value>, Vec<Value>) =
         all.into_iter().partition(|one| one["subject"] == "direct");
     (others[0].clone(), direct[0].clone())
@@ -49,7 +52,16 @@ fn the_capacity_of_a_relay_is_found() {
 #[test]
 fn where_no_rate_holds_it_is_exit_code_1() {
     let relay = format!("cmd:{METERED_RELAY} 1000 {{listen}} {{forward}}");
-    let more = ["--rate", "64/s", "--duration", "200ms", "--warmup", "0", "--rounds", "1"];
+    let more = [
+        "--rate",
+        "64/s",
+        "--duration",
+        "200ms",
+        "--warmup",
+        "0",
+        "--rounds",
+        "1",
+    ];
     let mut args = vec!["bench", "--find-capacity", "p50 < 900us", "--proxy", &relay];
     args.extend(["--up-to", "64/s", "--connections", "2"]);
     args.extend(more);
@@ -74,7 +86,10 @@ fn what_bounds_no_rate_is_refused_in_one_line() {
         (&["p99 < 2"], "a duration such as"),
         (&["p99 < 2ms", "--closed"], "--closed"),
         (&["p99 < 2ms", "--expect", "p50<1ms"], "--expect"),
-        (&["p99 < 2ms", "--rate", "5k/s", "--up-to", "1k/s"], "expected at most --up-to"),
+        (
+            &["p99 < 2ms", "--rate", "5k/s", "--up-to", "1k/s"],
+            "expected at most --up-to",
+        ),
         (&["p99.9 < 2ms", "--rate", "100/s"], "10,000 answers"),
     ];
     for (args, says) in cases {
@@ -83,7 +98,17 @@ fn what_bounds_no_rate_is_refused_in_one_line() {
         assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
         assert!(!run.file("run.json").exists(), "nothing was started");
     }
-    let direct = ["bench", "--find-capacity", "cpu_per_msg < 5us", "--proxy", "direct"];
-    Run::of(HARNESS, &direct).expect_code(2).expect_text("no proxy");
-    Run::of(HARNESS, &["bench", "--up-to", "1k/s"]).expect_code(2).expect_text("--find-capacity");
+    let direct = [
+        "bench",
+        "--find-capacity",
+        "cpu_per_msg < 5us",
+        "--proxy",
+        "direct",
+    ];
+    Run::of(HARNESS, &direct)
+        .expect_code(2)
+        .expect_text("no proxy");
+    Run::of(HARNESS, &["bench", "--up-to", "1k/s"])
+        .expect_code(2)
+        .expect_text("--find-capacity");
 }

@@ -89,14 +89,28 @@ fn a_slower_relay_is_called_slower_and_noise_is_measured_once() {
             .collect::<Vec<_>>()
     };
     let again = |run: Run, args: Vec<String>| {
-        run.again(HARNESS, &args.iter().map(String::as_str).collect::<Vec<_>>())
+        run.again(
+            HARNESS,
+            &args.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
     };
     let run = again(run, args(&sound, &slow));
     let record = run.record();
-    assert!(!blocks(&record).contains(&"noise_first".to_owned()), "it is known");
-    assert_eq!(metric(&record, "p50")["noise"].as_array().map(Vec::len), Some(8));
+    assert!(
+        !blocks(&record).contains(&"noise_first".to_owned()),
+        "it is known"
+    );
+    assert_eq!(
+        metric(&record, "p50")["noise"].as_array().map(Vec::len),
+        Some(8)
+    );
     let run = again(run, args(&slow, &sound));
-    assert_eq!(metric(&run.record(), "p50")["word"], "faster", "{}", run.stdout);
+    assert_eq!(
+        metric(&run.record(), "p50")["word"],
+        "faster",
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -113,18 +127,32 @@ fn a_candidate_that_dies_crashed_and_is_not_run_to_the_end() {
     let dying = script(&directory, &text);
     let sound = relay("");
     let args = ["compare", "--baseline", &sound, "--candidate", &dying];
-    let more = ["--scenario", "brisk.toml", "--pairs", "8", "--duration", "2s"];
+    let more = [
+        "--scenario",
+        "brisk.toml",
+        "--pairs",
+        "8",
+        "--duration",
+        "2s",
+    ];
     let run = Run::in_directory(directory, HARNESS, &[&args[..], &more].concat());
     run.expect_code(4).expect_text("crashed");
     let arms = blocks(&run.record());
-    assert_eq!(arms.iter().filter(|arm| *arm == "candidate").count(), 1, "{arms:?}");
+    assert_eq!(
+        arms.iter().filter(|arm| *arm == "candidate").count(),
+        1,
+        "{arms:?}"
+    );
 }
 
 #[test]
 fn survival_is_compared_where_there_is_garbage() {
     let args = |baseline: &str, candidate: &str| {
         let args = ["compare", "--baseline", baseline, "--candidate", candidate];
-        let run = Run::of(HARNESS, &[&args[..], &["--scenario", "crash-shield"]].concat());
+        let run = Run::of(
+            HARNESS,
+            &[&args[..], &["--scenario", "crash-shield"]].concat(),
+        );
         run
     };
     let plain = relay("");
@@ -184,27 +212,100 @@ fn a_saved_run_is_a_baseline_on_its_own_machine() {
 #[test]
 fn a_tournament_is_one_table() {
     let (sound, slow) = (relay(""), relay("--delay 5ms"));
-    let args = ["tournament", &sound, &slow, "--suite", "brisk.toml", "--rounds", "8"];
+    let args = [
+        "tournament",
+        &sound,
+        &slow,
+        "--suite",
+        "brisk.toml",
+        "--rounds",
+        "8",
+    ];
     let run = Run::in_directory(directory(), HARNESS, &args);
-    run.expect_code(0).expect_text("TOURNAMENT").expect_text("direct");
-    assert_eq!(metric(&run.record(), "p50")["word"], "slower", "{}", run.stdout);
+    run.expect_code(0)
+        .expect_text("TOURNAMENT")
+        .expect_text("direct");
+    assert_eq!(
+        metric(&run.record(), "p50")["word"],
+        "slower",
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
 fn what_cannot_be_compared_is_refused_in_one_line() {
     let sound = relay("");
     let cases: &[(&[&str], i32, &str)] = &[
-        (&["compare", "--baseline", &sound, "--candidate", "builtin", "--pairs", "3"], 2, "8"),
-        (&["compare", "--baseline", "./no", "--candidate", &sound], 5, "./no"),
-        (&["compare", "--baseline", "addr:127.0.0.1:1", "--candidate", &sound], 2, "runs already"),
-        (&["compare", "--baseline", "builtin", "--candidate", PROXY], 2, "part of the harness"),
-        (&["compare", "--baseline", "caddy", "--candidate", &sound], 2, "envoy"),
-        (&["compare", "--baseline", "none.json", "--candidate", &sound], 2, "none.json"),
-        (&["compare", "--baseline", "cut.json", "--candidate", &sound], 2, "cut short"),
-        (&["compare", "--baseline", "newer.json", "--candidate", &sound], 2, "newer"),
-        (&["compare", "--baseline", "git:HEAD", "--candidate", &sound], 2, "git"),
         (
-            &["compare", "--baseline", &sound, "--candidate", &sound, "--scenario", "crash-direct"],
+            &[
+                "compare",
+                "--baseline",
+                &sound,
+                "--candidate",
+                "builtin",
+                "--pairs",
+                "3",
+            ],
+            2,
+            "8",
+        ),
+        (
+            &["compare", "--baseline", "./no", "--candidate", &sound],
+            5,
+            "./no",
+        ),
+        (
+            &[
+                "compare",
+                "--baseline",
+                "addr:127.0.0.1:1",
+                "--candidate",
+                &sound,
+            ],
+            2,
+            "runs already",
+        ),
+        (
+            &["compare", "--baseline", "builtin", "--candidate", PROXY],
+            2,
+            "part of the harness",
+        ),
+        (
+            &["compare", "--baseline", "caddy", "--candidate", &sound],
+            2,
+            "envoy",
+        ),
+        (
+            &["compare", "--baseline", "none.json", "--candidate", &sound],
+            2,
+            "none.json",
+        ),
+        (
+            &["compare", "--baseline", "cut.json", "--candidate", &sound],
+            2,
+            "cut short",
+        ),
+        (
+            &["compare", "--baseline", "newer.json", "--candidate", &sound],
+            2,
+            "newer",
+        ),
+        (
+            &["compare", "--baseline", "git:HEAD", "--candidate", &sound],
+            2,
+            "git",
+        ),
+        (
+            &[
+                "compare",
+                "--baseline",
+                &sound,
+                "--candidate",
+                &sound,
+                "--scenario",
+                "crash-direct",
+            ],
             2,
             "crash-direct",
         ),
@@ -221,7 +322,10 @@ fn what_cannot_be_compared_is_refused_in_one_line() {
         let run = Run::in_directory(directory, HARNESS, args);
         run.expect_code(*code);
         let said = run.stderr.trim();
-        assert!(said.contains(says) && said.lines().count() == 1, "{args:?}: {said}");
+        assert!(
+            said.contains(says) && said.lines().count() == 1,
+            "{args:?}: {said}"
+        );
         assert!(!run.file("run.json").exists(), "{args:?}");
     }
 }
@@ -241,7 +345,8 @@ fn what_does_not_speak_the_protocol_is_named() {
         Run::in_directory(directory, HARNESS, &[&args[..], &more].concat())
     };
     let deaf = run(directory, &deaf);
-    deaf.expect_code(5).expect_text("does not answer a valid request");
+    deaf.expect_code(5)
+        .expect_text("does not answer a valid request");
     let gone = run(self::directory(), "cmd:true {listen} {forward}");
     gone.expect_code(5).expect_text("died at its start");
 }
@@ -251,5 +356,8 @@ fn script(directory: &tempfile::TempDir, text: &str) -> String {
     let path = directory.path().join("script");
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a file");
-    format!("cmd:{} --listen {{listen}} --forward {{forward}}", path.display())
+    format!(
+        "cmd:{} --listen {{listen}} --forward {{forward}}",
+        path.display()
+    )
 }

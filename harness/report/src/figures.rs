@@ -27,7 +27,7 @@ pub struct Figures {
     pub valid_blocks: usize,
     /// Why the others are not valid, each reason once.
     pub invalid_reasons: Vec<String>,
-    /// What to know when reading the figures, each note once.
+    /// What to know when reading the figures; notes that differ only in numbers once.
     pub notes: Vec<String>,
     /// Requests per second, mean over the blocks.
     pub rate: f64,
@@ -138,7 +138,7 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         blocks: all.len(),
         valid_blocks: valid.len(),
         invalid_reasons: once(all.iter().flat_map(|cell| &cell.record.invalid_reasons)),
-        notes: once(all.iter().flat_map(|cell| &cell.record.notes)),
+        notes: of_a_kind(all.iter().flat_map(|cell| &cell.record.notes)),
         rate: used
             .iter()
             .map(|cell| cell.record.achieved_rate)
@@ -252,6 +252,27 @@ fn once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
     seen
 }
 
+/// Notes that differ only in their numbers are one, of one block among so many.
+fn of_a_kind<'a>(notes: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut kinds: Vec<(String, &String, usize)> = Vec::new();
+    for note in notes {
+        let kind: String = note.chars().filter(|c| !c.is_ascii_digit()).collect();
+        match kinds.iter_mut().find(|(known, ..)| *known == kind) {
+            Some((.., count)) => *count += 1,
+            None => kinds.push((kind, note, 1)),
+        }
+    }
+    let told = kinds.into_iter().map(|(kind, note, count)| {
+        // Without numbers they are all the same, and need no counting.
+        if count == 1 || kind == *note {
+            note.clone()
+        } else {
+            format!("{note} (one block; the like in {} more)", count - 1)
+        }
+    });
+    told.collect()
+}
+
 fn merged(cells: &[&Cell<'_>], name: &str) -> Option<Histogram<u64>> {
     let mut sum: Option<Histogram<u64>> = None;
     for one in cells
@@ -322,6 +343,16 @@ mod tests {
         assert_eq!(percentiles(Some(&histogram)).p99_9, None);
         histogram.record(10_000_000).unwrap();
         assert!(percentiles(Some(&histogram)).p99_9.is_some());
+    }
+
+    #[test]
+    fn notes_of_a_kind_are_told_once() {
+        let notes = ["closed loop", "3 waited", "closed loop", "17 waited", "5 waited"];
+        let notes = notes.map(str::to_owned);
+        assert_eq!(
+            of_a_kind(notes.iter()),
+            ["closed loop", "3 waited (one block; the like in 2 more)"]
+        );
     }
 
     proptest! {

@@ -51,7 +51,13 @@ pub(crate) fn tag(scenario: &str, subject: &str, load: &str) -> String {
     let part = |text: &str| {
         let kept: String = text
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "_-".contains(c) {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .take(PART_CHARS)
             .collect();
         kept.trim_matches('-').to_owned()
@@ -116,10 +122,16 @@ mod tests {
             "       Value     Percentile TotalCount 1/(1-Percentile)"
         );
         assert_eq!(lines[1], "");
-        assert_eq!(lines[2], "    1.000447 0.000000000000         90           1.00");
+        assert_eq!(
+            lines[2],
+            "    1.000447 0.000000000000         90           1.00"
+        );
         let last = lines.iter().rfind(|line| !line.starts_with('#')).unwrap();
         assert_eq!(*last, "    9.003007 1.000000000000        100");
-        assert!(lines[lines.len() - 3].starts_with("#[Mean    =     1.80"), "{text}");
+        assert!(
+            lines[lines.len() - 3].starts_with("#[Mean    =     1.80"),
+            "{text}"
+        );
         assert!(lines[lines.len() - 2].ends_with("Total count    =          100]"));
         assert!(lines[lines.len() - 1].ends_with("SubBuckets     =         2048]"));
     }

@@ -61,7 +61,12 @@ fn comparison(comparison: &Comparison) -> String {
         .iter()
         .flat_map(|scenario| compared(scenario, &name))
         .collect();
-    let count = |wanted| cases.iter().filter(|(gravity, _)| *gravity == wanted).count();
+    let count = |wanted| {
+        cases
+            .iter()
+            .filter(|(gravity, _)| *gravity == wanted)
+            .count()
+    };
     let (all, worse, open) = (cases.len(), count(Gravity::Worse), count(Gravity::Open));
     let cases: String = cases.into_iter().map(|(_, case)| case).collect();
     format!(
@@ -71,7 +76,10 @@ fn comparison(comparison: &Comparison) -> String {
 
 fn compared(scenario: &ScenarioComparison, class: &str) -> Vec<(Gravity, String)> {
     let case = |what: &str, gravity: Gravity, said: &str| {
-        let (name, said) = (escape(&format!("{}: {what}", scenario.scenario)), escape(said));
+        let (name, said) = (
+            escape(&format!("{}: {what}", scenario.scenario)),
+            escape(said),
+        );
         let case = format!("    <testcase classname=\"{class}\" name=\"{name}\"");
         let case = match gravity {
             Gravity::Fine => format!("{case}/>\n"),
@@ -85,7 +93,9 @@ fn compared(scenario: &ScenarioComparison, class: &str) -> Vec<(Gravity, String)
         .map(|metric| {
             let row = compare::row(metric);
             let columns = compare::HEAD.iter().zip(&row).skip(1);
-            let said: Vec<String> = columns.map(|(what, cell)| format!("{what} {cell}")).collect();
+            let said: Vec<String> = columns
+                .map(|(what, cell)| format!("{what} {cell}"))
+                .collect();
             let said = format!("{}: {}", metric.word.text(), said.join(", "));
             case(&row[0], metric.word.gravity(), &said)
         })

@@ -69,7 +69,9 @@ fn comparisons(run: &RunFile) -> String {
         let headline = cell(&compare::headline(comparison));
         out.push_str(&format!("### {headline}\n\n{}\n\n", cell(&comparison.why)));
         out.push_str(&format!("| | scenario |{} |\n", compare::HEAD.join(" | ")));
-        out.push_str("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
+        out.push_str(
+            "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+        );
         let mut lines = Vec::new();
         for scenario in &comparison.scenarios {
             let name = cell(&scenario.scenario);
@@ -90,7 +92,12 @@ fn comparisons(run: &RunFile) -> String {
             let all = compare::conduct(scenario);
             lines.extend(all.iter().map(|line| format!("- {name}: {}\n", cell(line))));
         }
-        lines.extend(comparison.notes.iter().map(|note| format!("- {}\n", cell(note))));
+        lines.extend(
+            comparison
+                .notes
+                .iter()
+                .map(|note| format!("- {}\n", cell(note))),
+        );
         out.push_str(&format!("\n{}\n", lines.concat()));
     }
     out

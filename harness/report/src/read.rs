@@ -92,6 +92,8 @@ mod tests {
         let run = RunFile::read(V1).unwrap();
         assert_eq!(run.schema_version, SCHEMA_VERSION);
         assert_eq!(run.scenarios.len(), 3);
+        let written: RunFile = serde_json::from_str(V1).unwrap();
+        assert_eq!(run.exit_code, written.exit_code, "it means what it meant");
         let forms = [
             (text::render(&run, None), "died (SIGSEGV)"),
             (markdown::render(&run), "| direct | 15,000/s |"),
@@ -130,7 +132,10 @@ mod tests {
             ("[]", "is not a run file: invalid type"),
             ("hello", "is not a run file: expected value"),
             ("{\"a\": 1}", "it has no schema_version"),
-            ("{\"schema_version\": 1}", "is not a run file: missing field"),
+            (
+                "{\"schema_version\": 1}",
+                "is not a run file: missing field",
+            ),
             ("{\"schema_version\": 0}", "schema_version is 0"),
             (
                 "{\"schema_version\": 3, \"scenarios\": 7}",

@@ -8,6 +8,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::RUN;
+    use crate::bound::Metric;
+    use crate::capacity::{Capacity, CapacityPlan, Limit, Point};
+    use crate::compare::design::{
+        Arm, BlockFigures, Conduct, Design, History, HistoryScenario, Kind, Noise,
+    };
+    use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
     use crate::event::{Audit, Event, ProbeOutcome, Role};
     use crate::expect::{Expectation, Fate, Origin};
     use crate::fixtures::{Story, fate, load, load_record};
@@ -96,7 +102,7 @@ mod tests {
         }
     }
 
-    fn everything() -> Value {
+    fn everything_run() -> RunFile {
         let mut record = load_record(100, 70);
         record.client.floor_us = Some(record.latency_us.response.clone());
         record.counts.failed.insert("lost".to_owned(), 1);
@@ -139,7 +145,114 @@ mod tests {
                     exit_code: 130,
                 },
             );
-        serde_json::to_value(RunFile::from_events(&story.end().0)).unwrap()
+        let mut run = RunFile::from_events(&story.end().0);
+        compared(&mut run);
+        run
+    }
+
+    /// What only comparisons and searches leave in a run file.
+    fn compared(run: &mut RunFile) {
+        let figures = || BlockFigures::from([(Metric::P50, 70.5), (Metric::PeakMemory, 1.5)]);
+        let conduct = || Conduct {
+            wrong: [("lost".to_owned(), 1)].into(),
+            proxy_troubles: vec!["round 1: hung".to_owned()],
+            ..Conduct::default()
+        };
+        run.header.host.machine = Some("x".to_owned());
+        run.header.binaries[0].commit = Some("x".to_owned());
+        run.header.design = Some(Design {
+            kind: Kind::History,
+            baseline: "old".to_owned(),
+            candidates: vec!["new".to_owned()],
+            pairs: 10,
+            spare_pairs: 3,
+            history: Some(History {
+                scenarios: vec![HistoryScenario {
+                    name: "x".to_owned(),
+                    blocks: vec![figures()],
+                    anchors: vec![figures()],
+                    conduct: conduct(),
+                }],
+                ..History::default()
+            }),
+        });
+        let metric = MetricComparison {
+            metric: Metric::P99_9,
+            is_judged: false,
+            baseline: 1.5,
+            candidate: 2.5,
+            differences: vec![0.5],
+            noise: vec![-0.5],
+            ratio: 1.5,
+            low: Some(1.25),
+            high: None,
+            p: 0.5,
+            level: 0.05,
+            margin: 0.1,
+            detectable: None,
+            word: Word::ChangedWithinMargin,
+        };
+        run.comparisons = vec![Comparison {
+            baseline: "old".to_owned(),
+            candidate: "new".to_owned(),
+            word: Word::WorseIntegrity,
+            why: "x".to_owned(),
+            notes: vec!["x".to_owned()],
+            scenarios: vec![ScenarioComparison {
+                scenario: "x".to_owned(),
+                word: Word::Crashed,
+                why: "x".to_owned(),
+                pairs: 8,
+                left_out: vec!["x".to_owned()],
+                baseline: Conduct::default(),
+                candidate: conduct(),
+                metrics: vec![metric],
+            }],
+        }];
+        let scenario = &mut run.scenarios[0];
+        scenario.noise = Some(Noise {
+            pairs: vec![figures()],
+            ..Noise::default()
+        });
+        scenario.blocks[0].arm = Some(Arm::NoiseFirst);
+        scenario.blocks[0].rate = Some(1_000.5);
+        scenario.header.capacity = Some(CapacityPlan {
+            bound: "p99 < 2ms".parse().unwrap(),
+            first_rate: 1_000.5,
+            resolution: 0.05,
+            rounds: 3,
+            most: 1e6,
+        });
+        scenario.capacity = vec![Capacity {
+            subject: "builtin".to_owned(),
+            rate: Some(1_000.5),
+            low: None,
+            high: None,
+            rounds: vec![1_000.5],
+            limited_by: Limit::LoadClient,
+            why: "x".to_owned(),
+            points: vec![Point {
+                round: 1,
+                offered: 1_000.5,
+                achieved: 1_000.5,
+                p50_us: Some(70.5),
+                p99_us: None,
+                value: Some(70.5),
+                holds: true,
+                invalid: None,
+            }],
+        }];
+    }
+
+    fn everything() -> Value {
+        serde_json::to_value(everything_run()).unwrap()
+    }
+
+    #[test]
+    fn a_run_file_survives_its_writing() {
+        let run = everything_run();
+        let written = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<RunFile>(&written).unwrap(), run);
     }
 
     #[test]
@@ -154,11 +267,14 @@ mod tests {
     #[test]
     fn the_schema_refuses_what_is_not_a_run_file() {
         let schema: Value = serde_json::from_str(RUN).unwrap();
-        let changes: [(&str, Value); 4] = [
+        let changes: [(&str, Value); 7] = [
             ("/exit_code", json!(2)),
             ("/scenarios/0/blocks/0/loads/0/target", json!("moon")),
             ("/scenarios/0/verdicts/0/outcome", json!(true)),
             ("/host", json!({"cpu": "x"})),
+            ("/comparisons/0/word", json!("better")),
+            ("/design/history/scenarios/0/blocks/0", json!({"p98": 1.5})),
+            ("/scenarios/0/capacity/0/limited_by", json!("luck")),
         ];
         for (path, value) in changes {
             let mut run = everything();

@@ -1,14 +1,14 @@
 //! One table of a tournament: a row for each figure of each suite, a column for each
 //! proxy.
 
-use crate::bound::{Metric, Unit};
+use crate::bound::Metric;
 use crate::compare::design::Kind;
 use crate::compare::{MetricComparison, Word};
 use crate::event::Role;
 use crate::figures::{DIRECT, Figures};
 use crate::health;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::number;
+use crate::text::compare;
 
 /// The table.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,9 +68,8 @@ impl Table {
                 rows.extend(figures(run, scenario, &proxies));
             }
         }
-        let has_direct = |scenario: &ScenarioRun| {
-            scenario.figures.iter().any(|row| row.subject == DIRECT)
-        };
+        let has_direct =
+            |scenario: &ScenarioRun| scenario.figures.iter().any(|row| row.subject == DIRECT);
         if run.scenarios.iter().any(has_direct) {
             proxies.push(DIRECT.to_owned());
         }
@@ -87,7 +86,12 @@ fn metrics(scenario: &ScenarioRun) -> &'static [Metric] {
         .filter_map(|load| load.record.as_ref())
         .any(|record| record.mode == "open");
     if is_open {
-        &[Metric::P50, Metric::P99, Metric::CpuPerMsg, Metric::PeakMemory]
+        &[
+            Metric::P50,
+            Metric::P99,
+            Metric::CpuPerMsg,
+            Metric::PeakMemory,
+        ]
     } else {
         &[Metric::Rate, Metric::CpuPerMsg, Metric::PeakMemory]
     }
@@ -107,7 +111,7 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
             .map(|(proxy, value)| {
                 let compared = compared(run, scenario, proxy, metric);
                 Cell {
-                    text: value.map_or_else(|| "-".to_owned(), |value| shown(metric, value)),
+                    text: value.map_or_else(|| "-".to_owned(), |value| compare::value(metric, value)),
                     ratio: compared.map(|compared| compared.ratio),
                     word: compared.map(|compared| compared.word),
                     is_best: value.is_some() && *value == best,
@@ -115,16 +119,19 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
             })
             .collect();
         if scenario.figures.iter().any(|row| row.subject == DIRECT) {
-            let text = of(DIRECT).map_or_else(|| "-".to_owned(), |value| shown(metric, value));
+            let text = of(DIRECT).map_or_else(|| "-".to_owned(), |value| compare::value(metric, value));
             cells.push(Cell::plain(text));
         }
         Row {
             suite: scenario.header.name.clone(),
-            figure: name(metric).to_owned(),
+            figure: compare::name(metric).to_owned(),
             cells,
         }
     };
-    metrics(scenario).iter().map(|metric| row(*metric)).collect()
+    metrics(scenario)
+        .iter()
+        .map(|metric| row(*metric))
+        .collect()
 }
 
 fn survival(scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row> {
@@ -139,7 +146,10 @@ fn survival(scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row> {
         Row {
             suite: scenario.header.name.clone(),
             figure: role.word().to_owned(),
-            cells: proxies.iter().map(|proxy| Cell::plain(status(proxy))).collect(),
+            cells: proxies
+                .iter()
+                .map(|proxy| Cell::plain(status(proxy)))
+                .collect(),
         }
     };
     vec![row(Role::Upstream), row(Role::Proxy)]
@@ -179,24 +189,6 @@ fn best(metric: Metric, values: &[Option<f64>]) -> Option<f64> {
         values.max_by(f64::total_cmp)
     } else {
         values.min_by(f64::total_cmp)
-    }
-}
-
-/// What a figure is called in a table.
-fn name(metric: Metric) -> &'static str {
-    match metric {
-        Metric::CpuPerMsg => "CPU/msg",
-        Metric::PeakMemory => "memory",
-        other => other.word(),
-    }
-}
-
-fn shown(metric: Metric, value: f64) -> String {
-    match metric.unit() {
-        Unit::Time => number::micros(value),
-        Unit::Rate => number::rate(value),
-        Unit::Size => number::bytes(value as u64),
-        Unit::Count => number::count(value as u64),
     }
 }
 

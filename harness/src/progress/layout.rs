@@ -73,13 +73,21 @@ pub fn finished(state: &State) -> String {
     let left = state.left().filter(|_| state.done < state.total);
     let left = left.map_or_else(String::new, |left| format!(" · {}", time_left(left)));
     let done = format!("[{}/{}]", state.done, state.total);
-    format!("{done} {}{}{}{left}", what(state), block.outcome, block.fate)
+    format!(
+        "{done} {}{}{}{left}",
+        what(state),
+        block.outcome,
+        block.fate
+    )
 }
 
 /// The lines that are drawn again and again, none wider than `width`.
 #[must_use]
 pub fn live(state: &State, width: usize) -> Vec<Line> {
-    let mut lines = vec![bar(state, width), Line::default().with(Style::Plain, what(state))];
+    let mut lines = vec![
+        bar(state, width),
+        Line::default().with(Style::Plain, what(state)),
+    ];
     lines.extend(load(state, width));
     lines.extend(trouble(state));
     lines.into_iter().map(|line| line.cut(width)).collect()
@@ -87,7 +95,9 @@ pub fn live(state: &State, width: usize) -> Vec<Line> {
 
 fn bar(state: &State, width: usize) -> Line {
     let count = format!(" {}/{}", state.done, state.total);
-    let left = state.left().map_or_else(String::new, |left| format!(" · {}", time_left(left)));
+    let left = state
+        .left()
+        .map_or_else(String::new, |left| format!(" · {}", time_left(left)));
     let taken = count.chars().count() + left.chars().count();
     let room = width.saturating_sub(taken).min(BAR);
     let full = room * state.done / state.total.max(1);
@@ -124,23 +134,40 @@ fn load(state: &State, width: usize) -> Option<Line> {
     let block = &state.block;
     let slice = block.slice.as_ref()?;
     let [p50, p99] = [slice.p50_us, slice.p99_us].map(number::micros_or_dash);
-    let phase = if block.is_measuring { "" } else { "warm-up · " };
+    let phase = if block.is_measuring {
+        ""
+    } else {
+        "warm-up · "
+    };
     let rate = number::rate(slice.rate);
     let figures = format!("{phase}{rate} answered · p50 {p50} · p99 {p99} · ");
     let failed = match (block.failed, state.failed) {
         (0, 0) => "0 errors".to_owned(),
         (own, all) if own == all => format!("{} errors", number::count(all)),
-        (own, all) => format!("{} errors, {} in all", number::count(own), number::count(all)),
+        (own, all) => format!(
+            "{} errors, {} in all",
+            number::count(own),
+            number::count(all)
+        ),
     };
-    let style = if block.failed > 0 { Style::Bad } else { Style::Plain };
-    let line = Line::default().with(Style::Plain, figures).with(style, failed);
+    let style = if block.failed > 0 {
+        Style::Bad
+    } else {
+        Style::Plain
+    };
+    let line = Line::default()
+        .with(Style::Plain, figures)
+        .with(style, failed);
     let room = width.saturating_sub(line.width() + 6);
     if room < 8 {
         return Some(line);
     }
     let skipped = block.p99s.len().saturating_sub(room);
     let shown: Vec<Option<f64>> = block.p99s.iter().skip(skipped).copied().collect();
-    Some(line.with(Style::Plain, "  p99 ").with(Style::Good, sparkline(&shown)))
+    Some(
+        line.with(Style::Plain, "  p99 ")
+            .with(Style::Good, sparkline(&shown)),
+    )
 }
 
 /// What disturbs, and what has gone wrong for good.
@@ -162,7 +189,11 @@ fn trouble(state: &State) -> Option<Line> {
 /// Heights from nothing to the most among them.
 fn sparkline(values: &[Option<f64>]) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = values.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let most = values
+        .iter()
+        .flatten()
+        .copied()
+        .fold(f64::MIN_POSITIVE, f64::max);
     let height = |value: f64| (value / most * 8.0).ceil().clamp(1.0, 8.0) as usize;
     values
         .iter()
@@ -175,7 +206,11 @@ fn time_left(left: Duration) -> String {
     match seconds {
         0..60 => format!("about {seconds} s left"),
         60..3600 => format!("about {} min {:02} s left", seconds / 60, seconds % 60),
-        _ => format!("about {} h {:02} min left", seconds / 3600, seconds / 60 % 60),
+        _ => format!(
+            "about {} h {:02} min left",
+            seconds / 3600,
+            seconds / 60 % 60
+        ),
     }
 }
 
@@ -211,10 +246,16 @@ mod tests {
                 "crash-shield round 3 builtin (candidate) at 41.2k/s".to_owned(),
             ]
         );
-        let start = "warm-up · 40,000/s answered · p50 70.0 µs · p99 179 µs · 50 errors, 55 in all  p99 ";
-        let drawn = lines[2].strip_prefix(start).unwrap_or_else(|| panic!("{}", lines[2]));
-        assert!(drawn.starts_with('▆') && drawn.ends_with('█'), "{drawn}");
-        assert_eq!(lines[3..], ["garbage now: noise · the upstream died (SIGSEGV)"]);
+        let start =
+            "warm-up · 40,000/s answered · p50 70.0 µs · p99 179 µs · 50 errors, 55 in all  p99 ";
+        let drawn = lines[2]
+            .strip_prefix(start)
+            .unwrap_or_else(|| panic!("{}", lines[2]));
+        assert!(drawn.starts_with('▇') && drawn.ends_with('█'), "{drawn}");
+        assert_eq!(
+            lines[3..],
+            ["garbage now: noise · the upstream died (SIGSEGV)"]
+        );
     }
 
     #[test]
@@ -230,7 +271,11 @@ mod tests {
         let of = |seconds| time_left(Duration::from_secs(seconds));
         assert_eq!(
             [5, 65, 3_700].map(of),
-            ["about 5 s left", "about 1 min 05 s left", "about 1 h 01 min left"]
+            [
+                "about 5 s left",
+                "about 1 min 05 s left",
+                "about 1 h 01 min left"
+            ]
         );
     }
 

@@ -248,7 +248,12 @@ pub(super) mod tests {
         told(&mut state, 5_000, Event::BlockEnded { problem: None });
         block(&mut state, 5_000, "builtin");
         for number in 0..100 {
-            slice(&mut state, 5_100 + number * 10, number % 2, 80.0 + number as f64);
+            slice(
+                &mut state,
+                5_100 + number * 10,
+                number % 2,
+                80.0 + number as f64,
+            );
         }
         let (name, target) = ("noise".to_owned(), Target::Proxy);
         told(&mut state, 6_500, Event::FuzzStarted { name, target });

@@ -36,7 +36,10 @@ pub fn of(scenario: &ScenarioRun) -> Vec<Capacity> {
 }
 
 fn capacity(scenario: &ScenarioRun, plan: &CapacityPlan, subject: &str) -> Capacity {
-    let blocks = scenario.blocks.iter().filter(|block| block.subject == subject);
+    let blocks = scenario
+        .blocks
+        .iter()
+        .filter(|block| block.subject == subject);
     // One that was cut short shows nothing.
     let blocks = blocks.filter(|block| block.ended_mono_ns.is_some() && block.problem.is_none());
     let (search, points) = replayed(plan, blocks);
@@ -82,12 +85,22 @@ fn ending(search: &Search<'_>, is_empty: bool) -> (Limit, String) {
 /// What most rounds ended with, as the one of them says it that stands in the middle.
 /// Where as many ended with the load client's limit, the bound is not shown to be it.
 fn most_often(found: &[Finding]) -> (Limit, String) {
-    let order = [Limit::LoadClient, Limit::Unfinished, Limit::Most, Limit::Bound];
+    let order = [
+        Limit::LoadClient,
+        Limit::Unfinished,
+        Limit::Most,
+        Limit::Bound,
+    ];
     let count = |limit: Limit| found.iter().filter(|one| one.limit == limit).count();
     let most = order.into_iter().map(count).max().unwrap_or(0);
-    let limit = order.into_iter().find(|limit| count(*limit) == most && most > 0);
+    let limit = order
+        .into_iter()
+        .find(|limit| count(*limit) == most && most > 0);
     let Some(limit) = limit else {
-        return (Limit::Unfinished, "no round found a rate that holds".to_owned());
+        return (
+            Limit::Unfinished,
+            "no round found a rate that holds".to_owned(),
+        );
     };
     let mut of_it: Vec<&Finding> = found.iter().filter(|one| one.limit == limit).collect();
     of_it.sort_by(|a, b| a.rate.total_cmp(&b.rate));

@@ -23,6 +23,9 @@ use crate::verdict;
 /// Share of a response time beyond which it is mostly the client's own lateness.
 const MOSTLY: f64 = 0.5;
 
+/// Share of the rate below which it was missed by far.
+const OVERLOADED: f64 = 0.9;
+
 /// The point of a block, and what it means for the search.
 pub(super) fn block(block: &Block, bound: &Bound, round: u32, offered: f64) -> (Point, Showed) {
     let alone = ScenarioRun {
@@ -38,7 +41,11 @@ pub(super) fn block(block: &Block, bound: &Bound, round: u32, offered: f64) -> (
     let (Some(figures), Some(record)) = (figures.first(), record) else {
         let showed = down(block).unwrap_or_else(|| {
             let problem = block.problem.as_deref();
-            Showed::Nothing(problem.unwrap_or("the load client left no record").to_owned())
+            Showed::Nothing(
+                problem
+                    .unwrap_or("the load client left no record")
+                    .to_owned(),
+            )
         });
         return (nothing(round, offered), showed);
     };
@@ -54,7 +61,9 @@ pub(super) fn block(block: &Block, bound: &Bound, round: u32, offered: f64) -> (
         achieved: record.achieved_rate,
         p50_us: figures.response_us.p50,
         p99_us: figures.response_us.p99,
-        value: figure.map(|(value, _)| value).filter(|value| value.is_finite()),
+        value: figure
+            .map(|(value, _)| value)
+            .filter(|value| value.is_finite()),
         holds: showed == Showed::Holds,
         invalid: (!record.valid).then(|| figures.why_invalid()),
         ..nothing(round, offered)
@@ -120,7 +129,12 @@ fn showed(
     if is_short {
         why.push(short());
     }
-    Showed::Fails(why.join(", and "))
+    let why = why.join(", and ");
+    if record.achieved_rate < offered * OVERLOADED {
+        Showed::Overloaded(why)
+    } else {
+        Showed::Fails(why)
+    }
 }
 
 /// Requests that went wrong, whatever the bound speaks of.
@@ -164,7 +178,10 @@ fn clients_fault(
     } else {
         bound.metric.quantile().is_some() && bound.op.holds(value - lag, bound.value)
     };
-    debug_assert!(bound.metric.unit() != Unit::Rate, "a rate is what is looked for");
+    debug_assert!(
+        bound.metric.unit() != Unit::Rate,
+        "a rate is what is looked for"
+    );
     is_at_fault.then(|| {
         format!(
             "it came late to due requests by {} ({})",

@@ -10,8 +10,8 @@ mod search;
 #[cfg(test)]
 mod simulation;
 
-pub use found::{of, verdict};
 pub(crate) use found::rate;
+pub use found::{of, verdict};
 pub use search::{most_blocks, usual_blocks};
 
 use serde::{Deserialize, Serialize};

@@ -9,6 +9,10 @@
 //! ones before it were led astray. Within a round every rate that is tried lies outside
 //! or between what is known, so a bound that fails and holds again at a higher rate
 //! cannot make it contradict itself.
+//!
+//! What else goes on on a machine makes times longer, never shorter: one block that does
+//! not hold may be a block that was disturbed. So it takes two to say that a rate does not
+//! hold, unless the rate was missed by far.
 
 use super::{CapacityPlan, Limit};
 use crate::figures::median;
@@ -16,18 +20,19 @@ use crate::figures::median;
 /// Steps of the first round: up or down by this factor.
 const CLIMB: f64 = 2.0;
 
-/// The first step of a later round. The steps after it grow: this to the power of 2, 4, 8.
+/// The first step of a later round. The steps after it grow: this to the power of 2, 4, 8,
+/// up to [`CLIMB`].
 const STEP: f64 = 1.15;
 
 /// How far below the first rate it is looked for one that holds.
 const MOST_HALVINGS: u32 = 10;
 
-/// Blocks of a later round: four are usual, the others are for one that begins far off
-/// and for blocks that have to be repeated.
-const MOST_IN_ROUND: usize = 10;
+/// Blocks of a later round: seven are usual, with those that are repeated; the others are
+/// for one that begins far off.
+const MOST_IN_ROUND: usize = 14;
 
 /// Blocks of the first round beyond those it needs, for blocks that have to be repeated.
-const SPARE: usize = 4;
+const SPARE: usize = 8;
 
 /// The share of the golden section: multiples of it fill an interval evenly.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -37,8 +42,10 @@ const GOLDEN: f64 = 0.618_033_988_749_894_9;
 pub(super) enum Showed {
     /// The bound holds.
     Holds,
-    /// It does not, and why.
+    /// It does not, and why; but something may have disturbed it.
     Fails(String),
+    /// It does not by far, and why.
+    Overloaded(String),
     /// The load client is at fault that it does not, and how.
     Client(String),
     /// Nothing, and why: there is no figure to judge by.
@@ -68,11 +75,12 @@ pub(super) struct Search<'a> {
     start: f64,
     /// The factor of the next step of galloping.
     step: f64,
+    has_stepped: bool,
     /// The highest rate of the round that held.
     low: Option<f64>,
     /// The lowest that did not.
     high: Option<Finding>,
-    /// The rate that is tried once more, because the last block said nothing about it.
+    /// The rate that is tried once more, because one block is not enough to refuse it.
     again: Option<f64>,
     /// What the climb and the rounds found.
     pub(super) climb: Option<Finding>,
@@ -91,6 +99,7 @@ impl<'a> Search<'a> {
             blocks: 0,
             start: rounded(plan.first_rate.min(plan.most)),
             step: CLIMB,
+            has_stepped: false,
             low: None,
             high: None,
             again: None,
@@ -113,7 +122,7 @@ impl<'a> Search<'a> {
             (None, Some(high)) => high.rate / self.step,
             (Some(low), Some(high)) => (low * high.rate).sqrt(),
         };
-        Some(rounded(rate).min(self.plan.most))
+        Some(rounded(rate).clamp(rounded(self.floor()), self.plan.most))
     }
 
     /// Takes what a block showed at that rate.
@@ -123,29 +132,41 @@ impl<'a> Search<'a> {
         }
         self.blocks += 1;
         let is_first_try = self.again.take().is_none();
-        if (self.low.is_some() || self.high.is_some()) && self.round > 0 {
-            self.step *= self.step;
-        }
         let at = crate::text::number::rate(rate);
         match showed {
-            Showed::Holds => self.low = Some(rate),
-            Showed::Fails(why) => {
+            Showed::Down(why) => self.cut = Some(format!("at {at} {why}")),
+            Showed::Holds => {
+                self.low = Some(rate);
+                self.lengthen_step();
+            }
+            Showed::Overloaded(why) => {
                 self.fails(rate, Limit::Bound, format!("at {at} {why}"));
             }
-            Showed::Client(_) | Showed::Nothing(_) if is_first_try => self.again = Some(rate),
+            _ if is_first_try => self.again = Some(rate),
+            Showed::Fails(why) => self.fails(rate, Limit::Bound, format!("at {at} {why}")),
             Showed::Client(why) => {
                 let why = format!("at {at} the load client was at its limit: {why}");
                 self.fails(rate, Limit::LoadClient, why);
             }
             // It would be the same at any rate.
-            Showed::Nothing(why) => self.cut = Some(format!("at {at} nothing can be judged: {why}")),
-            Showed::Down(why) => self.cut = Some(format!("at {at} {why}")),
+            Showed::Nothing(why) => {
+                self.cut = Some(format!("at {at} nothing can be judged: {why}"));
+            }
         }
         self.end_round_if_done();
     }
 
     fn fails(&mut self, rate: f64, limit: Limit, why: String) {
         self.high = Some(Finding { rate, limit, why });
+        self.lengthen_step();
+    }
+
+    /// After the block with which a round begins comes its first step, then longer ones.
+    fn lengthen_step(&mut self) {
+        if self.has_stepped {
+            self.step = (self.step * self.step).min(CLIMB);
+        }
+        self.has_stepped = true;
     }
 
     fn end_round_if_done(&mut self) {
@@ -198,6 +219,7 @@ impl<'a> Search<'a> {
         self.round += 1;
         self.blocks = 0;
         self.step = STEP;
+        self.has_stepped = false;
         self.low = None;
         self.high = None;
         self.again = None;
@@ -233,7 +255,7 @@ impl<'a> Search<'a> {
 
 fn most_in_climb(plan: &CapacityPlan) -> usize {
     let up = (plan.most / plan.first_rate).max(1.0).log2().ceil() as usize;
-    1 + up.max(MOST_HALVINGS as usize) + closing_in(plan) + SPARE
+    2 + up.max(2 * MOST_HALVINGS as usize) + 2 * closing_in(plan) + SPARE
 }
 
 /// Blocks until a span of [`CLIMB`] is within the resolution.
@@ -248,11 +270,11 @@ pub fn most_blocks(plan: &CapacityPlan) -> usize {
     most_in_climb(plan) + plan.rounds as usize * MOST_IN_ROUND
 }
 
-/// Blocks that it usually takes for one subject: a climb of a few doublings, and four
-/// blocks in each round.
+/// Blocks that it usually takes for one subject: a climb of a few doublings, and in each
+/// round two to find both sides, two or three between them, and those that are repeated.
 #[must_use]
 pub fn usual_blocks(plan: &CapacityPlan) -> usize {
-    5 + closing_in(plan) + 4 * plan.rounds as usize
+    6 + 2 * closing_in(plan) + 7 * plan.rounds as usize
 }
 
 /// Four digits are enough, and read better.

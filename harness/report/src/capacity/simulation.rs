@@ -80,7 +80,10 @@ fn a_search_takes_about_as_many_blocks_as_it_says() {
     let plan = plan();
     let mut subject = Subject::of(41_200.0);
     let (search, tried) = searched(&plan, |rate| subject.show(rate));
-    assert_eq!(tried[..5], [5_000.0, 10_000.0, 20_000.0, 40_000.0, 80_000.0]);
+    assert_eq!(
+        tried[..5],
+        [5_000.0, 10_000.0, 20_000.0, 40_000.0, 80_000.0]
+    );
     assert!(tried.len() <= super::usual_blocks(&plan) + 3, "{tried:?}");
     assert_eq!(limits(&search), [Limit::Bound; 5]);
     let rounds: Vec<f64> = search.found.iter().map(|finding| finding.rate).collect();
@@ -88,7 +91,11 @@ fn a_search_takes_about_as_many_blocks_as_it_says() {
         rounds.windows(2).any(|two| two[0] != two[1]),
         "rounds that try the same rates are one round: {rounds:?}"
     );
-    assert!(search.found[0].why.starts_with("at 4"), "{:?}", search.found[0]);
+    assert!(
+        search.found[0].why.starts_with("at 4"),
+        "{:?}",
+        search.found[0]
+    );
 }
 
 #[test]
@@ -106,12 +113,15 @@ fn where_no_rate_holds_there_is_none() {
     let (search, tried) = searched(&plan, |_| Showed::Fails("slow".to_owned()));
     assert_eq!((rate(&search), search.climb.clone()), (None, None));
     assert_eq!(search.least.unwrap().limit, Limit::Bound);
-    assert_eq!(tried.len(), 11);
+    assert_eq!(tried.len(), 22, "each twice");
 }
 
 #[test]
 fn where_every_rate_holds_it_is_the_most_that_was_to_be_tried() {
-    let plan = CapacityPlan { most: 33_000.0, ..plan() };
+    let plan = CapacityPlan {
+        most: 33_000.0,
+        ..plan()
+    };
     let (search, tried) = searched(&plan, |_| Showed::Holds);
     assert_eq!(rate(&search), Some(33_000.0));
     assert_eq!(limits(&search), [Limit::Most; 5]);
@@ -121,7 +131,10 @@ fn where_every_rate_holds_it_is_the_most_that_was_to_be_tried() {
 #[test]
 fn a_load_client_at_its_limit_is_asked_twice() {
     let plan = plan();
-    let mut subject = Subject { client: 30_000.0, ..Subject::of(50_000.0) };
+    let mut subject = Subject {
+        client: 30_000.0,
+        ..Subject::of(50_000.0)
+    };
     let (search, tried) = searched(&plan, |rate| subject.show(rate));
     let found = rate(&search).unwrap();
     assert!((28_500.0..=30_000.0).contains(&found), "{found}");
@@ -141,18 +154,44 @@ fn a_load_client_at_its_limit_is_asked_twice() {
 }
 
 #[test]
-fn a_climb_that_one_bad_block_ends_does_not_mislead_the_rounds() {
+fn a_climb_that_ends_too_early_does_not_mislead_the_rounds() {
     let plan = plan();
     let mut subject = Subject::of(80_000.0);
     let mut blocks = 0;
     let (search, _) = searched(&plan, |rate| {
         blocks += 1;
-        if blocks == 2 {
+        if (2..=3).contains(&blocks) {
             return Showed::Fails("somebody else was using the machine".to_owned());
         }
         subject.show(rate)
     });
     assert!(search.climb.as_ref().unwrap().rate < 10_000.0);
+    let found = rate(&search).unwrap();
+    assert!((76_000.0..=80_000.0).contains(&found), "{found}");
+}
+
+#[test]
+fn a_block_that_was_disturbed_is_repeated_and_one_that_was_overloaded_is_not() {
+    let plan = plan();
+    let mut subject = Subject::of(80_000.0);
+    let mut blocks = 0;
+    let (search, tried) = searched(&plan, |rate| {
+        blocks += 1;
+        // Every third block is disturbed, whatever its rate.
+        if blocks % 3 == 0 {
+            return Showed::Fails("disturbed".to_owned());
+        }
+        match subject.show(rate) {
+            Showed::Fails(why) => Showed::Overloaded(why),
+            other => other,
+        }
+    });
+    assert_eq!(tried[2..4], [20_000.0, 20_000.0]);
+    assert_eq!(
+        tried.iter().filter(|rate| **rate == 160_000.0).count(),
+        1,
+        "{tried:?}"
+    );
     let found = rate(&search).unwrap();
     assert!((76_000.0..=80_000.0).contains(&found), "{found}");
 }
@@ -203,7 +242,7 @@ proptest! {
 
     #[test]
     fn any_story_ends_and_never_contradicts_itself(
-        story in proptest::collection::vec(0_u8..4, 200),
+        story in proptest::collection::vec(0_u8..5, 200),
         first_rate in 1.0_f64..1e6,
         rounds in 1_u32..8,
         most in 10.0_f64..1e7,
@@ -214,6 +253,7 @@ proptest! {
             Some(0) => Showed::Holds,
             Some(1) => Showed::Client("busy".to_owned()),
             Some(2) => Showed::Nothing("no samples".to_owned()),
+            Some(3) => Showed::Overloaded("slow".to_owned()),
             _ => Showed::Fails("slow".to_owned()),
         });
         prop_assert!(search.found.len() <= rounds as usize);

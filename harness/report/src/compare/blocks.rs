@@ -19,7 +19,13 @@ use crate::run::ScenarioRun;
 #[must_use]
 pub fn is_timed(scenario: &ScenarioRun) -> bool {
     let config = &scenario.header.config;
-    let of = |key: &str| config.get(key).and_then(Value::as_array).into_iter().flatten();
+    let of = |key: &str| {
+        config
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let is_planted = |upstream: &Value| {
         let defects = upstream.get("defects").and_then(Value::as_array);
         defects.is_some_and(|defects| !defects.is_empty())
@@ -31,7 +37,10 @@ pub fn is_timed(scenario: &ScenarioRun) -> bool {
 /// in each block, whichever ended first.
 #[must_use]
 pub fn load_of(block: &Block) -> Option<&LoadEvidence> {
-    let loads = block.loads.iter().filter(|load| load.target == Target::Proxy);
+    let loads = block
+        .loads
+        .iter()
+        .filter(|load| load.target == Target::Proxy);
     loads.min_by(|a, b| a.name.cmp(&b.name))
 }
 
@@ -136,7 +145,10 @@ pub fn of_candidate<'a>(
     design: &'a Design,
     candidate: &'a str,
 ) -> impl Iterator<Item = &'a Block> {
-    let of_subject = scenario.blocks.iter().filter(move |block| block.subject == candidate);
+    let of_subject = scenario
+        .blocks
+        .iter()
+        .filter(move |block| block.subject == candidate);
     of_subject.filter(|block| match design.kind {
         Kind::Pairs => block.arm == Some(Arm::Candidate),
         Kind::Tournament => block.arm.is_none(),
@@ -149,7 +161,11 @@ pub type Pair<'a> = (u32, Option<&'a Block>, Option<&'a Block>);
 
 /// The blocks of both sides, by round.
 #[must_use]
-pub fn paired<'a>(scenario: &'a ScenarioRun, design: &'a Design, candidate: &'a str) -> Vec<Pair<'a>> {
+pub fn paired<'a>(
+    scenario: &'a ScenarioRun,
+    design: &'a Design,
+    candidate: &'a str,
+) -> Vec<Pair<'a>> {
     let baseline: Vec<&Block> = of_baseline(scenario, design).collect();
     let candidate: Vec<&Block> = of_candidate(scenario, design, candidate).collect();
     let blocks = baseline.iter().chain(&candidate);
@@ -174,8 +190,9 @@ pub fn fit_pairs(
     for (round, baseline, candidate) in pairs {
         let why = |side: &str, block: &Option<&Block>| match block {
             None => Some(format!("pair {round}: no block of the {side}")),
-            Some(block) => unfit(block)
-                .map(|why| format!("pair {round}: block of the {side}: {why}")),
+            Some(block) => {
+                unfit(block).map(|why| format!("pair {round}: block of the {side}: {why}"))
+            }
         };
         let reasons = [why("baseline", baseline), why("candidate", candidate)];
         let reasons: Vec<String> = reasons.into_iter().flatten().collect();
@@ -202,7 +219,10 @@ pub fn noise_pairs(scenario: &ScenarioRun) -> Vec<BlockFigures> {
     };
     let pairs = of(Arm::NoiseFirst).filter_map(|first| {
         let second = of(Arm::NoiseSecond).find(|second| second.round == first.round)?;
-        Some(log_ratios(&figures_of_side(first), &figures_of_side(second)))
+        Some(log_ratios(
+            &figures_of_side(first),
+            &figures_of_side(second),
+        ))
     });
     pairs.collect()
 }
@@ -218,6 +238,12 @@ fn log_ratios(first: &BlockFigures, second: &BlockFigures) -> BlockFigures {
 /// The figures of going direct, beside the blocks of a candidate.
 #[must_use]
 pub fn anchors(scenario: &ScenarioRun) -> Vec<BlockFigures> {
-    let anchors = scenario.blocks.iter().filter(|block| block.arm == Some(Arm::Anchor));
-    anchors.filter(|block| is_valid(block)).map(figures).collect()
+    let anchors = scenario
+        .blocks
+        .iter()
+        .filter(|block| block.arm == Some(Arm::Anchor));
+    anchors
+        .filter(|block| is_valid(block))
+        .map(figures)
+        .collect()
 }

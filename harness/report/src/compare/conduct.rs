@@ -51,7 +51,10 @@ pub(super) fn trouble(block: &Block, role: Role) -> Option<String> {
 
 /// Of the loads that went through the proxy, or would have.
 fn counts(block: &Block) -> impl Iterator<Item = &Counts> {
-    let loads = block.loads.iter().filter(|load| load.target == Target::Proxy);
+    let loads = block
+        .loads
+        .iter()
+        .filter(|load| load.target == Target::Proxy);
     loads.filter_map(|load| Some(&load.record.as_ref()?.counts))
 }
 
@@ -102,11 +105,21 @@ pub(super) fn compare(
         return finding;
     }
     let roles = [
-        (Role::Proxy, &baseline.proxy_troubles, &candidate.proxy_troubles),
-        (Role::Upstream, &baseline.upstream_troubles, &candidate.upstream_troubles),
+        (
+            Role::Proxy,
+            &baseline.proxy_troubles,
+            &candidate.proxy_troubles,
+        ),
+        (
+            Role::Upstream,
+            &baseline.upstream_troubles,
+            &candidate.upstream_troubles,
+        ),
     ];
     for (role, before, after) in roles {
-        let share = |troubles: &[String], of: &Conduct| format!("{} of {} blocks", troubles.len(), of.blocks);
+        let share = |troubles: &[String], of: &Conduct| {
+            format!("{} of {} blocks", troubles.len(), of.blocks)
+        };
         let role = role.word();
         match (before.first(), after.first()) {
             (None, Some(first)) => {
@@ -129,8 +142,8 @@ pub(super) fn compare(
         }
     }
     if finding.worse.is_none() {
-        finding.worse = worse_integrity(baseline, candidate, pairs)
-            .map(|why| (Word::WorseIntegrity, why));
+        finding.worse =
+            worse_integrity(baseline, candidate, pairs).map(|why| (Word::WorseIntegrity, why));
     }
     finding
 }
@@ -140,18 +153,30 @@ fn worse_integrity(
     candidate: &Conduct,
     pairs: Option<&[(&Block, &Block)]>,
 ) -> Option<String> {
-    let new = candidate.wrong.iter().find(|(kind, _)| !baseline.wrong.contains_key(*kind));
+    let new = candidate
+        .wrong
+        .iter()
+        .find(|(kind, _)| !baseline.wrong.contains_key(*kind));
     if let Some((kind, count)) = new {
         let [count, sent] = [*count, candidate.sent].map(number::count);
-        return Some(format!("{kind}: {count} of {sent} answers of the candidate, none of the baseline"));
+        return Some(format!(
+            "{kind}: {count} of {sent} answers of the candidate, none of the baseline"
+        ));
     }
     let wrong = |of: &Conduct| of.wrong.values().sum::<u64>();
     let by_pair = |which: usize| -> Option<Vec<f64>> {
         let pairs = pairs?.iter();
         let faults = pairs.map(|(first, second)| (faults(first)[which], faults(second)[which]));
-        Some(faults.map(|(before, after)| after as f64 - before as f64).collect())
+        Some(
+            faults
+                .map(|(before, after)| after as f64 - before as f64)
+                .collect(),
+        )
     };
-    let kinds = [("wrong answers", wrong as fn(&Conduct) -> u64), ("failed requests", |of| of.failed)];
+    let kinds = [
+        ("wrong answers", wrong as fn(&Conduct) -> u64),
+        ("failed requests", |of| of.failed),
+    ];
     kinds.into_iter().enumerate().find_map(|(which, (what, count))| {
         let (before, after) = (count(baseline), count(candidate));
         let is_worse = match by_pair(which) {

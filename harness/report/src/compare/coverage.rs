@@ -42,8 +42,11 @@ impl Random {
     }
 }
 
+/// Draws the noise of one pair.
+type NoiseOf = fn(&mut Random) -> f64;
+
 /// How often the interval covers the true difference.
-fn coverage(pairs: usize, level: f64, noise: fn(&mut Random) -> f64) -> f64 {
+fn coverage(pairs: usize, level: f64, noise: NoiseOf) -> f64 {
     const REPETITIONS: usize = 4_000;
     const TRUTH: f64 = 0.3;
     let mut random = Random::new(pairs as u64);
@@ -59,7 +62,7 @@ fn coverage(pairs: usize, level: f64, noise: fn(&mut Random) -> f64) -> f64 {
 
 #[test]
 fn the_interval_covers_the_truth_as_often_as_it_says() {
-    let noises: [(&str, fn(&mut Random) -> f64); 3] = [
+    let noises: [(&str, NoiseOf); 3] = [
         ("normal", Random::normal),
         ("heavy", Random::heavy),
         ("skewed", Random::skewed),
@@ -70,7 +73,10 @@ fn the_interval_covers_the_truth_as_often_as_it_says() {
             let seen = coverage(pairs, 0.05, noise);
             println!("{pairs} pairs, {name} noise: {seen}");
             assert!(seen >= 0.93, "{pairs} pairs, {name} noise: {seen}");
-            assert!((seen - exact).abs() < 0.012, "{pairs} pairs, {name} noise: {seen}");
+            assert!(
+                (seen - exact).abs() < 0.012,
+                "{pairs} pairs, {name} noise: {seen}"
+            );
         }
     }
     // At the level of five tests together.
@@ -93,7 +99,12 @@ fn words(pairs: usize, spread: f64, factor: f64) -> Vec<Word> {
     (0..1_000)
         .map(|_| {
             let blocks: Vec<_> = (0..pairs)
-                .map(|_| (block(&mut random, spread, 1.0), block(&mut random, spread, factor)))
+                .map(|_| {
+                    (
+                        block(&mut random, spread, 1.0),
+                        block(&mut random, spread, factor),
+                    )
+                })
                 .collect();
             judge::word(&judge::pairs(&blocks, &[], true))
         })
@@ -104,7 +115,10 @@ fn words(pairs: usize, spread: f64, factor: f64) -> Vec<Word> {
 fn like_beside_like_is_seldom_called_different() {
     for spread in [0.005, 0.02, 0.08] {
         let words = words(10, spread, 1.0);
-        let wrong = words.iter().filter(|word| matches!(word, Word::Slower | Word::Faster)).count();
+        let wrong = words
+            .iter()
+            .filter(|word| matches!(word, Word::Slower | Word::Faster))
+            .count();
         assert!(wrong <= 50, "{wrong} of 1,000 with a spread of {spread}");
     }
 }

@@ -31,7 +31,9 @@ pub fn of(run: &RunFile) -> Vec<Comparison> {
         return Vec::new();
     };
     let candidates = design.candidates.iter();
-    candidates.map(|candidate| comparison(run, design, candidate)).collect()
+    candidates
+        .map(|candidate| comparison(run, design, candidate))
+        .collect()
 }
 
 /// Judges pairs of blocks by themselves: the baseline's figures first in each. `noise` are
@@ -62,7 +64,10 @@ pub fn pairs(
 #[must_use]
 pub fn word(metrics: &[MetricComparison]) -> Word {
     let judged = metrics.iter().filter(|metric| metric.is_judged);
-    judged.map(|metric| metric.word).min().unwrap_or(Word::Invalid)
+    judged
+        .map(|metric| metric.word)
+        .min()
+        .unwrap_or(Word::Invalid)
 }
 
 /// Pairs without which none of so many tests together can be significant, even if every
@@ -97,7 +102,9 @@ struct Case {
 
 fn comparison(run: &RunFile, design: &Design, candidate: &str) -> Comparison {
     let scenarios = run.scenarios.iter();
-    let mut cases: Vec<Case> = scenarios.map(|scenario| case(scenario, design, candidate)).collect();
+    let mut cases: Vec<Case> = scenarios
+        .map(|scenario| case(scenario, design, candidate))
+        .collect();
     let levels = levels(&mut cases);
     let mut notes = notes::of_run(run, design);
     let is_one = cases.len() == 1;
@@ -113,7 +120,8 @@ fn comparison(run: &RunFile, design: &Design, candidate: &str) -> Comparison {
         notes.extend(all.map(|note| label(&case.scenario, note)));
     }
     let cases = cases.into_iter().zip(&levels);
-    let scenarios: Vec<ScenarioComparison> = cases.map(|(case, levels)| case.concluded(levels)).collect();
+    let scenarios: Vec<ScenarioComparison> =
+        cases.map(|(case, levels)| case.concluded(levels)).collect();
     let word = scenarios.iter().map(|scenario| scenario.word).min();
     let word = word.unwrap_or(Word::Invalid);
     let deciding = scenarios.iter().filter(|scenario| scenario.word == word);
@@ -123,7 +131,11 @@ fn comparison(run: &RunFile, design: &Design, candidate: &str) -> Comparison {
         if word != Word::Equivalent || reasons.is_empty() {
             let all = word == Word::Equivalent;
             let why = &scenario.why;
-            reasons.push(if all { why.clone() } else { label(&scenario.scenario, why) });
+            reasons.push(if all {
+                why.clone()
+            } else {
+                label(&scenario.scenario, why)
+            });
         }
     }
     if reasons.is_empty() {
@@ -148,7 +160,12 @@ fn case(scenario: &ScenarioRun, design: &Design, candidate: &str) -> Case {
     case.scenario.clone_from(&scenario.header.name);
     case.is_timed = blocks::is_timed(scenario);
     if case.is_timed {
-        case.notes.extend(notes::of_scenario(scenario, design, case.pairs, &case.samples));
+        case.notes.extend(notes::of_scenario(
+            scenario,
+            design,
+            case.pairs,
+            &case.samples,
+        ));
         return case;
     }
     case.samples.clear();
@@ -177,14 +194,24 @@ fn interleaved(scenario: &ScenarioRun, design: &Design, candidate: &str) -> Case
     let noise = own.or_else(known).unwrap_or_default();
     let is_open_loop = is_open_loop(scenario.blocks.iter());
     let samples = metrics::COMPARED.into_iter().filter_map(|metric| {
-        Sample::paired(metric, metrics::is_judged(metric, is_open_loop), &fit, &noise)
+        Sample::paired(
+            metric,
+            metrics::is_judged(metric, is_open_loop),
+            &fit,
+            &noise,
+        )
     });
     let baseline = conduct::of(blocks::of_baseline(scenario, design));
     let candidate = conduct::of(blocks::of_candidate(scenario, design, candidate));
-    let both: Vec<_> = all.iter().filter_map(|(_, first, second)| Some(((*first)?, (*second)?))).collect();
+    let both: Vec<_> = all
+        .iter()
+        .filter_map(|(_, first, second)| Some(((*first)?, (*second)?)))
+        .collect();
     let needed = LEAST_PAIRS.min(wanted);
     let invalid = (fit.len() < needed).then(|| {
-        let first = left_out.first().map_or_else(String::new, |why| format!(" ({why})"));
+        let first = left_out
+            .first()
+            .map_or_else(String::new, |why| format!(" ({why})"));
         let valid = fit.len();
         format!("{valid} valid pairs, and {needed} are needed{first}")
     });
@@ -203,7 +230,9 @@ fn interleaved(scenario: &ScenarioRun, design: &Design, candidate: &str) -> Case
 
 fn beside_history(scenario: &ScenarioRun, design: &Design, candidate: &str) -> Case {
     let earlier = design.history.iter().flat_map(|history| &history.scenarios);
-    let before = earlier.into_iter().find(|earlier| earlier.name == scenario.header.name);
+    let before = earlier
+        .into_iter()
+        .find(|earlier| earlier.name == scenario.header.name);
     let mut then: HistoryScenario = before.cloned().unwrap_or_default();
     if design.baseline == DIRECT {
         // As figures of one side: see `figures_of_side`.
@@ -219,11 +248,20 @@ fn beside_history(scenario: &ScenarioRun, design: &Design, candidate: &str) -> C
         }
     }
     let anchors = blocks::anchors(scenario);
-    let noise = scenario.noise.as_ref().map_or(&[][..], |noise| &noise.pairs);
+    let noise = scenario
+        .noise
+        .as_ref()
+        .map_or(&[][..], |noise| &noise.pairs);
     let is_open_loop = is_open_loop(scenario.blocks.iter());
     let samples = metrics::COMPARED.into_iter().filter_map(|metric| {
         let is_judged = metrics::is_judged(metric, is_open_loop);
-        Sample::apart(metric, is_judged, [&then.blocks, &now], noise, [&then.anchors, &anchors])
+        Sample::apart(
+            metric,
+            is_judged,
+            [&then.blocks, &now],
+            noise,
+            [&then.anchors, &anchors],
+        )
     });
     let after = conduct::of(blocks::of_candidate(scenario, design, candidate));
     let needed = LEAST_BLOCKS.min(design.pairs.max(1) as usize);
@@ -263,8 +301,12 @@ fn levels(cases: &mut [Case]) -> Vec<Vec<f64>> {
     let sample = |(at, nth): &(usize, usize)| &cases[*at].samples[*nth];
     let p_values: Vec<f64> = family.iter().map(|at| sample(at).p()).collect();
     let strictest = ALPHA / family.len().max(1) as f64;
-    let is_hopeless = !family.is_empty() && !family.iter().any(|at| sample(at).can_reach(strictest));
-    let mut levels: Vec<Vec<f64>> = cases.iter().map(|case| vec![ALPHA; case.samples.len()]).collect();
+    let is_hopeless =
+        !family.is_empty() && !family.iter().any(|at| sample(at).can_reach(strictest));
+    let mut levels: Vec<Vec<f64>> = cases
+        .iter()
+        .map(|case| vec![ALPHA; case.samples.len()])
+        .collect();
     for ((at, nth), step) in family.iter().zip(step_down(&p_values, ALPHA)) {
         levels[*at][*nth] = step.level;
     }
@@ -313,7 +355,10 @@ impl Case {
             let why = "nobody did worse; where harm is done nothing is timed";
             (Word::Equivalent, why.to_owned())
         } else {
-            let reasons: Vec<_> = judged.iter().map(|(metric, why)| (metric, why.as_str())).collect();
+            let reasons: Vec<_> = judged
+                .iter()
+                .map(|(metric, why)| (metric, why.as_str()))
+                .collect();
             why::sum_up(&reasons)
         };
         ScenarioComparison {

@@ -3,6 +3,7 @@
 use super::design::{Design, Kind};
 use super::metrics;
 use super::sample::Sample;
+use crate::bound::Metric;
 use crate::event::Host;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::number;
@@ -17,10 +18,14 @@ pub(super) fn of_run(run: &RunFile, design: &Design) -> Vec<String> {
                 .to_owned(),
         );
         let then = design.history.as_ref().map(|history| &history.host);
-        let differing = then.map(|then| different(then, &run.header.host)).unwrap_or_default();
+        let differing = then
+            .map(|then| different(then, &run.header.host))
+            .unwrap_or_default();
         if !differing.is_empty() {
             let differing = differing.join("; ");
-            notes.push(format!("the machine is another one, or has changed: {differing}"));
+            notes.push(format!(
+                "the machine is another one, or has changed: {differing}"
+            ));
         }
     }
     if let Some(interruption) = &run.interrupted {
@@ -73,14 +78,17 @@ pub(super) fn of_scenario(
     let is_there = |metric| samples.iter().any(|sample| sample.metric == metric);
     let missing = metrics::COMPARED.into_iter();
     let missing = missing.filter(|metric| metrics::is_judged(*metric, true) && !is_there(*metric));
-    let missing: Vec<&str> = missing.map(|metric| metric.word()).collect();
+    let missing: Vec<&str> = missing.map(Metric::word).collect();
     if !missing.is_empty() {
         notes.push(format!(
             "not compared, because one side has no figures of it: {}",
             missing.join(", ")
         ));
     }
-    if samples.iter().any(|sample| metrics::is_judged(sample.metric, true) && !sample.is_judged) {
+    if samples
+        .iter()
+        .any(|sample| metrics::is_judged(sample.metric, true) && !sample.is_judged)
+    {
         notes.push(
             "the loop is closed, where every slow answer delays the next request: its latency is \
              for information"

@@ -125,7 +125,10 @@ mod tests {
         assert_eq!(interval(&before, &after, 0.05), None);
         assert_eq!(interval(&before, &after, 0.1), Some((1.0, 6.0)));
         assert_eq!(p_two_sided(&[1.0; 4], &[1.0; 4]), 1.0);
-        assert_eq!((estimate(&[], &after), p_two_sided(&[], &after)), (None, 1.0));
+        assert_eq!(
+            (estimate(&[], &after), p_two_sided(&[], &after)),
+            (None, 1.0)
+        );
     }
 
     proptest! {

@@ -44,7 +44,11 @@ fn distribution(ranks: &[usize]) -> Vec<f64> {
     for rank in ranks {
         reached += rank;
         for sum in (0..=reached).rev() {
-            let with = if sum < *rank { 0.0 } else { chances[sum - rank] };
+            let with = if sum < *rank {
+                0.0
+            } else {
+                chances[sum - rank]
+            };
             chances[sum] = f64::midpoint(chances[sum], with);
         }
     }
@@ -106,7 +110,11 @@ pub fn least_p(differences: usize) -> f64 {
 pub fn walsh_averages(differences: &[f64]) -> Vec<f64> {
     let mut averages = Vec::with_capacity(differences.len() * (differences.len() + 1) / 2);
     for (at, first) in differences.iter().enumerate() {
-        averages.extend(differences[at..].iter().map(|other| f64::midpoint(*first, *other)));
+        averages.extend(
+            differences[at..]
+                .iter()
+                .map(|other| f64::midpoint(*first, *other)),
+        );
     }
     averages.sort_by(f64::total_cmp);
     averages
@@ -163,7 +171,11 @@ mod tests {
         assert_eq!(walsh_averages(&differences), [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]);
         assert_eq!(estimate(&differences), Some(2.25));
         assert_eq!(interval(&differences, 0.25), Some((1.0, 4.0)));
-        assert_eq!(interval(&differences, 0.2), None, "2 of 8 patterns are a quarter");
+        assert_eq!(
+            interval(&differences, 0.2),
+            None,
+            "2 of 8 patterns are a quarter"
+        );
         assert_eq!((estimate(&[]), interval(&[], 0.5)), (None, None));
         // Ten pairs at 0.05: the ninth average from either end.
         let ten: Vec<f64> = (1..=10).map(f64::from).collect();

@@ -23,7 +23,9 @@ pub(super) fn of(metric: &MetricComparison, unrest: Unrest, drift: Option<f64>) 
         }
         Word::Unstable if unrest.has_moved => {
             let drift = number::change(drift.unwrap_or(0.0).exp());
-            format!("{name} of going direct has itself changed by {drift} since the baseline was measured, and the margin is {margin}")
+            format!(
+                "{name} of going direct has itself changed by {drift} since the baseline was measured, and the margin is {margin}"
+            )
         }
         Word::Unstable => format!(
             "{name} {change} ({span}), but {}",
@@ -36,7 +38,9 @@ pub(super) fn of(metric: &MetricComparison, unrest: Unrest, drift: Option<f64>) 
             } else {
                 "better"
             };
-            format!("{name} is {side} (p {p}), but {span} straddles the margin of {margin}: whether it matters cannot be told")
+            format!(
+                "{name} is {side} (p {p}), but {span} straddles the margin of {margin}: whether it matters cannot be told"
+            )
         }
         Word::Inconclusive => {
             format!("{name} may have changed by anything from {span}, and the margin is {margin}")

@@ -39,12 +39,7 @@ impl Unrest {
 /// What can be said of an `interval` of ln(candidate / baseline). The `margin` is a ratio,
 /// and as far away on both sides in logarithms, so that swapping the sides swaps the words.
 #[must_use]
-pub fn of(
-    interval: Option<(f64, f64)>,
-    margin: f64,
-    more_is_worse: bool,
-    unrest: Unrest,
-) -> Word {
+pub fn of(interval: Option<(f64, f64)>, margin: f64, more_is_worse: bool, unrest: Unrest) -> Word {
     if unrest.has_moved {
         return Word::Unstable;
     }
@@ -85,14 +80,23 @@ mod tests {
     use super::*;
 
     fn word(low: f64, high: f64) -> Word {
-        of(Some((low.ln_1p(), high.ln_1p())), 0.05, true, Unrest::default())
+        of(
+            Some((low.ln_1p(), high.ln_1p())),
+            0.05,
+            true,
+            Unrest::default(),
+        )
     }
 
     #[test]
     fn words_at_the_margins() {
         assert_eq!(word(0.051, 0.2), Word::Slower);
         assert_eq!(word(0.05, 0.2), Word::Inconclusive, "it touches the margin");
-        assert_eq!(word(0.01, 0.2), Word::Inconclusive, "it straddles the margin");
+        assert_eq!(
+            word(0.01, 0.2),
+            Word::Inconclusive,
+            "it straddles the margin"
+        );
         assert_eq!(word(-0.2, 0.2), Word::Inconclusive);
         assert_eq!(word(0.001, 0.05), Word::ChangedWithinMargin);
         assert_eq!(word(0.0, 0.05), Word::Equivalent);
@@ -113,16 +117,26 @@ mod tests {
 
     #[test]
     fn restless_machines_need_more() {
-        let restless = Unrest { reach: 0.08, has_moved: false };
+        let restless = Unrest {
+            reach: 0.08,
+            has_moved: false,
+        };
         let word = |low, high| of(Some((low, high)), 0.05, true, restless);
         assert_eq!(word(-0.2, 0.2), Word::Unstable);
-        assert_eq!(word(0.06, 0.2), Word::Unstable, "no more than like from like");
+        assert_eq!(
+            word(0.06, 0.2),
+            Word::Unstable,
+            "no more than like from like"
+        );
         assert_eq!(word(-0.2, -0.06), Word::Unstable);
         assert_eq!(word(0.09, 0.2), Word::Slower);
         assert_eq!(word(-0.2, -0.09), Word::Faster);
         assert_eq!(word(-0.01, 0.01), Word::Equivalent);
         assert_eq!(of(None, 0.05, true, restless), Word::Unstable);
-        let moved = Unrest { reach: 0.0, has_moved: true };
+        let moved = Unrest {
+            reach: 0.0,
+            has_moved: true,
+        };
         assert_eq!(of(Some((-0.01, 0.01)), 0.05, true, moved), Word::Unstable);
     }
 
@@ -131,7 +145,11 @@ mod tests {
         let noise = [-0.2, 0.01, 0.02, -0.01, -0.02, 0.03, -0.03, 0.0];
         let (low, high) = interval(&noise, 0.05).unwrap();
         assert_eq!(Unrest::of(&noise, 0.05).reach, low.abs().max(high.abs()));
-        assert_eq!(Unrest::of(&noise, 1e-6).reach, 0.2, "too few: all that was seen");
+        assert_eq!(
+            Unrest::of(&noise, 1e-6).reach,
+            0.2,
+            "too few: all that was seen"
+        );
         assert_eq!(Unrest::of(&[], 0.05), Unrest::default());
     }
 

@@ -105,7 +105,7 @@ fn curve(scenario: &ScenarioRun, bound: Option<&Bound>, id: &str, palette: &Pale
     plot::figure(
         "Response time against load",
         &format!(
-            "{shown} (strong) and p50 (faint) at each rate that was tried; crossed out where the bound did not hold; \
+            "{shown} (strong) and p50 (faint) at each rate that was tried; hollow where the bound did not hold; \
              shaded between the least and the most that a round found"
         ),
         &format!("{}{svg}", plot::legend(&legend)),
@@ -116,15 +116,31 @@ fn draw(plot: &mut Plot, capacity: &Capacity, bound: Option<&Bound>, index: usiz
     let name = subject_name(&capacity.subject);
     if let (Some(low), Some(high)) = (capacity.low, capacity.high) {
         let words = format!("{name}: {} … {}", number::rate(low), number::rate(high));
-        plot.band(low, high, &format!("found s{}", index % plot::COLOURS), &words);
+        plot.band(
+            low,
+            high,
+            &format!("found s{}", index % plot::COLOURS),
+            &words,
+        );
     }
     let shown = bound.map_or("p99", |bound| bound.metric.word());
     let upper = format!("{name} {shown}");
     let lower = format!("{name} p50");
-    let strong = Series { index, name: &upper, class: "strong" };
-    let faint = Series { index, name: &lower, class: "faint" };
+    let strong = Series {
+        index,
+        name: &upper,
+        class: "strong",
+    };
+    let faint = Series {
+        index,
+        name: &lower,
+        class: "faint",
+    };
     plot.line(&faint, &[by_rate(&capacity.points, |point| point.p50_us)]);
-    plot.line(&strong, &[by_rate(&capacity.points, |point| height(point, bound))]);
+    plot.line(
+        &strong,
+        &[by_rate(&capacity.points, |point| height(point, bound))],
+    );
     for holds in [true, false] {
         let marks: Vec<_> = capacity
             .points
@@ -138,7 +154,11 @@ fn draw(plot: &mut Plot, capacity: &Capacity, bound: Option<&Bound>, index: usiz
                     (None, false) => "does not hold".to_owned(),
                 };
                 let rate = number::rate(point.offered);
-                Some((point.offered, value, format!("{rate}: {}, {verdict}", number::micros(value))))
+                Some((
+                    point.offered,
+                    value,
+                    format!("{rate}: {}, {verdict}", number::micros(value)),
+                ))
             })
             .collect();
         let class = if holds { "holds" } else { "breaks" };

@@ -31,7 +31,10 @@ pub(super) fn section(run: &RunFile) -> String {
 /// One row for each candidate, one column for each scenario.
 fn overview(comparisons: &[Comparison]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for scenario in comparisons.iter().flat_map(|comparison| &comparison.scenarios) {
+    for scenario in comparisons
+        .iter()
+        .flat_map(|comparison| &comparison.scenarios)
+    {
         if !names.contains(&scenario.scenario.as_str()) {
             names.push(&scenario.scenario);
         }
@@ -109,7 +112,10 @@ fn one(comparison: &Comparison) -> String {
 
 /// What the signs of the plots mean.
 fn key(scenario: &ScenarioComparison) -> String {
-    let has_noise = scenario.metrics.iter().any(|metric| !metric.noise.is_empty());
+    let has_noise = scenario
+        .metrics
+        .iter()
+        .any(|metric| !metric.noise.is_empty());
     let noise = if has_noise {
         "; ring: a pair of the baseline with itself, which is the noise of this machine"
     } else {

@@ -33,14 +33,28 @@ impl Axis {
         let all = metrics.iter().flat_map(|metric| {
             let bounds = [metric.low, metric.high, Some(1.0 + 1.5 * metric.margin)];
             let bounds = bounds.into_iter().flatten().map(f64::ln);
-            metric.differences.iter().chain(&metric.noise).copied().chain(bounds)
+            metric
+                .differences
+                .iter()
+                .chain(&metric.noise)
+                .copied()
+                .chain(bounds)
         });
-        let reach = all.map(f64::abs).filter(|v| v.is_finite()).fold(NEAREST.ln(), f64::max);
-        Self { reach: (reach * 1.05).min(FURTHEST.ln()) }
+        let reach = all
+            .map(f64::abs)
+            .filter(|v| v.is_finite())
+            .fold(NEAREST.ln(), f64::max);
+        Self {
+            reach: (reach * 1.05).min(FURTHEST.ln()),
+        }
     }
 
     fn at(&self, ln: f64) -> f64 {
-        let share = if ln.is_nan() { 0.0 } else { (ln / self.reach).clamp(-1.0, 1.0) };
+        let share = if ln.is_nan() {
+            0.0
+        } else {
+            (ln / self.reach).clamp(-1.0, 1.0)
+        };
         WIDTH / 2.0 + share * (WIDTH / 2.0 - INSET)
     }
 
@@ -112,7 +126,11 @@ pub(super) fn figure(metric: Metric, value: f64) -> String {
 /// All metrics of a scenario below each other, figures and plots in one table.
 pub(super) fn table(scenario: &ScenarioComparison) -> String {
     let axis = Axis::over(&scenario.metrics);
-    let rows: String = scenario.metrics.iter().map(|metric| row(metric, &axis)).collect();
+    let rows: String = scenario
+        .metrics
+        .iter()
+        .map(|metric| row(metric, &axis))
+        .collect();
     format!(
         "<table class=\"forest\"><thead><tr><th scope=\"col\">metric</th><th scope=\"col\" class=\"n\">baseline</th>\
          <th scope=\"col\" class=\"n\">candidate</th><th scope=\"col\" class=\"wide\">candidate over baseline{}</th>\
@@ -143,7 +161,10 @@ fn row(metric: &MetricComparison, axis: &Axis) -> String {
         _ => "too few pairs for an interval".to_owned(),
     };
     let detectable = metric.detectable.map_or(String::new(), |least| {
-        format!("<br><small>detects {} % and more</small>", (least * 1e3).round() / 10.0)
+        format!(
+            "<br><small>detects {} % and more</small>",
+            (least * 1e3).round() / 10.0
+        )
     });
     format!(
         "<tr><th scope=\"row\">{name}<br><small>{better}</small></th><td class=\"n\">{}</td><td class=\"n\">{}</td>\
@@ -157,7 +178,10 @@ fn row(metric: &MetricComparison, axis: &Axis) -> String {
 }
 
 fn plot(metric: &MetricComparison, axis: &Axis, interval: &str) -> String {
-    let (low, high) = (axis.at(-(1.0 + metric.margin).ln()), axis.at((1.0 + metric.margin).ln()));
+    let (low, high) = (
+        axis.at(-(1.0 + metric.margin).ln()),
+        axis.at((1.0 + metric.margin).ln()),
+    );
     let mut out = format!(
         "<svg class=\"ratio\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} {}, interval {}\">\
          <rect class=\"margin\" x=\"{low:.1}\" y=\"0\" width=\"{:.1}\" height=\"{HEIGHT}\"><title>margin: {} % either way</title></rect>",
@@ -167,8 +191,11 @@ fn plot(metric: &MetricComparison, axis: &Axis, interval: &str) -> String {
         high - low,
         (metric.margin * 1e3).round() / 10.0,
     );
-    for (x, _) in axis.ticks() {
-        out.push_str(&format!("<path class=\"grid\" d=\"M{x:.1} 0V{HEIGHT}\"/>"));
+    for (at, (x, _)) in axis.ticks().into_iter().enumerate() {
+        let class = if at == 0 { "same" } else { "grid" };
+        out.push_str(&format!(
+            "<path class=\"{class}\" d=\"M{x:.1} 0V{HEIGHT}\"/>"
+        ));
     }
     for (at, difference) in metric.differences.iter().enumerate() {
         let words = format!("pair {}: {}", at + 1, percent(difference.exp()));
@@ -215,7 +242,13 @@ mod tests {
 
     #[test]
     fn changes_read_well() {
-        let cases = [(1.032, "+3.2 %"), (0.7, "−30 %"), (1.05, "+5 %"), (1.000_1, "±0 %"), (f64::NAN, "?")];
+        let cases = [
+            (1.032, "+3.2 %"),
+            (0.7, "−30 %"),
+            (1.05, "+5 %"),
+            (1.000_1, "±0 %"),
+            (f64::NAN, "?"),
+        ];
         for (ratio, text) in cases {
             assert_eq!(percent(ratio), text, "{ratio}");
         }

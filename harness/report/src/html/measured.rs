@@ -51,8 +51,16 @@ pub(super) fn section(
 
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    let end = if text.is_empty() || text.ends_with('.') { "" } else { "." };
+    let first: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    let end = if text.is_empty() || text.ends_with('.') {
+        ""
+    } else {
+        "."
+    };
     format!("{first}{}{end}", chars.as_str())
 }
 
@@ -60,7 +68,16 @@ fn sentence(text: &str) -> String {
 fn figures(scenario: &ScenarioRun, palette: &Palette) -> String {
     let mut heads = vec![("", Align::Text)];
     let columns = [
-        "rate", "p50", "p90", "p99", "p99.9", "max", "added p50", "added p99", "CPU/msg", "memory",
+        "rate",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+        "added p50",
+        "added p99",
+        "CPU/msg",
+        "memory",
     ];
     heads.extend(columns.map(|head| (head, Align::Number)));
     let row = |figures: &Figures| {
@@ -96,7 +113,13 @@ fn beside_peer(scenario: &ScenarioRun, palette: &Palette) -> String {
             continue;
         };
         peer = &ratios.peer;
-        let cells = [ratios.p50, ratios.p99, ratios.rate, ratios.cpu, ratios.peak_memory];
+        let cells = [
+            ratios.p50,
+            ratios.p99,
+            ratios.rate,
+            ratios.cpu,
+            ratios.peak_memory,
+        ];
         let mut row = vec![subject(scenario, figures, palette)];
         row.extend(cells.map(number::ratio));
         rows.push(row);
@@ -134,14 +157,31 @@ fn bars(scenario: &ScenarioRun, palette: &Palette) -> String {
     let memory: Vec<_> = scenario
         .figures
         .iter()
-        .filter_map(|f| Some((f, f.peak_memory_bytes? as f64, number::bytes(f.peak_memory_bytes?))))
+        .filter_map(|f| {
+            Some((
+                f,
+                f.peak_memory_bytes? as f64,
+                number::bytes(f.peak_memory_bytes?),
+            ))
+        })
         .collect();
     let mut out = String::new();
     for (title, about, values) in [
-        ("CPU time per message", "of the proxy’s process tree, median over the blocks", cpu),
-        ("Peak memory", "resident, of the proxy’s process tree", memory),
+        (
+            "CPU time per message",
+            "of the proxy’s process tree, median over the blocks",
+            cpu,
+        ),
+        (
+            "Peak memory",
+            "resident, of the proxy’s process tree",
+            memory,
+        ),
     ] {
-        let most = values.iter().map(|(_, value, _)| *value).fold(0.0, f64::max);
+        let most = values
+            .iter()
+            .map(|(_, value, _)| *value)
+            .fold(0.0, f64::max);
         // One bar alone says no more than the table.
         if most <= 0.0 || values.len() < 2 {
             continue;

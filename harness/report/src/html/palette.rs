@@ -13,8 +13,14 @@ impl Palette {
     pub(super) fn of(run: &RunFile) -> Self {
         let mut names: Vec<String> = Vec::new();
         for scenario in &run.scenarios {
-            let rows = scenario.figures.iter().map(|figures| name(scenario, figures));
-            let searched = scenario.capacity.iter().map(|c| subject_name(&c.subject).to_owned());
+            let rows = scenario
+                .figures
+                .iter()
+                .map(|figures| name(scenario, figures));
+            let searched = scenario
+                .capacity
+                .iter()
+                .map(|c| subject_name(&c.subject).to_owned());
             for name in rows.chain(searched) {
                 if !names.contains(&name) {
                     names.push(name);
@@ -31,7 +37,10 @@ impl Palette {
 
     /// The number of a subject: that of its first row, where it has several.
     pub(super) fn index_of_subject(&self, scenario: &ScenarioRun, subject: &str) -> usize {
-        let row = scenario.figures.iter().find(|figures| figures.subject == subject);
+        let row = scenario
+            .figures
+            .iter()
+            .find(|figures| figures.subject == subject);
         row.map_or_else(
             || self.find(subject_name(subject)),
             |figures| self.index(scenario, figures),

@@ -53,7 +53,11 @@ pub(super) fn figure(scenario: &ScenarioRun, id: &str, palette: &Palette) -> Str
     if lines.is_empty() {
         return String::new();
     }
-    let most = lines.iter().map(|line| line.histogram.len()).max().unwrap_or(1);
+    let most = lines
+        .iter()
+        .map(|line| line.histogram.len())
+        .max()
+        .unwrap_or(1);
     let x = Scale {
         kind: Kind::Log,
         from: 1.0,
@@ -77,9 +81,17 @@ pub(super) fn figure(scenario: &ScenarioRun, id: &str, palette: &Palette) -> Str
     let legend: Vec<_> = lines.iter().map(|l| (l.index, l.name.clone())).collect();
     let about = format!(
         "Response time of {} by percentile; the table below has the figures.",
-        lines.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join(", ")
+        lines
+            .iter()
+            .map(|l| l.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     );
-    let svg = plot.render(&format!("{id}-percentiles"), "Response time by percentile", &about);
+    let svg = plot.render(
+        &format!("{id}-percentiles"),
+        "Response time by percentile",
+        &about,
+    );
     let content = format!(
         "{}{svg}{}",
         plot::legend(&legend),
@@ -103,10 +115,20 @@ fn draw(plot: &mut Plot, line: &Line) {
             (beyond, step.value_iterated_to() as f64 / 1e3)
         })
         .collect();
-    let sure = points.iter().take_while(|(beyond, _)| *beyond <= limit).count();
-    let series = |class| Series { index: line.index, name: &line.name, class };
+    let sure = points
+        .iter()
+        .take_while(|(beyond, _)| *beyond <= limit)
+        .count();
+    let series = |class| Series {
+        index: line.index,
+        name: &line.name,
+        class,
+    };
     // Both parts share a point, so that there is no gap.
-    plot.line(&series("faint"), &[points[sure.saturating_sub(1)..].to_vec()]);
+    plot.line(
+        &series("faint"),
+        &[points[sure.saturating_sub(1)..].to_vec()],
+    );
     plot.line(&series("strong"), &[points[..sure].to_vec()]);
     let marks: Vec<_> = TICKS
         .iter()

@@ -89,7 +89,11 @@ impl Plot {
     /// Something that happened at one moment, or a limit: a line up, with words.
     pub(super) fn mark_x(&mut self, at: f64, class: &str, text: &str) {
         let (x, bottom) = (self.x.at(at), self.bottom());
-        let (anchor, dx) = if x > WIDTH / 2.0 { ("end", -6.0) } else { ("start", 6.0) };
+        let (anchor, dx) = if x > WIDTH / 2.0 {
+            ("end", -6.0)
+        } else {
+            ("start", 6.0)
+        };
         let text = escape(text);
         self.body.push_str(&format!(
             "<g class=\"mark {class}\"><title>{text}</title><path d=\"M{x:.1} {TOP}V{bottom:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" style=\"text-anchor:{anchor}\">{text}</text></g>",
@@ -202,9 +206,18 @@ impl Series<'_> {
 pub(super) fn shape(index: usize, x: f64, y: f64, r: f64) -> String {
     let d = 2.0 * r;
     match index % 4 {
-        0 => format!("M{:.1} {y:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z", x - r),
+        0 => format!(
+            "M{:.1} {y:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0z",
+            x - r
+        ),
         1 => format!("M{:.1} {:.1}h{d}v{d}h-{d}z", x - r, y - r),
-        2 => format!("M{x:.1} {:.1}l{:.1} {:.1}h-{:.1}z", y - 1.2 * r, 1.2 * r, d, 2.4 * r),
+        2 => format!(
+            "M{x:.1} {:.1}l{:.1} {:.1}h-{:.1}z",
+            y - 1.2 * r,
+            1.2 * r,
+            d,
+            2.4 * r
+        ),
         _ => format!(
             "M{x:.1} {:.1}l{r2} {r2}l-{r2} {r2}l-{r2} -{r2}z",
             y - 1.3 * r,
@@ -259,6 +272,9 @@ pub(super) fn micros(value: f64) -> String {
 
 /// A rate along an axis: `20k/s`.
 pub(super) fn rate(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let round = |value: f64| (value * 10.0).round() / 10.0;
     if value >= 999_999.0 {
         format!("{}M/s", round(value / 1e6))

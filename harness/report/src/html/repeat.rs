@@ -9,7 +9,10 @@ pub(super) fn section(run: &RunFile, directory: Option<&str>) -> String {
     let header = &run.header;
     let host = &header.host;
     let mut facts = vec![
-        ("command", format!("<code>{}</code>", escape(&command(&header.command)))),
+        (
+            "command",
+            format!("<code>{}</code>", escape(&command(&header.command))),
+        ),
         ("seed", format!("<code>{}</code>", header.seed)),
         ("harness", escape(&header.version)),
         ("run file", format!("schema version {}", run.schema_version)),

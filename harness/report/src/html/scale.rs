@@ -25,7 +25,11 @@ const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 impl Scale {
     /// An even axis from zero to at least `most`, or what comes next that is round.
     pub(super) fn from_zero(most: f64, start: f64, end: f64) -> Self {
-        let most = if most > 0.0 && most.is_finite() { most } else { 1.0 };
+        let most = if most > 0.0 && most.is_finite() {
+            most
+        } else {
+            1.0
+        };
         let step = round_step(most / 4.0);
         Self {
             kind: Kind::Linear,
@@ -75,7 +79,11 @@ impl Scale {
             Kind::Linear => (value - self.from) / (self.to - self.from),
             Kind::Log => (value / self.from).ln() / (self.to / self.from).ln(),
         };
-        let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        let share = if share.is_finite() {
+            share.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
         self.start + share * (self.end - self.start)
     }
 
@@ -90,14 +98,21 @@ impl Scale {
             }
             Kind::Log => {
                 let all = |steps: &[f64]| -> Vec<f64> {
-                    let (low, high) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
+                    let (low, high) = (
+                        self.from.log10().floor() as i32,
+                        self.to.log10().ceil() as i32,
+                    );
                     (low..=high)
                         .flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)))
                         .filter(|v| *v >= self.from * 0.999_999 && *v <= self.to * 1.000_001)
                         .collect()
                 };
                 let dense = all(&STEPS);
-                if dense.len() <= wanted + 2 { dense } else { all(&STEPS[..1]) }
+                if dense.len() <= wanted + 2 {
+                    dense
+                } else {
+                    all(&STEPS[..1])
+                }
             }
         }
     }
@@ -108,7 +123,13 @@ impl Scale {
             Kind::Linear => "linear",
             Kind::Log => "log",
         };
-        let Self { from, to, start, end, .. } = self;
+        let Self {
+            from,
+            to,
+            start,
+            end,
+            ..
+        } = self;
         format!("{kind},{from},{to},{start:.1},{end:.1},{unit}")
     }
 }
@@ -133,7 +154,6 @@ fn round_down(value: f64) -> f64 {
         .unwrap_or(power)
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -143,7 +163,10 @@ mod tests {
     #[test]
     fn axes_have_round_ends_and_ticks() {
         let scale = Scale::from_zero(137.0, 0.0, 100.0);
-        assert_eq!((scale.to, scale.ticks(4)), (150.0, vec![0.0, 50.0, 100.0, 150.0]));
+        assert_eq!(
+            (scale.to, scale.ticks(4)),
+            (150.0, vec![0.0, 50.0, 100.0, 150.0])
+        );
         let log = Scale::log_over([33.0, 8_700.0].into_iter(), 0.0, 100.0);
         assert_eq!((log.from, log.to), (20.0, 10_000.0));
         assert_eq!(log.ticks(4), [100.0, 1_000.0, 10_000.0]);

@@ -47,7 +47,11 @@ fn links(run: &RunFile) -> Vec<(String, &str)> {
     if !run.comparisons.is_empty() {
         links.push(("comparison".to_owned(), "Comparison"));
     }
-    if run.scenarios.iter().any(|scenario| !scenario.verdicts.is_empty()) {
+    if run
+        .scenarios
+        .iter()
+        .any(|scenario| !scenario.verdicts.is_empty())
+    {
         links.push(("verdicts".to_owned(), "Verdicts"));
     }
     if !text::survival::survival(run).rows.is_empty() {

@@ -25,12 +25,7 @@ const MOST_WORDS: usize = 1;
 type Runs = Vec<Vec<(f64, f64)>>;
 
 /// Both plots, and a table of the blocks.
-pub(super) fn figure(
-    run: &RunFile,
-    scenario: &ScenarioRun,
-    id: &str,
-    palette: &Palette,
-) -> String {
+pub(super) fn figure(run: &RunFile, scenario: &ScenarioRun, id: &str, palette: &Palette) -> String {
     let track = Track::of(scenario);
     if track.stretches.is_empty() {
         return String::new();
@@ -38,11 +33,20 @@ pub(super) fn figure(
     let legend: Vec<_> = scenario
         .figures
         .iter()
-        .map(|f| (palette.index(scenario, f), super::palette::name(scenario, f)))
+        .map(|f| {
+            (
+                palette.index(scenario, f),
+                super::palette::name(scenario, f),
+            )
+        })
         .collect();
-    let bands = if scenario.has_garbage() { "; shaded while garbage came in" } else { "" };
+    let bands = if scenario.has_garbage() {
+        "; shaded while garbage came in"
+    } else {
+        ""
+    };
     let about = format!(
-        "p99 (strong) and p50 (faint) of each slice of time{bands}. Below the axis: seconds since the run began; \
+        "p50 (strong) and p99 (faint) of each slice of time{bands}. Below the axis: seconds since the run began; \
          pauses between blocks are left out"
     );
     let content = format!(
@@ -55,11 +59,12 @@ pub(super) fn figure(
     plot::figure("Response time as the run went on", &about, &content)
 }
 
-fn slices<'a>(
-    stretch: &'a Stretch<'_>,
-    load: &str,
-) -> impl Iterator<Item = &'a Interval> {
-    let of_load = stretch.block.loads.iter().find(|evidence| evidence.name == load);
+fn slices<'a>(stretch: &'a Stretch<'_>, load: &str) -> impl Iterator<Item = &'a Interval> {
+    let of_load = stretch
+        .block
+        .loads
+        .iter()
+        .find(|evidence| evidence.name == load);
     let record = of_load.and_then(|evidence| evidence.record.as_ref());
     record.into_iter().flat_map(|record| &record.intervals)
 }
@@ -73,7 +78,11 @@ fn runs(
     figure: fn(&Interval) -> Option<f64>,
 ) -> Runs {
     let mut runs = Runs::new();
-    for stretch in track.stretches.iter().filter(|s| s.block.subject == subject) {
+    for stretch in track
+        .stretches
+        .iter()
+        .filter(|s| s.block.subject == subject)
+    {
         let mut run = Vec::new();
         for slice in slices(stretch, load) {
             let middle = slice.start_mono_ns + (slice.length_s * 5e8) as u64;
@@ -102,7 +111,12 @@ fn response(
             let runs = |figure| runs(track, &f.subject, &f.load, figure);
             let index = palette.index(scenario, f);
             let name = super::palette::name(scenario, f);
-            (index, name, runs(|slice| slice.p50_us), runs(|slice| slice.p99_us))
+            (
+                index,
+                name,
+                runs(|slice| slice.p50_us),
+                runs(|slice| slice.p99_us),
+            )
         })
         .collect();
     let values = lines
@@ -117,11 +131,15 @@ fn response(
     happened(&mut plot, track);
     for (index, name, p50, p99) in &lines {
         let series = |name: &str, class: &'static str, plot: &mut Plot, runs: &Runs| {
-            let series = Series { index: *index, name, class };
+            let series = Series {
+                index: *index,
+                name,
+                class,
+            };
             plot.line(&series, runs);
         };
-        series(&format!("{name} p50"), "faint", &mut plot, p50);
-        series(&format!("{name} p99"), "strong", &mut plot, p99);
+        series(&format!("{name} p50"), "strong", &mut plot, p50);
+        series(&format!("{name} p99"), "faint", &mut plot, p99);
     }
     plot.render(
         &format!("{id}-time"),
@@ -180,7 +198,11 @@ fn happened(plot: &mut Plot, track: &Track<'_>) {
         for what in happenings(stretch.block) {
             let (from, to) = (stretch.at(what.from_ns), stretch.at(what.to_ns));
             if what.is_moment() {
-                let class = if deaths < MOST_WORDS { what.class.to_owned() } else { format!("{} mute", what.class) };
+                let class = if deaths < MOST_WORDS {
+                    what.class.to_owned()
+                } else {
+                    format!("{} mute", what.class)
+                };
                 plot.mark_x(from, &class, &what.text);
                 deaths += 1;
             } else {
@@ -197,12 +219,22 @@ fn lag_p99(record: &LoadRecord) -> Option<f64> {
 fn lag(scenario: &ScenarioRun, track: &Track<'_>, id: &str, palette: &Palette) -> String {
     let mut lines: Vec<(usize, String, Runs)> = Vec::new();
     for figures in &scenario.figures {
-        let of_subject = track.stretches.iter().filter(|s| s.block.subject == figures.subject);
+        let of_subject = track
+            .stretches
+            .iter()
+            .filter(|s| s.block.subject == figures.subject);
         let runs: Runs = of_subject
             .filter_map(|stretch| {
-                let load = stretch.block.loads.iter().find(|load| load.name == figures.load)?;
+                let load = stretch
+                    .block
+                    .loads
+                    .iter()
+                    .find(|load| load.name == figures.load)?;
                 let lag = lag_p99(load.record.as_ref()?)?;
-                Some(vec![(stretch.begin, lag), (stretch.begin + stretch.length(), lag)])
+                Some(vec![
+                    (stretch.begin, lag),
+                    (stretch.begin + stretch.length(), lag),
+                ])
             })
             .collect();
         let index = palette.index(scenario, figures);
@@ -215,7 +247,14 @@ fn lag(scenario: &ScenarioRun, track: &Track<'_>, id: &str, palette: &Palette) -
     let mut plot = Plot::new((x, "track"), (y, "us"), LAG_HEIGHT);
     plot.y_axis(&y.ticks(2), plot::micros);
     for (index, name, runs) in &lines {
-        plot.line(&Series { index: *index, name, class: "strong" }, runs);
+        plot.line(
+            &Series {
+                index: *index,
+                name,
+                class: "strong",
+            },
+            runs,
+        );
     }
     plot.render(
         &format!("{id}-lag"),

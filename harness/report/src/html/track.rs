@@ -50,16 +50,27 @@ impl<'a> Track<'a> {
             .iter()
             .filter_map(|block| Some((block, span(block)?)))
             .collect();
-        let total: f64 = spans.iter().map(|(_, (from, to))| (to - from) as f64 / 1e9).sum();
+        let total: f64 = spans
+            .iter()
+            .map(|(_, (from, to))| (to - from) as f64 / 1e9)
+            .sum();
         let gap = total * GAP;
         let mut stretches = Vec::new();
         let mut begin = 0.0;
         for (block, (from_ns, to_ns)) in spans {
-            let stretch = Stretch { block, from_ns, to_ns, begin };
+            let stretch = Stretch {
+                block,
+                from_ns,
+                to_ns,
+                begin,
+            };
             begin += stretch.length() + gap;
             stretches.push(stretch);
         }
-        Self { stretches, length: (begin - gap).max(0.0) }
+        Self {
+            stretches,
+            length: (begin - gap).max(0.0),
+        }
     }
 }
 
@@ -99,7 +110,11 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
     let mut all = Vec::new();
     for fuzz in &block.fuzzes {
         let Some(record) = &fuzz.record else { continue };
-        let last = record.sessions.iter().map(|session| session.end_mono_ns).max();
+        let last = record
+            .sessions
+            .iter()
+            .map(|session| session.end_mono_ns)
+            .max();
         let from_ns = record.started_mono_ns;
         all.push(Happening {
             from_ns,

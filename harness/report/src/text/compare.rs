@@ -13,6 +13,9 @@ pub(crate) fn judged(run: &RunFile) -> impl Iterator<Item = &Comparison> {
     run.comparisons.iter().filter(move |_| is_judged)
 }
 
+/// Reasons for leaving pairs out that a reader wants to see; the run file has all.
+const LEFT_OUT_SHOWN: usize = 3;
+
 /// Who beside whom, and the word in capitals.
 pub(crate) fn headline(comparison: &Comparison) -> String {
     let Comparison {
@@ -21,7 +24,10 @@ pub(crate) fn headline(comparison: &Comparison) -> String {
         word,
         ..
     } = comparison;
-    format!("{candidate} beside {baseline}: {}", word.text().to_uppercase())
+    format!(
+        "{candidate} beside {baseline}: {}",
+        word.text().to_uppercase()
+    )
 }
 
 /// The section; empty if nothing was to be compared.
@@ -53,7 +59,9 @@ fn scenario(compared: &ScenarioComparison) -> String {
         let aligns = [&[table::LEFT][..], &[table::RIGHT; 7], &[table::LEFT]].concat();
         out.push_str(&table::render(&rows, &aligns));
     }
-    let left_out = compared.left_out.iter().map(|why| format!("left out: {why}"));
+    let left_out = number::first_few(&compared.left_out, LEFT_OUT_SHOWN)
+        .into_iter()
+        .map(|why| format!("left out: {why}"));
     for line in left_out.chain(conduct(compared)) {
         out.push_str(&format!("  {line}\n"));
     }
@@ -77,9 +85,8 @@ pub(crate) const HEAD: [&str; 9] = [
 pub(crate) fn row(metric: &MetricComparison) -> Vec<String> {
     let dash = || "-".to_owned();
     let interval = metric.low.zip(metric.high);
-    let interval = interval.map(|(low, high)| {
-        format!("{} to {}", number::change(low), number::change(high))
-    });
+    let interval =
+        interval.map(|(low, high)| format!("{} to {}", number::change(low), number::change(high)));
     let word = if metric.is_judged {
         metric.word.text().to_owned()
     } else {
@@ -119,7 +126,10 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
 
 /// What became of the requests and processes, if there is anything to tell.
 pub(crate) fn conduct(compared: &ScenarioComparison) -> Vec<String> {
-    let sides = [("baseline", &compared.baseline), ("candidate", &compared.candidate)];
+    let sides = [
+        ("baseline", &compared.baseline),
+        ("candidate", &compared.candidate),
+    ];
     let is_telling = |conduct: &Conduct| {
         conduct.failed > 0
             || !conduct.wrong.is_empty()

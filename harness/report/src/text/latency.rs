@@ -55,7 +55,10 @@ const LABEL_CHARS: usize = 32;
 
 /// What a row is called: the subject, and the load's name if there are several.
 fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let subject: String = subject_name(&figures.subject).chars().take(LABEL_CHARS).collect();
+    let subject: String = subject_name(&figures.subject)
+        .chars()
+        .take(LABEL_CHARS)
+        .collect();
     let several = scenario
         .figures
         .iter()

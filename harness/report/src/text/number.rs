@@ -103,6 +103,16 @@ pub fn p_value(p: f64) -> String {
     }
 }
 
+/// The first of many texts, and how many more there are.
+#[must_use]
+pub fn first_few(texts: &[String], few: usize) -> Vec<String> {
+    let mut shown: Vec<String> = texts.iter().take(few).cloned().collect();
+    if texts.len() > few {
+        shown.push(format!("and {} more", texts.len() - few));
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +132,10 @@ mod tests {
         );
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(12 << 20), "12.0 MiB");
-        assert_eq!([1.123, 0.9, 0.9999].map(change), ["+12.3 %", "-10.0 %", "+0.0 %"]);
+        assert_eq!(
+            [1.123, 0.9, 0.9999].map(change),
+            ["+12.3 %", "-10.0 %", "+0.0 %"]
+        );
         assert_eq!([0.05, 0.031, 0.1].map(percent), ["5 %", "3.1 %", "10 %"]);
         assert_eq!([0.04, 0.00002].map(p_value), ["0.040", "<0.001"]);
     }

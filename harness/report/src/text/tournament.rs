@@ -21,7 +21,10 @@ pub fn section(run: &RunFile) -> String {
         cells.extend(row.cells.iter().map(cell));
         rows.push(cells);
     }
-    let about = format!("the others beside {}; * no other proxy is better", found.proxies[0]);
+    let about = format!(
+        "the others beside {}; * no other proxy is better",
+        found.proxies[0]
+    );
     heading("TOURNAMENT", &about) + &table::render(&rows, &[table::LEFT; 2])
 }
 

@@ -15,8 +15,8 @@ pub(crate) use measured::figure;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Gravity, Word};
 use crate::compare::design::Kind;
+use crate::compare::{Gravity, Word};
 use crate::expect::{Claim, Fate, Origin};
 use crate::run::{RunFile, ScenarioRun};
 
@@ -153,14 +153,14 @@ pub fn exit_code(run: &RunFile) -> u8 {
     let verdicts = || run.scenarios.iter().flat_map(|scenario| &scenario.verdicts);
     let words = words(run);
     let has = |gravity: Gravity| words.iter().any(|word| word.gravity() == gravity);
-    if verdicts().any(|v| v.outcome == Outcome::Fail && v.is_survival) || words.contains(&Word::Crashed)
+    if verdicts().any(|v| v.outcome == Outcome::Fail && v.is_survival)
+        || words.contains(&Word::Crashed)
     {
         return 4;
     }
     if verdicts().any(|v| v.outcome == Outcome::Fail) || has(Gravity::Worse) {
         return 1;
     }
-    let is_open = verdicts().any(|v| v.outcome == Outcome::Inconclusive)
-        || has(Gravity::Open);
+    let is_open = verdicts().any(|v| v.outcome == Outcome::Inconclusive) || has(Gravity::Open);
     if is_open && !run.header.lenient { 3 } else { 0 }
 }

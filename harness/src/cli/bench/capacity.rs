@@ -20,7 +20,7 @@ const MOST: f64 = 1e7;
 const P99_9_ANSWERS: f64 = 10_000.0;
 
 /// Time that a block takes beside its traffic: processes start, are probed, and end.
-const AROUND: Duration = Duration::from_millis(800);
+const AROUND: Duration = Duration::from_millis(300);
 
 /// What is searched for.
 #[derive(Args, Debug)]

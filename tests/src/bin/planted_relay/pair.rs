@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use eventloop::{Fill, Interest, Poller, Readiness, Stream, net};
 
@@ -39,8 +41,30 @@ pub(crate) struct Pair {
     /// Replies that are held back.
     held: VecDeque<Vec<u8>>,
     held_bytes: usize,
-    is_swallowing: bool,
+    losing: Losing,
+}
+
+/// Where in the replies we are that lose a line now and then.
+#[derive(Debug, Default)]
+struct Losing {
     is_within_line: bool,
+    is_swallowing: bool,
+}
+
+impl Losing {
+    /// Appends what is not lost.
+    fn pass(&mut self, replies: &[u8], to: &mut Vec<u8>, every: NonZeroU64, lines: &AtomicU64) {
+        for part in replies.split_inclusive(|byte| *byte == b'\n') {
+            if !self.is_within_line {
+                let number = 1 + lines.fetch_add(1, Ordering::Relaxed);
+                self.is_swallowing = number.is_multiple_of(every.get());
+            }
+            self.is_within_line = !part.ends_with(b"\n");
+            if !self.is_swallowing {
+                to.extend_from_slice(part);
+            }
+        }
+    }
 }
 
 impl Half {
@@ -83,8 +107,7 @@ impl Pair {
             is_connected: false,
             held: VecDeque::new(),
             held_bytes: 0,
-            is_swallowing: false,
-            is_within_line: false,
+            losing: Losing::default(),
         })
     }
 
@@ -133,34 +156,22 @@ impl Pair {
         }
         match self.server.stream.fill()? {
             Fill::Data(n) => {
-                let mut chunk = if planted.delay.is_zero() {
-                    std::mem::take(self.client.stream.outbound())
-                } else {
-                    Vec::with_capacity(n)
+                let mut held = Vec::new();
+                let to = match planted.delay {
+                    Duration::ZERO => self.client.stream.outbound(),
+                    _ => &mut held,
                 };
                 let replies = self.server.stream.inbound();
                 match planted.drop_every {
-                    None => chunk.extend_from_slice(replies),
-                    Some(every) => {
-                        for part in replies.split_inclusive(|byte| *byte == b'\n') {
-                            if !self.is_within_line {
-                                let number = 1 + planted.lines.fetch_add(1, Ordering::Relaxed);
-                                self.is_swallowing = number.is_multiple_of(every.get());
-                            }
-                            self.is_within_line = !part.ends_with(b"\n");
-                            if !self.is_swallowing {
-                                chunk.extend_from_slice(part);
-                            }
-                        }
-                    }
+                    Some(every) => self.losing.pass(replies, to, every, &planted.lines),
+                    None => to.extend_from_slice(replies),
                 }
                 self.server.stream.consume(n);
-                if planted.delay.is_zero() {
-                    *self.client.stream.outbound() = chunk;
+                if held.is_empty() {
                     return Ok(false);
                 }
-                self.held_bytes += chunk.len();
-                self.held.push_back(chunk);
+                self.held_bytes += held.len();
+                self.held.push_back(held);
                 Ok(true)
             }
             Fill::End => {

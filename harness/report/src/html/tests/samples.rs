@@ -22,7 +22,9 @@ fn metric(metric: Metric, baseline: f64, change: f64, spread: f64, word: Word) -
     let seed = (baseline * 10.0) as u64;
     let pairs = |seed, middle| {
         let values = wobble(seed).take(10);
-        values.map(|one| middle + one * spread).collect::<Vec<f64>>()
+        values
+            .map(|one| middle + one * spread)
+            .collect::<Vec<f64>>()
     };
     let margin = if metric == Metric::P99 { 0.10 } else { 0.05 };
     MetricComparison {
@@ -52,9 +54,12 @@ fn scenario(name: &str, word: Word, shift: f64) -> ScenarioComparison {
     ScenarioComparison {
         scenario: name.to_owned(),
         word,
-        why: "p50 is 9.4 % more, at least 6.9 % of it for sure: beyond the margin of 5 %".to_owned(),
+        why: "p50 is 9.4 % more, at least 6.9 % of it for sure: beyond the margin of 5 %"
+            .to_owned(),
         pairs: 10,
-        left_out: vec!["pair 4: the candidate’s block is invalid: send lag p99 of 512 µs".to_owned()],
+        left_out: vec![
+            "pair 4: the candidate’s block is invalid: send lag p99 of 512 µs".to_owned(),
+        ],
         baseline: conduct.clone(),
         candidate: Conduct {
             invalid_blocks: 1,
@@ -67,7 +72,13 @@ fn scenario(name: &str, word: Word, shift: f64) -> ScenarioComparison {
             metric(Metric::P99, 212.0, 0.02 + shift, 0.16, Word::Inconclusive),
             metric(Metric::Rate, 15_000.0, 0.0002, 0.0006, Word::Equivalent),
             metric(Metric::CpuPerMsg, 24.1, -0.12 + shift, 0.03, Word::Faster),
-            metric(Metric::PeakMemory, 14_680_064.0, 0.018, 0.008, Word::ChangedWithinMargin),
+            metric(
+                Metric::PeakMemory,
+                14_680_064.0,
+                0.018,
+                0.008,
+                Word::ChangedWithinMargin,
+            ),
             metric(Metric::P99_9, 1_820.0, 0.11, 0.34, Word::Inconclusive),
         ],
     }
@@ -123,7 +134,11 @@ pub(super) fn capacity(subject: &str, rate: f64) -> Capacity {
         low: Some(rate * 0.96),
         high: Some(rate * 1.03),
         rounds: vec![rate * 0.96, rate, rate * 1.03],
-        limited_by: if is_huge { Limit::LoadClient } else { Limit::Bound },
+        limited_by: if is_huge {
+            Limit::LoadClient
+        } else {
+            Limit::Bound
+        },
         why: "p99 was 1.91 ms at this rate and 2.31 ms at the next".to_owned(),
         points,
     }

@@ -22,7 +22,12 @@ const BOUND: char = '┈';
 pub(super) fn draw(plan: &CapacityPlan, all: &[Capacity]) -> String {
     let figure = |point: &Point| point.value.filter(|value| *value > 0.0);
     let seen = || all.iter().take(MARKS.len()).flat_map(|one| &one.points);
-    let rates = Scale::over(seen().filter(|point| figure(point).is_some()).map(|point| point.offered), COLUMNS);
+    let rates = Scale::over(
+        seen()
+            .filter(|point| figure(point).is_some())
+            .map(|point| point.offered),
+        COLUMNS,
+    );
     let values = Scale::over(seen().filter_map(figure).chain([plan.bound.value]), ROWS);
     let (Some(rates), Some(values)) = (rates, values) else {
         return String::new();
@@ -56,7 +61,11 @@ pub(super) fn draw(plan: &CapacityPlan, all: &[Capacity]) -> String {
         out.push_str(format!("  {beside:>10} │{line}").trim_end());
         out.push('\n');
     }
-    out.push_str(&format!("  {:>10} └{}\n", word(plan.bound.metric), "─".repeat(COLUMNS)));
+    out.push_str(&format!(
+        "  {:>10} └{}\n",
+        word(plan.bound.metric),
+        "─".repeat(COLUMNS)
+    ));
     let (low, high) = (short_rate(rates.low), short_rate(rates.high));
     let gap = COLUMNS.saturating_sub(low.chars().count() + high.chars().count());
     out.push_str(&format!("  {:>10}  {low}{}{high}\n", "", " ".repeat(gap)));

@@ -34,7 +34,11 @@ pub fn section(scenario: &ScenarioRun) -> String {
     if !drawn.is_empty() {
         out.push_str(&format!("\n{drawn}"));
     }
-    for capacity in scenario.capacity.iter().filter(|one| !one.points.is_empty()) {
+    for capacity in scenario
+        .capacity
+        .iter()
+        .filter(|one| !one.points.is_empty())
+    {
         out.push_str(&format!("\n  {}\n", name(capacity)));
         out.push_str(&points(plan, capacity));
     }
@@ -113,7 +117,9 @@ fn points(plan: &CapacityPlan, capacity: &Capacity) -> String {
             Some(row) if point.offered <= row.points[0].offered * (1.0 + plan.resolution) => {
                 row.points.push(point);
             }
-            _ => rows.push(Row { points: vec![point] }),
+            _ => rows.push(Row {
+                points: vec![point],
+            }),
         }
     }
     let all = rows.len();
@@ -124,11 +130,17 @@ fn points(plan: &CapacityPlan, capacity: &Capacity) -> String {
     }
     rows.truncate(MOST_ROWS);
     let left_out = all - rows.len();
-    let mut lines = vec![["    offered", "held", "achieved", "p50", "p99", ""].map(str::to_owned).to_vec()];
+    let mut lines = vec![
+        ["    offered", "held", "achieved", "p50", "p99", ""]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     lines.extend(rows.iter().map(cells));
     let mut out = table::render(&lines, &[&[table::RIGHT; 5][..], &[table::LEFT]].concat());
     if left_out > 0 {
-        out.push_str(&format!("    {left_out} more rates, further away, are in the run file\n"));
+        out.push_str(&format!(
+            "    {left_out} more rates, further away, are in the run file\n"
+        ));
     }
     out
 }
