@@ -8,12 +8,11 @@ const METERED_RELAY: &str = env!("CARGO_BIN_EXE_test-metered-relay");
 const BROKEN_RELAY: &str = env!("CARGO_BIN_EXE_test-broken-relay");
 
 /// Short blocks, from 500/s on and not beyond 4k/s.
-fn search(bound: &str, proxy: &str, more: &[&str]) -> Run {
+fn search(bound: &str, proxy: &str) -> Run {
     let mut args = vec!["bench", "--find-capacity", bound, "--proxy", proxy];
     args.extend(["--rate", "500/s", "--up-to", "4k/s", "--connections", "16"]);
     args.extend(["--duration", "700ms", "--warmup", "200ms", "--rounds", "2"]);
     args.extend(["--resolution", "10"]);
-    args.extend(more);
     Run::of(HARNESS, &args)
 }
 
@@ -32,7 +31,7 @@ fn found(run: &Run) -> (Value, Value) {
 #[test]
 fn the_capacity_of_a_relay_is_found() {
     let relay = format!("cmd:{METERED_RELAY} 1000 {{listen}} {{forward}}");
-    let run = search("p99 < 60ms", &relay, &[]);
+    let run = search("p99 < 60ms", &relay);
     run.expect_code(0);
     let (relay, direct) = found(&run);
     let rate = relay["rate"].as_f64().expect("a rate");
@@ -73,7 +72,7 @@ fn where_no_rate_holds_it_is_exit_code_1() {
 #[test]
 fn wrong_answers_are_no_capacity() {
     let relay = format!("cmd:{BROKEN_RELAY} corrupt {{listen}} {{forward}}");
-    let run = search("p99 < 60ms", &relay, &["--rounds", "1"]);
+    let run = search("p99 < 60ms", &relay);
     assert_eq!(run.code, 1, "{}\n{}", run.stdout, run.stderr);
     run.expect_text("requests failed");
 }

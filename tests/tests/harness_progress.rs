@@ -18,10 +18,6 @@ const SCENARIO: &str = r#"
 name = "a-scenario-with-a-name-that-does-not-leave-much-room-on-a-line"
 rounds = 2
 
-[proxy]
-descriptor = "builtin"
-args = ["--on-malformed", "answer"]
-
 [[load]]
 rate = "1k/s"
 connections = 4

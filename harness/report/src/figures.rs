@@ -347,7 +347,13 @@ mod tests {
 
     #[test]
     fn notes_of_a_kind_are_told_once() {
-        let notes = ["closed loop", "3 waited", "closed loop", "17 waited", "5 waited"];
+        let notes = [
+            "closed loop",
+            "3 waited",
+            "closed loop",
+            "17 waited",
+            "5 waited",
+        ];
         let notes = notes.map(str::to_owned);
         assert_eq!(
             of_a_kind(notes.iter()),

@@ -111,7 +111,8 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
             .map(|(proxy, value)| {
                 let compared = compared(run, scenario, proxy, metric);
                 Cell {
-                    text: value.map_or_else(|| "-".to_owned(), |value| compare::value(metric, value)),
+                    text: value
+                        .map_or_else(|| "-".to_owned(), |value| compare::value(metric, value)),
                     ratio: compared.map(|compared| compared.ratio),
                     word: compared.map(|compared| compared.word),
                     is_best: value.is_some() && *value == best,
@@ -119,7 +120,8 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
             })
             .collect();
         if scenario.figures.iter().any(|row| row.subject == DIRECT) {
-            let text = of(DIRECT).map_or_else(|| "-".to_owned(), |value| compare::value(metric, value));
+            let text =
+                of(DIRECT).map_or_else(|| "-".to_owned(), |value| compare::value(metric, value));
             cells.push(Cell::plain(text));
         }
         Row {

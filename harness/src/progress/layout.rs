@@ -70,15 +70,16 @@ impl Line {
 #[must_use]
 pub fn finished(state: &State) -> String {
     let block = &state.block;
+    let done = format!("[{}/{}]", state.done, state.total);
+    format!("{done} {}{}{}", what(state), block.outcome, block.fate)
+}
+
+/// The same where no live lines tell how much time is left.
+#[must_use]
+pub fn finished_with_time(state: &State) -> String {
     let left = state.left().filter(|_| state.done < state.total);
     let left = left.map_or_else(String::new, |left| format!(" · {}", time_left(left)));
-    let done = format!("[{}/{}]", state.done, state.total);
-    format!(
-        "{done} {}{}{}{left}",
-        what(state),
-        block.outcome,
-        block.fate
-    )
+    finished(state) + &left
 }
 
 /// The lines that are drawn again and again, none wider than `width`.
@@ -260,10 +261,12 @@ mod tests {
 
     #[test]
     fn a_finished_block_is_one_line() {
+        let line = finished(&busy());
         assert_eq!(
-            finished(&busy()),
-            "[1/4] crash-shield round 3 builtin (candidate) at 41.2k/s · the upstream died (SIGSEGV) · about 10 s left"
+            line,
+            "[1/4] crash-shield round 3 builtin (candidate) at 41.2k/s · the upstream died (SIGSEGV)"
         );
+        assert_eq!(finished_with_time(&busy()), line + " · about 10 s left");
     }
 
     #[test]

@@ -40,7 +40,11 @@ impl Progress {
             Event::RunStarted(header) => {
                 screen.line(&format!("run {} · seed {}", header.id, header.seed));
             }
-            Event::BlockEnded { .. } => screen.line(&layout::finished(&self.state)),
+            Event::BlockEnded { .. } => screen.line(&if screen.is_live() {
+                layout::finished(&self.state)
+            } else {
+                layout::finished_with_time(&self.state)
+            }),
             Event::RunEnded => return,
             _ => {}
         }

@@ -43,11 +43,21 @@ impl Screen {
         }
     }
 
+    /// Whether lines are drawn in place.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// Writes a line that stays.
     pub fn line(&mut self, text: &str) {
         let mut out = self.erased();
         match width().filter(|_| self.is_live) {
-            Some(width) => out.extend(text.chars().take(width)),
+            Some(width) if text.chars().count() > width => {
+                out.extend(text.chars().take(width - 1));
+                out.push('…');
+            }
+            Some(_) => out.push_str(text),
             None => out.push_str(text),
         }
         out.push('\n');

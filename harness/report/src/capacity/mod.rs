@@ -9,6 +9,8 @@ mod judged;
 mod search;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use found::rate;
 pub use found::{of, verdict};

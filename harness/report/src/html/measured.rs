@@ -142,7 +142,7 @@ fn subject(scenario: &ScenarioRun, figures: &Figures, palette: &Palette) -> Stri
         " <span class=\"chip open\">invalid</span>"
     };
     format!(
-        "<span class=\"dot s{colour}\"></span>{}{invalid}",
+        "<span class=\"who\"><span class=\"dot s{colour}\"></span><span>{}{invalid}</span></span>",
         escape(&name(scenario, figures))
     )
 }

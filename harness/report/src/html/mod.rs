@@ -1,10 +1,10 @@
 //! The report as one page of HTML that needs nothing else: no network, no other file.
 //!
-//! In reading order: [`page`] is the frame, with `style.css` and `script.js`; [`markup`]
-//! keeps foreign text harmless; [`scale`] and [`plot`] draw; [`palette`] says which colour
-//! is whose. Then the sections: [`summary`], [`comparison`] with its [`forest`],
-//! [`capacity`], [`measured`] with [`percentiles`], [`timeline`] and the [`track`] it runs on,
-//! [`survival`], and [`repeat`], what it takes to run it again.
+//! In reading order: `page` is the frame, with `style.css` and `script.js`; `markup`
+//! keeps foreign text harmless; `scale` and `plot` draw; `palette` says which colour
+//! is whose. Then the sections: `summary`, `comparison` with its `forest`,
+//! `capacity`, `measured` with `percentiles`, `timeline` and the `track` it runs on,
+//! `survival`, and `repeat`, what it takes to run it again.
 //!
 //! Everything is there without the script, and on paper; the script shows values under
 //! the pointer and switches series on and off.
