@@ -8,6 +8,10 @@ use crate::run::ScenarioRun;
 use crate::text::capacity::short_rate;
 use crate::verdict::{Outcome, Verdict};
 
+/// The most of the rounds may be this many times the least: beyond that something else
+/// than the subject decides what is found.
+const MOST_SPREAD: f64 = 2.0;
+
 /// What the search found for each subject, in the order of the scenario's header; nothing
 /// if the scenario is no search.
 #[must_use]
@@ -32,6 +36,12 @@ pub fn of(scenario: &ScenarioRun) -> Vec<Capacity> {
             }
         }
     }
+    for capacity in all.iter_mut().filter(|capacity| is_unstable(capacity)) {
+        capacity.why.push_str(
+            "; UNSTABLE, the rounds are too far apart: something else than what is measured \
+             was using this machine, or the bound is too tight for it",
+        );
+    }
     all
 }
 
@@ -44,10 +54,10 @@ fn capacity(scenario: &ScenarioRun, plan: &CapacityPlan, subject: &str) -> Capac
     let blocks = blocks.filter(|block| block.ended_mono_ns.is_some() && block.problem.is_none());
     let (search, points) = replayed(plan, blocks);
     let rounds: Vec<f64> = search.found.iter().map(|finding| finding.rate).collect();
-    let (limited_by, why) = ending(&search, points.is_empty());
     let rate = median(rounds.iter().copied())
         .or_else(|| search.climb.as_ref().map(|finding| finding.rate))
         .or_else(|| search.held_so_far());
+    let (limited_by, why) = ending(&search, rate, points.is_empty());
     Capacity {
         subject: subject.to_owned(),
         rate,
@@ -60,7 +70,7 @@ fn capacity(scenario: &ScenarioRun, plan: &CapacityPlan, subject: &str) -> Capac
     }
 }
 
-fn ending(search: &Search<'_>, is_empty: bool) -> (Limit, String) {
+fn ending(search: &Search<'_>, rate: Option<f64>, is_empty: bool) -> (Limit, String) {
     if is_empty {
         return (Limit::Unfinished, "nothing was measured".to_owned());
     }
@@ -79,33 +89,34 @@ fn ending(search: &Search<'_>, is_empty: bool) -> (Limit, String) {
     } else {
         search.found.as_slice()
     };
-    most_often(found)
+    most_often(found, rate.unwrap_or_default())
 }
 
-/// What most rounds ended with, as the one of them says it that stands in the middle.
-/// Where as many ended with the load client's limit, the bound is not shown to be it.
-fn most_often(found: &[Finding]) -> (Limit, String) {
+/// What most rounds ended with, in the words of the one of them that found what is
+/// nearest to `rate`. Where as many ended with the load client's limit, the bound is not
+/// shown to be it.
+fn most_often(found: &[Finding], rate: f64) -> (Limit, String) {
     let order = [
         Limit::LoadClient,
         Limit::Unfinished,
         Limit::Most,
         Limit::Bound,
     ];
-    let count = |limit: Limit| found.iter().filter(|one| one.limit == limit).count();
-    let most = order.into_iter().map(count).max().unwrap_or(0);
+    let of = |limit: Limit| found.iter().filter(move |one| one.limit == limit);
+    let most = order.map(|limit| of(limit).count()).into_iter().max();
     let limit = order
         .into_iter()
-        .find(|limit| count(*limit) == most && most > 0);
-    let Some(limit) = limit else {
-        return (
+        .find(|limit| Some(of(*limit).count()) == most);
+    let nearest = limit.and_then(|limit| {
+        of(limit).min_by(|a, b| (a.rate - rate).abs().total_cmp(&(b.rate - rate).abs()))
+    });
+    match nearest {
+        Some(one) => (one.limit, one.why.clone()),
+        None => (
             Limit::Unfinished,
             "no round found a rate that holds".to_owned(),
-        );
-    };
-    let mut of_it: Vec<&Finding> = found.iter().filter(|one| one.limit == limit).collect();
-    of_it.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-    let middle = of_it.get(of_it.len() / 2).map(|one| one.why.clone());
-    (limit, middle.unwrap_or_default())
+        ),
+    }
 }
 
 /// What the search is for: a highest rate for what is judged, known to be one.
@@ -116,10 +127,10 @@ pub fn verdict(scenario: &ScenarioRun) -> Option<Verdict> {
         .capacity
         .iter()
         .find(|capacity| capacity.subject == scenario.subject())?;
-    let found = capacity.limited_by == Limit::Bound || capacity.limited_by == Limit::Most;
+    let is_found = matches!(capacity.limited_by, Limit::Bound | Limit::Most);
     let outcome = match capacity.rate {
-        Some(_) if found && scenario.complete => Outcome::Pass,
-        None if found => Outcome::Fail,
+        Some(_) if is_found && scenario.complete && !is_unstable(capacity) => Outcome::Pass,
+        None if is_found => Outcome::Fail,
         _ => Outcome::Inconclusive,
     };
     Some(Verdict {
@@ -129,6 +140,15 @@ pub fn verdict(scenario: &ScenarioRun) -> Option<Verdict> {
         is_survival: false,
         evidence: sentence(capacity),
     })
+}
+
+/// Whether the rounds differ by so much that none of them can be believed.
+fn is_unstable(capacity: &Capacity) -> bool {
+    let spread = capacity
+        .high
+        .zip(capacity.low)
+        .map(|(high, low)| high / low);
+    spread.is_some_and(|spread| spread > MOST_SPREAD)
 }
 
 /// `41.2k/s (39.8k/s–42.5k/s over 5 rounds): at 43.0k/s p99 is 2.31 ms`.

@@ -11,7 +11,7 @@ use loadgen::validity::{LEAST_ACHIEVED, MOST_BUSY};
 
 use super::Point;
 use super::search::Showed;
-use crate::bound::{Bound, Metric, Unit};
+use crate::bound::{Bound, Metric};
 use crate::event::{Role, ScenarioHeader};
 use crate::evidence::Block;
 use crate::figures::{self, Figures};
@@ -170,18 +170,16 @@ fn clients_fault(
         let busy = busy * 100.0;
         return Some(format!("a worker was busy for {busy:.0} % of its core"));
     }
-    let of_time = |metric: Metric| metric.quantile().map_or(Metric::P99, |_| metric);
-    let metric = of_time(bound.metric);
+    let metric = bound
+        .metric
+        .quantile()
+        .map_or(Metric::P99, |_| bound.metric);
     let lag = at(&figures.send_lag_us, metric)?;
     let is_at_fault = if bound.op.holds(value, bound.value) {
         lag > MOSTLY * at(&figures.response_us, metric)?
     } else {
         bound.metric.quantile().is_some() && bound.op.holds(value - lag, bound.value)
     };
-    debug_assert!(
-        bound.metric.unit() != Unit::Rate,
-        "a rate is what is looked for"
-    );
     is_at_fault.then(|| {
         format!(
             "it came late to due requests by {} ({})",

@@ -178,7 +178,7 @@ impl<'a> Search<'a> {
             (None, Some(high)) => high.rate <= self.floor() * 1.01,
             _ => false,
         };
-        if !is_done && !is_out || self.again.is_some() && !is_out {
+        if !is_out && (!is_done || self.again.is_some()) {
             return;
         }
         let finding = self.low.map(|rate| self.finding(rate));

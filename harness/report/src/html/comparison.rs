@@ -6,6 +6,7 @@ use crate::bound::Metric;
 use crate::compare::design::Conduct;
 use crate::compare::{Comparison, ScenarioComparison};
 use crate::run::RunFile;
+use crate::text::compare::LEFT_OUT_SHOWN;
 use crate::text::latency::subject_name;
 use crate::text::number;
 
@@ -104,7 +105,10 @@ fn one(comparison: &Comparison) -> String {
             out.push_str(&key(scenario));
         }
         out.push_str(&conducts(scenario));
-        out.push_str(&notes(&scenario.left_out));
+        out.push_str(&notes(&number::first_few(
+            &scenario.left_out,
+            LEFT_OUT_SHOWN,
+        )));
     }
     out.push_str("</article>\n");
     out

@@ -14,7 +14,7 @@ pub(crate) fn judged(run: &RunFile) -> impl Iterator<Item = &Comparison> {
 }
 
 /// Reasons for leaving pairs out that a reader wants to see; the run file has all.
-const LEFT_OUT_SHOWN: usize = 3;
+pub(crate) const LEFT_OUT_SHOWN: usize = 3;
 
 /// Who beside whom, and the word in capitals.
 pub(crate) fn headline(comparison: &Comparison) -> String {

@@ -28,7 +28,8 @@ pub fn section(scenario: &ScenarioRun) -> String {
         ));
     }
     out.push_str(
-        "  median of the rounds of closing in, and the least and the most that a round found\n",
+        "  median of the rounds of closing in, and the least and the most that a round found;\n  \
+         load client, server and proxy share this machine's cores: apart, each could take more\n",
     );
     let drawn = curve::draw(plan, &scenario.capacity);
     if !drawn.is_empty() {
