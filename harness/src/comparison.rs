@@ -7,9 +7,9 @@ use crate::scenario::Scenario;
 use crate::schedule::Schedule;
 use crate::schedule::pairs::Pairs;
 
-/// Pairs of blocks in scenarios that show who survives: what dies of garbage dies of it
-/// each time.
-const PAIRS_WITHOUT_FIGURES: u32 = 2;
+/// Pairs in scenarios that show who survives: what dies of garbage dies of it in both of its
+/// blocks.
+const PAIRS_WITHOUT_FIGURES: u32 = 1;
 
 /// The two sides of a comparison.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub fn take_apart(scenario: &mut Scenario) -> Result<(), String> {
     if scenario.proxy.fixed {
         return Err(format!(
             "scenario {:?} is about a proxy of its own: expected one that takes any, such as \
-             latency, pipelined, churn or crash-shield",
+             latency, busy, churn or crash-shield",
             scenario.name
         ));
     }
@@ -159,7 +159,7 @@ mod tests {
         let crash = plan("crash-shield").unwrap();
         assert_eq!(crash.schedule.expected(), 4);
         let latency = plan("latency").unwrap();
-        assert_eq!(latency.schedule.expected(), 40);
+        assert_eq!(latency.schedule.expected(), 80);
         assert!(latency.scenario.expectations.is_empty() && latency.ports.is_some());
     }
 }

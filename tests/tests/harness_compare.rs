@@ -75,8 +75,8 @@ fn a_slower_relay_is_called_slower_and_noise_is_measured_once() {
     assert!(rate["detectable"].is_number(), "{rate}");
     let arms = blocks(&record);
     let count = |arm: &str| arms.iter().filter(|other| *other == arm).count();
-    assert_eq!((count("noise_first"), count("noise_second")), (8, 8));
-    assert!(count("baseline") >= 8 && count("baseline") == count("candidate"));
+    assert_eq!((count("noise_first"), count("noise_second")), (16, 16));
+    assert!(count("baseline") >= 16 && count("baseline") == count("candidate"));
     for file in ["report.txt", "report.md", "junit.xml", "report.html"] {
         assert!(run.file(file).exists(), "{file}");
     }
@@ -143,7 +143,7 @@ fn a_candidate_that_dies_crashed_and_is_not_run_to_the_end() {
     let arms = blocks(&run.record());
     assert_eq!(
         arms.iter().filter(|arm| *arm == "candidate").count(),
-        1,
+        2,
         "{arms:?}"
     );
 }
@@ -176,7 +176,7 @@ fn stopped_in_the_middle_it_reports_what_it_has() {
         .arg(&out)
         .current_dir(directory.path());
     let mut harness = Program::spawn(command, None);
-    eventually("two pairs", || {
+    eventually("a pair", || {
         let events = fs::read_to_string(out.join("events.jsonl")).unwrap_or_default();
         (events.matches("\"block_ended\"").count() >= 8).then_some(())
     });

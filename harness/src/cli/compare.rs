@@ -78,9 +78,10 @@ candidate died; 3 otherwise; 130 after Ctrl-C, with a report of what there is.
 Examples:
   Did the last commit make our proxy slower?
     harness compare --baseline git:HEAD~1 --candidate git:HEAD
-  Two builds, under two loads, with more pairs to see smaller changes:
+  Two builds, when there is time between requests and when there is none, with more pairs
+  to see smaller changes:
     harness compare --baseline ./old/proxy --candidate ./new/proxy \\
-      --scenario latency --scenario churn --pairs 20
+      --scenario latency --scenario busy --pairs 20
   Ours beside HAProxy, and whether the upstream survives garbage:
     harness compare --baseline haproxy --candidate git:HEAD --scenario crash-shield
   Against what was measured here last week:

@@ -15,7 +15,7 @@ use crate::plan::Planned;
 use crate::scenario::Scenario;
 
 /// What a tournament is held over, unless it is told otherwise.
-const SUITES: [&str; 4] = ["latency", "pipelined", "churn", "crash-shield"];
+const SUITES: [&str; 4] = ["latency", "busy", "churn", "crash-shield"];
 
 /// Let any number of proxies compete over every suite: one table, one page
 #[derive(Args, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Tournament {
     proxies: Vec<Descriptor>,
 
     /// Hold it over this scenario, built in or a file; may be given several times
-    /// [default: latency, pipelined, churn, crash-shield]
+    /// [default: latency, busy, churn, crash-shield]
     #[arg(long = "suite", value_name = "NAME|FILE.toml")]
     suites: Vec<String>,
 

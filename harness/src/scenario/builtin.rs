@@ -13,6 +13,7 @@ macro_rules! builtin {
 
 builtin! {
     "latency",
+    "busy",
     "pipelined",
     "churn",
     "crash-direct",

@@ -156,8 +156,18 @@ pub fn of_candidate<'a>(
     })
 }
 
-/// Blocks that belong together, the baseline's first. One may not have been run.
-pub type Pair<'a> = (u32, Option<&'a Block>, Option<&'a Block>);
+/// What belongs together: the blocks of the baseline and those of the candidate in one
+/// round. There are several of each, as the order ABBA needs, or none if the run was cut
+/// short.
+#[derive(Clone, Debug)]
+pub struct Pair<'a> {
+    /// Its number.
+    pub round: u32,
+    /// The baseline's blocks.
+    pub baseline: Vec<&'a Block>,
+    /// The candidate's.
+    pub candidate: Vec<&'a Block>,
+}
 
 /// The blocks of both sides, by round.
 #[must_use]
@@ -166,65 +176,108 @@ pub fn paired<'a>(
     design: &'a Design,
     candidate: &'a str,
 ) -> Vec<Pair<'a>> {
-    let baseline: Vec<&Block> = of_baseline(scenario, design).collect();
-    let candidate: Vec<&Block> = of_candidate(scenario, design, candidate).collect();
-    let blocks = baseline.iter().chain(&candidate);
-    let rounds: BTreeSet<u32> = blocks.map(|block| block.round).collect();
-    let of = |blocks: &[&'a Block], round: u32| {
-        blocks.iter().find(|block| block.round == round).copied()
-    };
-    rounds
-        .into_iter()
-        .map(|round| (round, of(&baseline, round), of(&candidate, round)))
-        .collect()
+    by_round(
+        of_baseline(scenario, design).collect(),
+        of_candidate(scenario, design, candidate).collect(),
+    )
 }
 
-/// The figures of the pairs in which both blocks are fit to be compared, as many as are
-/// wanted at most; and the others, each with the reason.
+fn by_round<'a>(baseline: Vec<&'a Block>, candidate: Vec<&'a Block>) -> Vec<Pair<'a>> {
+    let blocks = baseline.iter().chain(&candidate);
+    let rounds: BTreeSet<u32> = blocks.map(|block| block.round).collect();
+    let of = |blocks: &[&'a Block], round: u32| -> Vec<&'a Block> {
+        let of_round = blocks.iter().filter(|block| block.round == round);
+        of_round.copied().collect()
+    };
+    let pair = |round: u32| Pair {
+        round,
+        baseline: of(&baseline, round),
+        candidate: of(&candidate, round),
+    };
+    rounds.into_iter().map(pair).collect()
+}
+
+impl Pair<'_> {
+    /// The figures of both sides, each over its blocks that are fit to be compared.
+    ///
+    /// # Errors
+    /// Why a side has none.
+    pub fn figures(&self) -> Result<(BlockFigures, BlockFigures), Vec<String>> {
+        let baseline = self.side("baseline", &self.baseline);
+        let candidate = self.side("candidate", &self.candidate);
+        match (baseline, candidate) {
+            (Ok(baseline), Ok(candidate)) => Ok((baseline, candidate)),
+            (baseline, candidate) => Err([baseline.err(), candidate.err()]
+                .into_iter()
+                .flatten()
+                .collect()),
+        }
+    }
+
+    fn side(&self, name: &str, blocks: &[&Block]) -> Result<BlockFigures, String> {
+        let round = self.round;
+        let fit: Vec<BlockFigures> = blocks
+            .iter()
+            .filter(|block| is_valid(block))
+            .map(|block| figures_of_side(block))
+            .collect();
+        if !fit.is_empty() {
+            return Ok(mean(&fit));
+        }
+        match blocks.iter().find_map(|block| unfit(block)) {
+            None => Err(format!("pair {round}: no block of the {name}")),
+            Some(why) => Err(format!("pair {round}: block of the {name}: {why}")),
+        }
+    }
+}
+
+/// The geometric mean of each figure: what is compared are ratios.
+fn mean(blocks: &[BlockFigures]) -> BlockFigures {
+    let means = COMPARED.iter().filter_map(|metric| {
+        let values: Vec<f64> = blocks
+            .iter()
+            .filter_map(|block| value(block, *metric))
+            .collect();
+        let sum: f64 = values.iter().map(|value| value.ln()).sum();
+        (!values.is_empty()).then(|| (*metric, (sum / values.len() as f64).exp()))
+    });
+    means.collect()
+}
+
+/// The figures of the pairs in which both sides have a block that is fit to be compared,
+/// as many as are wanted at most; and the others, each with the reason.
 #[must_use]
 pub fn fit_pairs(
     pairs: &[Pair<'_>],
     wanted: usize,
 ) -> (Vec<(BlockFigures, BlockFigures)>, Vec<String>) {
     let (mut fit, mut left_out) = (Vec::new(), Vec::new());
-    for (round, baseline, candidate) in pairs {
-        let why = |side: &str, block: &Option<&Block>| match block {
-            None => Some(format!("pair {round}: no block of the {side}")),
-            Some(block) => {
-                unfit(block).map(|why| format!("pair {round}: block of the {side}: {why}"))
-            }
-        };
-        let reasons = [why("baseline", baseline), why("candidate", candidate)];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-        match (baseline, candidate) {
-            (Some(_), Some(_)) if reasons.is_empty() && fit.len() == wanted => {
+    for pair in pairs {
+        match pair.figures() {
+            Ok(_) if fit.len() == wanted => {
+                let round = pair.round;
                 left_out.push(format!("pair {round}: not needed, {wanted} were wanted"));
             }
-            (Some(baseline), Some(candidate)) if reasons.is_empty() => {
-                fit.push((figures_of_side(baseline), figures_of_side(candidate)));
-            }
-            _ => left_out.extend(reasons),
+            Ok(figures) => fit.push(figures),
+            Err(reasons) => left_out.extend(reasons),
         }
     }
     (fit, left_out)
 }
 
 /// Pairs of the baseline with itself in a scenario: the natural logarithm of the ratio of
-/// both blocks, for each pair in which both are fit.
+/// both sides, for each pair in which both are fit.
 #[must_use]
 pub fn noise_pairs(scenario: &ScenarioRun) -> Vec<BlockFigures> {
-    let of = |arm: Arm| {
+    let of = |arm: Arm| -> Vec<&Block> {
         let blocks = scenario.blocks.iter();
-        blocks.filter(move |block| block.arm == Some(arm) && is_valid(block))
+        blocks.filter(|block| block.arm == Some(arm)).collect()
     };
-    let pairs = of(Arm::NoiseFirst).filter_map(|first| {
-        let second = of(Arm::NoiseSecond).find(|second| second.round == first.round)?;
-        Some(log_ratios(
-            &figures_of_side(first),
-            &figures_of_side(second),
-        ))
-    });
-    pairs.collect()
+    by_round(of(Arm::NoiseFirst), of(Arm::NoiseSecond))
+        .iter()
+        .filter_map(|pair| pair.figures().ok())
+        .map(|(first, second)| log_ratios(&first, &second))
+        .collect()
 }
 
 fn log_ratios(first: &BlockFigures, second: &BlockFigures) -> BlockFigures {

@@ -205,7 +205,12 @@ fn interleaved(scenario: &ScenarioRun, design: &Design, candidate: &str) -> Case
     let candidate = conduct::of(blocks::of_candidate(scenario, design, candidate));
     let both: Vec<_> = all
         .iter()
-        .filter_map(|(_, first, second)| Some(((*first)?, (*second)?)))
+        .flat_map(|pair| {
+            pair.baseline
+                .iter()
+                .copied()
+                .zip(pair.candidate.iter().copied())
+        })
         .collect();
     let needed = LEAST_PAIRS.min(wanted);
     let invalid = (fit.len() < needed).then(|| {

@@ -57,7 +57,6 @@ struct Args {
 struct Planted {
     forward: SocketAddr,
     delay: Duration,
-    burn_percent: u32,
     drop_every: Option<NonZeroU64>,
     /// Lines of replies so far.
     lines: AtomicU64,
@@ -72,10 +71,10 @@ fn main() -> ExitCode {
 
 fn relay(args: Args) -> io::Result<ExitCode> {
     let listener = net::listen(args.listen)?;
+    burn::start(args.burn);
     let planted = Arc::new(Planted {
         forward: args.forward,
         delay: args.delay,
-        burn_percent: args.burn,
         drop_every: args.drop_every,
         lines: AtomicU64::new(0),
     });

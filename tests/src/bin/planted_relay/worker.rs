@@ -11,7 +11,6 @@ use std::time::Instant;
 use eventloop::{Events, Interest, Poller, Waker};
 
 use crate::Planted;
-use crate::burn::Burn;
 use crate::pair::{Pair, Side};
 
 /// The token of the waker; those of connections count up from 0.
@@ -54,14 +53,12 @@ impl Worker {
     pub(crate) fn run(&mut self) -> io::Result<()> {
         // With the default slack of 50 µs every delay would be that much longer.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        let mut burn = Burn::new(self.planted.burn_percent);
         let mut events = Events::new();
         loop {
             let first = self.releases.front();
             let wait = first.map(|(at, _)| at.saturating_duration_since(Instant::now()));
             self.poller.wait(&mut events, wait)?;
             self.turn(&events);
-            burn.pay();
         }
     }
 
