@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use report::event::{Binary, Event, RunHeader, ScenarioHeader};
-use report::run::RunFile;
+use report::fold::Gathered;
+use report::run::{RunFile, ScenarioRun};
 use service::signals::{Stop, StopSignals};
 
 use crate::block::{self, Cut, Shared};
@@ -156,11 +157,19 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
 
 /// Runs block after block, as long as the scenario's schedule knows one more.
 async fn blocks(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals) -> Result<(), Cut> {
+    let (mut gathered, mut taken) = (Gathered::default(), 0);
     loop {
-        let seen = RunFile::gathered(shared.recorder.borrow().events())
-            .scenarios
-            .pop();
-        let next = planned.schedule.next(&seen.unwrap_or_default());
+        let next = {
+            let recorder = shared.recorder.borrow();
+            for stamped in &recorder.events()[taken..] {
+                gathered.take(stamped);
+                taken += 1;
+            }
+            let nothing = ScenarioRun::default();
+            planned
+                .schedule
+                .next(gathered.scenario().unwrap_or(&nothing))
+        };
         let Some(block) = next.map_err(Cut::Problem)? else {
             return Ok(());
         };

@@ -3,17 +3,14 @@
 use std::path::Path;
 
 use report::compare::blocks;
-use report::compare::design::{History, HistoryScenario};
-use report::event::Host;
-use report::run::RunFile;
+use report::compare::design::{Design, History, HistoryScenario, Kind};
+use report::evidence::Block;
+use report::figures::DIRECT;
+use report::run::{RunFile, ScenarioRun};
 
 use crate::comparison::take_apart;
 use crate::host;
 use crate::scenario::Scenario;
-
-/// How much the memory of a machine may differ from itself: what the kernel reserves at
-/// its start is not always the same.
-const MEMORY_SHARE: f64 = 0.05;
 
 /// What an earlier run holds.
 #[derive(Clone, Debug)]
@@ -35,22 +32,35 @@ pub fn read(path: &Path, allow_other_host: bool) -> Result<Earlier, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let run = RunFile::read(&text).map_err(|error| format!("{shown}: {error}"))?;
-    if let Some(difference) = difference(&run.header.host, &host::describe())
-        && !allow_other_host
-    {
+    let differing = run.header.host.differences(&host::describe());
+    // A new kernel is a new state of the same machine: the report shows it.
+    let differing: Vec<String> = differing
+        .into_iter()
+        .filter(|differing| !differing.starts_with("kernel "))
+        .collect();
+    if !differing.is_empty() && !allow_other_host {
         return Err(format!(
-            "{shown} was measured on another machine ({difference}); figures of two machines say \
-             nothing about two versions: measure both here, or give --allow-other-host"
+            "{shown} was measured on another machine ({}); figures of two machines say nothing \
+             about two versions: measure both here, or give --allow-other-host",
+            differing.join("; ")
         ));
     }
     earlier(&run).map_err(|reason| format!("{shown}: {reason}"))
 }
 
 fn earlier(run: &RunFile) -> Result<Earlier, String> {
-    if run.interrupted.is_some() || !run.failures.is_empty() {
+    if !is_complete(run) {
         return Err("the run was cut short: expected a complete one".to_owned());
     }
-    let subject = subject(run).ok_or("there is nothing in it to compare with")?;
+    let design = run.header.design.as_ref();
+    if design.is_some_and(|design| design.kind == Kind::Tournament) {
+        return Err(
+            "is of a tournament, which has many subjects: expected a comparison or a plain run"
+                .to_owned(),
+        );
+    }
+    let nothing = "there is nothing in it to compare with";
+    let subject = subject(run).ok_or(nothing)?;
     let mut history = History {
         run: run.header.id.clone(),
         started_unix_ms: run.header.started_unix_ms,
@@ -58,35 +68,33 @@ fn earlier(run: &RunFile) -> Result<Earlier, String> {
         scenarios: Vec::new(),
     };
     let mut scenarios = Vec::new();
-    for recorded in run.scenarios.iter().filter(|scenario| scenario.complete) {
+    for recorded in &run.scenarios {
         let mut scenario: Scenario = serde_json::from_value(recorded.header.config.clone())
             .map_err(|error| format!("scenario {:?}: {error}", recorded.header.name))?;
-        if take_apart(&mut scenario).is_err() {
+        if take_apart(&mut scenario).is_err() || recorded.header.capacity.is_some() {
             continue;
         }
-        let own = || {
-            let blocks = recorded.blocks.iter();
-            blocks.filter(|block| block.subject == subject)
-        };
-        history.scenarios.push(HistoryScenario {
-            name: recorded.header.name.clone(),
-            blocks: own()
-                .filter(|block| blocks::is_valid(block))
-                .map(blocks::figures_of_side)
-                .collect(),
-            anchors: blocks::anchors(recorded),
-            conduct: blocks::conduct(own()),
-        });
+        history
+            .scenarios
+            .push(blocks_of(recorded, design, &subject));
         scenarios.push(scenario);
     }
     if scenarios.is_empty() {
-        return Err("there is nothing in it to compare with".to_owned());
+        return Err(nothing.to_owned());
     }
     Ok(Earlier {
         subject,
         history,
         scenarios,
     })
+}
+
+/// Whether a run came to its planned end, so that it can be compared with.
+#[must_use]
+pub fn is_complete(run: &RunFile) -> bool {
+    run.interrupted.is_none()
+        && run.failures.is_empty()
+        && run.scenarios.iter().all(|scenario| scenario.complete)
 }
 
 /// What is now the baseline: the candidate of a comparison, or what a plain run judged.
@@ -97,6 +105,34 @@ fn subject(run: &RunFile) -> Option<String> {
             .scenarios
             .first()
             .map(|scenario| scenario.subject().to_owned()),
+    }
+}
+
+/// Its blocks in one scenario, and those of going direct beside them.
+fn blocks_of(recorded: &ScenarioRun, design: Option<&Design>, subject: &str) -> HistoryScenario {
+    let own = || -> Vec<&Block> {
+        match design {
+            Some(design) => blocks::of_candidate(recorded, design, subject).collect(),
+            None => recorded.judged().collect(),
+        }
+    };
+    let anchors = match design {
+        Some(_) => blocks::anchors(recorded),
+        None => recorded
+            .beside()
+            .filter(|block| block.subject == DIRECT && blocks::is_valid(block))
+            .map(blocks::figures)
+            .collect(),
+    };
+    HistoryScenario {
+        name: recorded.header.name.clone(),
+        blocks: own()
+            .into_iter()
+            .filter(|block| blocks::is_valid(block))
+            .map(blocks::figures_of_side)
+            .collect(),
+        anchors,
+        conduct: blocks::conduct(own()),
     }
 }
 
@@ -122,46 +158,4 @@ pub fn scenarios(earlier: &Earlier, names: &[String]) -> Result<Vec<(Scenario, S
         .filter(|scenario| names.is_empty() || names.contains(&scenario.name))
         .map(|scenario| (scenario.clone(), source()))
         .collect())
-}
-
-/// How two machines differ, as far as figures depend on it.
-fn difference(then: &Host, now: &Host) -> Option<String> {
-    let memory = (then.memory_bytes as f64 / now.memory_bytes.max(1) as f64 - 1.0).abs();
-    if then.cpu != now.cpu {
-        Some(format!("{} then, {} now", then.cpu, now.cpu))
-    } else if then.cores != now.cores {
-        Some(format!("{} cores then, {} now", then.cores, now.cores))
-    } else if memory > MEMORY_SHARE {
-        Some("its memory was of another size".to_owned())
-    } else if then.machine != now.machine {
-        Some("the machine's own number is another".to_owned())
-    } else {
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn machines_are_told_apart() {
-        let here = host::describe();
-        assert_eq!(difference(&here, &here), None);
-        for spoil in [
-            (|host: &mut Host| host.cores += 1) as fn(&mut Host),
-            |host| host.cpu.push('x'),
-            |host| host.memory_bytes *= 2,
-            |host| host.machine = Some("other".to_owned()),
-        ] {
-            let mut other = here.clone();
-            spoil(&mut other);
-            assert!(difference(&other, &here).is_some(), "{other:?}");
-        }
-        let kernel = Host {
-            kernel: "newer".to_owned(),
-            ..here.clone()
-        };
-        assert_eq!(difference(&kernel, &here), None, "the report shows it");
-    }
 }

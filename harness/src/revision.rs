@@ -4,17 +4,20 @@
 //!
 //! What is built, and why so:
 //!
-//! * What `cargo run -p proxy` would run in a clean clone: package and program `proxy`,
-//!   default features, `--locked`, the profile `dev` *of that revision*. A profile is a part
-//!   of a revision as its code is: who changes it changes what users run, and a comparison
-//!   is to show that. This workspace's `dev` is optimised; where a revision's is not, that
-//!   is said.
+//! * What `cargo run -p proxy` would run: package and program `proxy`, default features,
+//!   `--locked`, the profile `dev` *of that revision*. A profile is a part of a revision as
+//!   its code is: who changes it changes what users run, and a comparison is to show that.
+//!   This workspace's `dev` is optimised; where a revision's is not, that is said.
 //! * Both sides of a comparison by one compiler with one environment: what is kept of an
-//!   earlier build is taken only if both are still the same.
+//!   earlier build is taken only if both are still the same. The compiler is that of the
+//!   checkout: a `rust-toolchain.toml` of the revision's own has no say.
 //! * Always in the same directory, without what an earlier build left behind of the
 //!   workspace's own crates. The paths in a program are so the same on both sides, and two
 //!   revisions with the same code give the same program to the byte.
-//! * In a git worktree, so that what is not committed plays no part.
+//! * In a git worktree, so that what is not committed plays no part, but for what cargo
+//!   looks for in the directories above, of which the checkout is one: its
+//!   `.cargo/config.toml` holds for every revision, below that of the revision itself. And
+//!   a revision whose package is in no workspace does not build where the checkout is one.
 
 mod build;
 mod cache;

@@ -125,9 +125,7 @@ fn what_loses_messages_is_worse_however_fast() {
 #[test]
 fn a_candidate_that_dies_crashed_and_is_not_run_to_the_end() {
     let directory = directory();
-    // It lives long enough to answer a few requests.
-    let text = format!("{PLANTED_RELAY} \"$@\" & sleep 1; kill -KILL $!; kill -SEGV $$");
-    let dying = script(&directory, &text);
+    let dying = relay("--die-after 500");
     let sound = relay("");
     let args = ["compare", "--baseline", &sound, "--candidate", &dying];
     let more = [
@@ -152,11 +150,10 @@ fn a_candidate_that_dies_crashed_and_is_not_run_to_the_end() {
 fn survival_is_compared_where_there_is_garbage() {
     let args = |baseline: &str, candidate: &str| {
         let args = ["compare", "--baseline", baseline, "--candidate", candidate];
-        let run = Run::of(
+        Run::of(
             HARNESS,
             &[&args[..], &["--scenario", "crash-shield"]].concat(),
-        );
-        run
+        )
     };
     let plain = relay("");
     args(PROXY, &plain).expect_code(4).expect_text("crashed");

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::CapacityPlan;
 use crate::compare::design::{Arm, Design, Noise};
 use crate::expect::Expectation;
+use crate::text::number;
 
 /// An event and when it was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -260,6 +261,33 @@ pub struct Host {
     /// A hash of the machine's own number, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
+}
+
+/// How much the memory of a machine may differ from itself: what the kernel reserves at
+/// its start is not always the same.
+const MEMORY_SHARE: f64 = 0.05;
+
+impl Host {
+    /// What differs between this machine and that of now, as far as figures depend on it.
+    #[must_use]
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let mut differing = Vec::new();
+        let mut compare = |what: &str, then: String, now: String| {
+            if then != now {
+                differing.push(format!("{what} {then} then, {now} now"));
+            }
+        };
+        compare("processor", self.cpu.clone(), now.cpu.clone());
+        compare("cores", self.cores.to_string(), now.cores.to_string());
+        compare("kernel", self.kernel.clone(), now.kernel.clone());
+        let machine = |host: &Self| host.machine.clone().unwrap_or_else(|| "unknown".to_owned());
+        compare("machine", machine(self), machine(now));
+        let [was, is] = [self, now].map(|host| host.memory_bytes);
+        if was.abs_diff(is) as f64 > MEMORY_SHARE * is as f64 {
+            compare("memory", number::bytes(was), number::bytes(is));
+        }
+        differing
+    }
 }
 
 /// A program that takes part.

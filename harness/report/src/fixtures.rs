@@ -6,12 +6,15 @@ use fuzzclient::record::{FuzzRecord, SessionRecord};
 use hdrhistogram::Histogram;
 use loadgen::record::{Client, Counts, Interval, Latencies, LoadRecord, Percentiles};
 
+use crate::capacity::{self, CapacityPlan};
 use crate::event::{
     Binary, Event, Exit, Host, Mark, Phase, Probe, ProbeOutcome, Role, RunHeader, Sample,
     ScenarioHeader, Stamped, Target,
 };
 use crate::expect::{Expectation, Fate, Origin};
 use crate::figures::encode;
+use crate::fold::Gathered;
+use crate::run::RunFile;
 
 pub(crate) const MS: u64 = 1_000_000;
 
@@ -271,6 +274,48 @@ impl Story {
             .at(2_101, Event::ScenarioEnded { problem: None })
             .at(2_102, Event::RunEnded)
     }
+}
+
+/// A whole search of going direct and of our own proxy, each block as `measure` says it;
+/// none is a death of the proxy.
+pub(crate) fn searched(
+    plan: &CapacityPlan,
+    measure: impl Fn(&str, f64) -> Option<LoadRecord>,
+) -> RunFile {
+    let mut story = Story::new(Vec::new());
+    for stamped in &mut story.0 {
+        if let Event::ScenarioStarted(header) = &mut stamped.event {
+            header.capacity = Some(plan.clone());
+            header.description = "made up".to_owned();
+        }
+    }
+    for subject in ["direct", "builtin"] {
+        loop {
+            let mut gathered = Gathered::default();
+            story.0.iter().for_each(|stamped| gathered.take(stamped));
+            let blocks = gathered.scenario().unwrap().blocks.iter();
+            let own = blocks.filter(|block| block.subject == subject);
+            let Some(asked) = capacity::next(plan, own) else {
+                break;
+            };
+            story = story.block(subject);
+            for stamped in story.0.iter_mut().rev() {
+                if let Event::BlockStarted { rate, .. } = &mut stamped.event {
+                    *rate = Some(asked);
+                    break;
+                }
+            }
+            story = match measure(subject, asked) {
+                Some(record) => story.load(record),
+                None => story.exit(Role::Proxy, "SIGSEGV", false),
+            };
+            story = story.at(2_100, Event::BlockEnded { problem: None });
+        }
+    }
+    let story = story
+        .at(2_101, Event::ScenarioEnded { problem: None })
+        .at(2_102, Event::RunEnded);
+    RunFile::from_events(&story.0)
 }
 
 fn roles(subject: &str) -> Vec<Role> {

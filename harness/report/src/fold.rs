@@ -14,27 +14,16 @@ impl RunFile {
     /// are missing because the run was cut short leave their evidence out.
     #[must_use]
     pub fn from_events(events: &[Stamped]) -> Self {
-        let mut run = Self::gathered(events);
-        run.conclude();
-        run
-    }
-
-    /// The evidence of a run in its place, with nothing concluded from it.
-    #[must_use]
-    pub fn gathered(events: &[Stamped]) -> Self {
-        let mut run = Self {
-            schema_version: SCHEMA_VERSION,
-            ..Self::default()
-        };
-        let mut marks = CpuMarks::default();
+        let mut gathered = Gathered::default();
         for stamped in events {
-            run.take(stamped);
-            marks.take(&stamped.event, &mut run);
+            gathered.take(stamped);
         }
+        let mut run = gathered.run;
         if let (Some(first), Some(last)) = (events.first(), events.last()) {
             run.started_mono_ns = first.mono_ns;
             run.elapsed_s = last.mono_ns.saturating_sub(first.mono_ns) as f64 / 1e9;
         }
+        run.conclude();
         run
     }
 
@@ -76,6 +65,38 @@ impl RunFile {
                 }
             }
         }
+    }
+}
+
+/// The evidence of a run in its place, while it goes on: nothing is concluded from it.
+#[derive(Debug)]
+pub struct Gathered {
+    run: RunFile,
+    marks: CpuMarks,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        let run = RunFile {
+            schema_version: SCHEMA_VERSION,
+            ..RunFile::default()
+        };
+        let marks = CpuMarks::default();
+        Self { run, marks }
+    }
+}
+
+impl Gathered {
+    /// Takes the next event.
+    pub fn take(&mut self, stamped: &Stamped) {
+        self.run.take(stamped);
+        self.marks.take(&stamped.event, &mut self.run);
+    }
+
+    /// The scenario that is being run, or was the last.
+    #[must_use]
+    pub fn scenario(&self) -> Option<&ScenarioRun> {
+        self.run.scenarios.last()
     }
 }
 
@@ -176,6 +197,9 @@ impl Block {
                 if let Some(process) = self.watched(*role) {
                     process.pid = Some(*pid).filter(|pid| *pid != 0);
                     process.command.clone_from(command);
+                    // One that was started in vain, because its port was taken, counts no
+                    // more.
+                    process.exit = None;
                 }
             }
             Event::Exited { role, exit, .. } => {

@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 
 use crate::figures::decode;
 use crate::run::RunFile;
+use crate::tag::Tags;
 
 /// Values are written in milliseconds, as plotters take them to be.
 const NS_PER_MS: f64 = 1e6;
@@ -25,49 +26,23 @@ pub struct File {
 #[must_use]
 pub fn render(run: &RunFile) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();
-    for scenario in &run.scenarios {
+    let tags = Tags::of(run);
+    for (number, scenario) in run.scenarios.iter().enumerate() {
         for figures in &scenario.figures {
             let histogram = decode(&figures.response_histogram);
-            let Some(histogram) = histogram.filter(|histogram| !histogram.is_empty()) else {
-                continue;
-            };
-            let stem = tag(&scenario.header.name, &figures.subject, &figures.load);
-            let mut name = format!("{stem}.hgrm");
-            // Descriptors may differ only in what a name cannot show.
-            let mut number = 2;
-            while files.iter().any(|file| file.name == name) {
-                name = format!("{stem}-{number}.hgrm");
-                number += 1;
+            let histogram = histogram.filter(|histogram| !histogram.is_empty());
+            // Figures are those of blocks, so they have a tag.
+            let tag = tags.get(number, &figures.subject, &figures.load);
+            if let (Some(histogram), Some(tag)) = (histogram, tag) {
+                files.push(File {
+                    name: format!("{tag}.hgrm"),
+                    text: distribution(&histogram),
+                });
             }
-            let text = distribution(&histogram);
-            files.push(File { name, text });
         }
     }
     files
 }
-
-/// `scenario.subject.load` out of letters, digits and a few signs.
-pub(crate) fn tag(scenario: &str, subject: &str, load: &str) -> String {
-    let part = |text: &str| {
-        let kept: String = text
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || "_-".contains(c) {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .take(PART_CHARS)
-            .collect();
-        kept.trim_matches('-').to_owned()
-    };
-    [scenario, subject, load].map(part).join(".")
-}
-
-/// Characters of each part of a name: three of them are well below the 255 bytes that
-/// file systems allow.
-const PART_CHARS: usize = 60;
 
 fn distribution(histogram: &Histogram<u64>) -> String {
     let mut out = format!(
@@ -108,7 +83,6 @@ fn sub_buckets(digits: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{Story, load_record};
 
     #[test]
     fn a_distribution_reads_as_the_java_librarys() {
@@ -134,25 +108,5 @@ mod tests {
         );
         assert!(lines[lines.len() - 2].ends_with("Total count    =          100]"));
         assert!(lines[lines.len() - 1].ends_with("SubBuckets     =         2048]"));
-    }
-
-    #[test]
-    fn each_subject_has_a_file_of_its_own() {
-        let story = Story::new(Vec::new())
-            .block("cmd:x {listen} {forward}")
-            .load(load_record(100, 90))
-            .block("cmd:x [listen] [forward]")
-            .load(load_record(100, 90));
-        let names: Vec<String> = render(&RunFile::from_events(&story.end().0))
-            .into_iter()
-            .map(|file| file.name)
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "made-up.cmd-x--listen---forward.load.hgrm",
-                "made-up.cmd-x--listen---forward.load-2.hgrm"
-            ]
-        );
     }
 }

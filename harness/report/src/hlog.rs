@@ -1,22 +1,26 @@
 //! The response times of every slice as a HdrHistogram interval log (format 1.3), which
 //! `HistogramLogReader` and its relatives in other languages read.
 //!
-//! Each line is tagged `scenario.subject.load`. Slices of the warm-up are left out: not
-//! every reader knows tags, and one that does not would add them to the rest.
+//! Each line is tagged `scenario.subject.load`, as the percentile distributions are named.
+//! Slices of the warm-up are left out: not every reader knows tags, and one that does not
+//! would add them to the rest.
 
 use crate::figures::decode;
-use crate::hgrm;
 use crate::run::RunFile;
+use crate::tag::Tags;
 
 /// The log. Times count from the start of the run, in order.
 #[must_use]
 pub fn render(run: &RunFile) -> String {
     let mut lines: Vec<(u64, String)> = Vec::new();
-    for scenario in &run.scenarios {
+    let tags = Tags::of(run);
+    for (number, scenario) in run.scenarios.iter().enumerate() {
         for block in &scenario.blocks {
             for load in &block.loads {
-                let Some(record) = &load.record else { continue };
-                let tag = hgrm::tag(&scenario.header.name, &block.subject, &load.name);
+                let tag = tags.get(number, &block.subject, &load.name);
+                let (Some(record), Some(tag)) = (&load.record, tag) else {
+                    continue;
+                };
                 for interval in record.intervals.iter().filter(|slice| !slice.warmup) {
                     let Some(histogram) = decode(&interval.response) else {
                         continue;

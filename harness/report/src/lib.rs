@@ -5,7 +5,8 @@
 //! [`schema`] describes it to others, [`fold`] makes it from events. [`health`] names what became of a process and [`words`] what it said, [`figures`]
 //! adds up what the load clients measured, [`reconcile`] compares everybody's counts,
 //! [`verdict`] judges. [`mod@read`] takes a run file of any version. [`text`], [`html`], [`markdown`] and
-//! [`junit`] render it for readers; [`csv`], [`hgrm`] and [`hlog`] hand its figures to other tools.
+//! [`junit`] render it for readers; [`csv`], [`hgrm`] and [`hlog`] hand its figures to other tools, the
+//! latter two under the names of `tag`.
 //!
 //! Nothing here spawns, connects, reads a clock or touches a file: verdicts are pure
 //! functions of evidence, and can be recomputed from a run file.
@@ -31,6 +32,7 @@ pub mod read;
 pub mod reconcile;
 pub mod run;
 pub mod schema;
+mod tag;
 pub mod text;
 pub mod tournament;
 pub mod verdict;

@@ -2,13 +2,16 @@
 
 use crate::compare::Gravity;
 use crate::run::RunFile;
+use crate::text::tournament::beside;
 use crate::text::{compare, number};
+use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
 /// The summary.
 #[must_use]
 pub fn render(run: &RunFile) -> String {
     let mut out = format!("## {}\n\n", crate::text::outcome(run));
+    out.extend(Table::of(run).as_ref().map(tournament));
     for scenario in run
         .scenarios
         .iter()
@@ -60,6 +63,43 @@ pub fn render(run: &RunFile) -> String {
         cell(&run.header.id)
     ));
     out
+}
+
+/// All proxies over all suites.
+fn tournament(table: &Table) -> String {
+    let row = |first: &str, second: &str, others: &mut dyn Iterator<Item = String>| {
+        let others: Vec<String> = others.collect();
+        format!("| {first} | {second} | {} |\n", others.join(" | "))
+    };
+    let figure = |found: &Cell| {
+        let text = cell(&found.text);
+        let shown = if found.is_best {
+            format!("**{text}**")
+        } else {
+            text
+        };
+        shown + &beside(found)
+    };
+    let proxies = &table.proxies;
+    let mut out = format!(
+        "### Tournament\n\nThe others beside {}; bold: no other proxy is better.\n\n",
+        cell(&proxies[0])
+    );
+    out.push_str(&row(
+        "suite",
+        "figure",
+        &mut proxies.iter().map(|proxy| cell(proxy)),
+    ));
+    out.push_str(&row(
+        "---",
+        "---",
+        &mut proxies.iter().map(|_| "---".to_owned()),
+    ));
+    for found in &table.rows {
+        let cells = &mut found.cells.iter().map(figure);
+        out.push_str(&row(&cell(&found.suite), &cell(&found.figure), cells));
+    }
+    out + "\n"
 }
 
 /// What was set beside each other, all scenarios in one table for each candidate.
@@ -114,4 +154,46 @@ fn mark(gravity: Gravity) -> &'static str {
 /// Text that cannot end its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Word;
+    use crate::tournament::Row;
+
+    #[test]
+    fn a_tournament_is_a_table_with_its_best_and_its_words() {
+        let plain = |text: &str| Cell {
+            text: text.to_owned(),
+            ..Cell::default()
+        };
+        let table = Table {
+            proxies: ["builtin", "cmd:a|b", "direct"].map(str::to_owned).to_vec(),
+            rows: vec![Row {
+                suite: "latency".to_owned(),
+                figure: "p50".to_owned(),
+                is_fate: false,
+                cells: vec![
+                    Cell {
+                        is_best: true,
+                        ..plain("70 µs")
+                    },
+                    Cell {
+                        ratio: Some(1.5),
+                        word: Some(Word::Slower),
+                        ..plain("105 µs")
+                    },
+                    plain("50 µs"),
+                ],
+            }],
+        };
+        assert_eq!(
+            tournament(&table),
+            "### Tournament\n\nThe others beside builtin; bold: no other proxy is better.\n\n\
+             | suite | figure | builtin | cmd:a\\|b | direct |\n\
+             | --- | --- | --- | --- | --- |\n\
+             | latency | p50 | **70 µs** | 105 µs 1.50× slower | 50 µs |\n\n"
+        );
+    }
 }

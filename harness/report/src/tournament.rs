@@ -3,7 +3,7 @@
 
 use crate::bound::Metric;
 use crate::compare::design::Kind;
-use crate::compare::{MetricComparison, Word};
+use crate::compare::{ScenarioComparison, Word};
 use crate::event::Role;
 use crate::figures::{DIRECT, Figures};
 use crate::health;
@@ -26,6 +26,8 @@ pub struct Row {
     pub suite: String,
     /// What it is.
     pub figure: String,
+    /// Whether it is no figure, but what became of a process.
+    pub is_fate: bool,
     /// One for each proxy.
     pub cells: Vec<Cell>,
 }
@@ -70,8 +72,12 @@ impl Table {
         }
         let has_direct =
             |scenario: &ScenarioRun| scenario.figures.iter().any(|row| row.subject == DIRECT);
-        if run.scenarios.iter().any(has_direct) {
+        if run.scenarios.iter().any(has_direct) && !proxies.iter().any(|proxy| proxy == DIRECT) {
             proxies.push(DIRECT.to_owned());
+        }
+        for row in &mut rows {
+            row.cells
+                .resize_with(proxies.len(), || Cell::plain("-".to_owned()));
         }
         Some(Self { proxies, rows })
     }
@@ -109,17 +115,25 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
             .iter()
             .zip(&values)
             .map(|(proxy, value)| {
-                let compared = compared(run, scenario, proxy, metric);
+                let found = compared(run, scenario, proxy);
+                let of_metric = found.and_then(|found| {
+                    let mut metrics = found.metrics.iter();
+                    metrics.find(|compared| compared.metric == metric)
+                });
+                // Who loses messages or dies is not praised for being fast.
+                let fault = found
+                    .map(|found| found.word)
+                    .filter(|word| matches!(word, Word::Crashed | Word::WorseIntegrity));
                 Cell {
                     text: value
                         .map_or_else(|| "-".to_owned(), |value| compare::value(metric, value)),
-                    ratio: compared.map(|compared| compared.ratio),
-                    word: compared.map(|compared| compared.word),
-                    is_best: value.is_some() && *value == best,
+                    ratio: of_metric.map(|compared| compared.ratio),
+                    word: fault.or(of_metric.map(|compared| compared.word)),
+                    is_best: fault.is_none() && value.is_some() && *value == best,
                 }
             })
             .collect();
-        if scenario.figures.iter().any(|row| row.subject == DIRECT) {
+        if !proxies.iter().any(|proxy| proxy == DIRECT) {
             let text =
                 of(DIRECT).map_or_else(|| "-".to_owned(), |value| compare::value(metric, value));
             cells.push(Cell::plain(text));
@@ -127,6 +141,7 @@ fn figures(run: &RunFile, scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row
         Row {
             suite: scenario.header.name.clone(),
             figure: compare::name(metric).to_owned(),
+            is_fate: false,
             cells,
         }
     };
@@ -148,6 +163,7 @@ fn survival(scenario: &ScenarioRun, proxies: &[String]) -> Vec<Row> {
         Row {
             suite: scenario.header.name.clone(),
             figure: role.word().to_owned(),
+            is_fate: true,
             cells: proxies
                 .iter()
                 .map(|proxy| Cell::plain(status(proxy)))
@@ -161,17 +177,11 @@ fn compared<'a>(
     run: &'a RunFile,
     scenario: &ScenarioRun,
     proxy: &str,
-    metric: Metric,
-) -> Option<&'a MetricComparison> {
-    run.comparisons
-        .iter()
-        .find(|comparison| comparison.candidate == proxy)?
-        .scenarios
-        .iter()
-        .find(|compared| compared.scenario == scenario.header.name)?
-        .metrics
-        .iter()
-        .find(|compared| compared.metric == metric)
+) -> Option<&'a ScenarioComparison> {
+    let mut comparisons = run.comparisons.iter();
+    let found = comparisons.find(|comparison| comparison.candidate == proxy)?;
+    let mut scenarios = found.scenarios.iter();
+    scenarios.find(|compared| compared.scenario == scenario.header.name)
 }
 
 fn value(figures: &Figures, metric: Metric) -> Option<f64> {
@@ -219,6 +229,13 @@ mod tests {
         run.conclude();
         let table = Table::of(&run).unwrap();
         assert_eq!(table.proxies, ["builtin", "nginx", "direct"]);
+        let markdown = crate::markdown::render(&run);
+        let head = "| suite | figure | builtin | nginx | direct |\n";
+        assert!(markdown.contains(head), "{markdown}");
+        assert!(
+            markdown.contains("| made-up | p50 | **90.0 µs** | 110 µs"),
+            "{markdown}"
+        );
         let p50 = &table.rows[0];
         assert_eq!((p50.figure.as_str(), p50.cells.len()), ("p50", 3));
         let best: Vec<bool> = p50.cells.iter().map(|cell| cell.is_best).collect();

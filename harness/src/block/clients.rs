@@ -124,7 +124,7 @@ impl Block<'_> {
     fn is_anybody_dead(&self) -> bool {
         self.children
             .iter()
-            .any(|child| !is_client(child.role) && !child.is_running())
+            .any(|child| !is_client(child.role) && !child.is_running() && !child.is_replaced)
     }
 
     fn address(&self, target: Target) -> Result<SocketAddr, Cut> {

@@ -21,6 +21,9 @@ use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE, spawn};
 /// the one that was reserved for it.
 const PORT_TRIES: usize = 3;
 
+/// How long a port is waited for before the next attempt, if it must be that one.
+const PORT_PAUSE: Duration = Duration::from_millis(500);
+
 /// Between two attempts to connect to a process that has no way to say that it is ready.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 
@@ -113,23 +116,30 @@ impl Block<'_> {
         }
     }
 
-    /// Starts a proxy that knows nothing of us, on a port that was free a moment ago.
+    /// Starts a proxy that knows nothing of us, on a port that was free a moment ago; in a
+    /// comparison always on the same one, which may be given back with some delay.
     async fn start_foreign(
         &mut self,
         subject: &Descriptor,
         forward: SocketAddr,
     ) -> Result<SocketAddr, Cut> {
         let problem = |error: std::io::Error| Cut::Problem(format!("{subject}: {error}"));
-        let mut wanted = self.planned.ports.as_ref().map(|ports| ports.proxy);
+        let given = self.planned.ports.as_ref().map(|ports| ports.proxy);
+        let listen = || given.map_or_else(free_port, Ok).map_err(problem);
         for _ in 1..PORT_TRIES {
-            let listen = wanted.take().map_or_else(free_port, Ok).map_err(problem)?;
-            match self.try_foreign(subject, listen, forward).await {
+            match self.try_foreign(subject, listen()?, forward).await {
                 Err(Cut::Problem(said)) if said.to_lowercase().contains("in use") => {}
                 outcome => return outcome,
             }
+            if let Some(failed) = self.children.last_mut() {
+                failed.is_replaced = true;
+            }
+            if given.is_some() {
+                self.listen_until(Instant::now() + PORT_PAUSE, |_| false)
+                    .await?;
+            }
         }
-        let listen = free_port().map_err(problem)?;
-        self.try_foreign(subject, listen, forward).await
+        self.try_foreign(subject, listen()?, forward).await
     }
 
     async fn try_foreign(
@@ -253,6 +263,7 @@ impl Block<'_> {
             asked: false,
             may_be_killed: false,
             status: None,
+            is_replaced: false,
         });
         notes::on_exit(spawned.child, at, self.sink.clone());
         Ok(at)

@@ -35,7 +35,8 @@ pub(super) struct Compare {
     #[arg(long = "scenario", value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
 
-    /// Run this many pairs of blocks; half as many more may take the place of invalid ones
+    /// Run this many pairs, each of four blocks; half as many more may take the place of those
+    /// with an invalid block
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(8..=200))]
     pairs: u32,
 
@@ -61,9 +62,9 @@ pub(super) struct Compare {
 }
 
 const EXAMPLES: &str = "\
-Each block has fresh processes, on the same ports for both. Blocks come in pairs, in
-randomised ABBA order; as many pairs of the baseline with itself show what this machine
-calls a difference when there is none. For each metric the Hodges-Lehmann estimate of the
+Each block has fresh processes, on the same ports for both. A pair is four blocks, as ABBA
+or as BAAB; as many pairs of the baseline with itself show what this machine calls a
+difference when there is none. For each metric the Hodges-Lehmann estimate of the
 ratio is given with the interval and the test of signed ranks, at the level that Holm's
 method leaves it. A version that is faster and loses messages is worse.
 
@@ -89,8 +90,28 @@ Examples:
     harness compare --baseline last-week.json --candidate ./proxy";
 
 pub(super) fn execute(compare: &Compare) -> ExitCode {
-    let earlier = if compare.baseline.ends_with(".json") {
-        match history::read(Path::new(&compare.baseline), compare.allow_other_host) {
+    if let Some(path) = compare.save.as_ref().filter(|path| !is_run_file(path)) {
+        return usage(&format!(
+            "--save {}: expected a name that ends in .json, as a --baseline has",
+            path.display()
+        ));
+    }
+    if let Some(missing) = compare
+        .save
+        .as_ref()
+        .and_then(|path| missing_directory(path))
+    {
+        return usage(&format!(
+            "--save: there is no directory {}",
+            missing.display()
+        ));
+    }
+    let baseline = Path::new(&compare.baseline);
+    if is_run_file(baseline) && compare.duration.is_some() {
+        return usage("--duration: beside an earlier run blocks are as long as they were then");
+    }
+    let earlier = if is_run_file(baseline) {
+        match history::read(baseline, compare.allow_other_host) {
             Ok(earlier) => Some(earlier),
             Err(message) => return usage(&message),
         }
@@ -186,13 +207,25 @@ fn run(
                 noise::remember(scenario, run, key);
             }
             match &compare.save {
-                Some(path) if run.interrupted.is_none() => {
+                // What cannot be compared with later must not replace what can.
+                Some(path) if history::is_complete(run) => {
                     output::copy(&directory.join("run.json"), path)
                 }
                 _ => Ok(()),
             }
         },
     )
+}
+
+/// The directory that a file is to be in, if there is none.
+fn missing_directory(path: &Path) -> Option<&Path> {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+}
+
+fn is_run_file(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "json")
 }
 
 type Sources = Vec<(crate::scenario::Scenario, String)>;
@@ -205,8 +238,10 @@ fn sides_and_scenarios(
     let candidate = compare.candidate.clone();
     if let Some(earlier) = earlier {
         let scenarios = history::scenarios(earlier, &compare.scenarios)?;
-        let sides = Sides::new(None, candidate)?;
-        return Ok((sides, scenarios));
+        let then = earlier.subject.parse().ok();
+        let sides = Sides::new(then, candidate)?;
+        let baseline = None;
+        return Ok((Sides { baseline, ..sides }, scenarios));
     }
     let baseline = compare.baseline.parse().map_err(|error| {
         format!("--baseline: {error}, or the run file of an earlier run (RUN.json)")

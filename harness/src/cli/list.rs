@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{print, usage};
+use super::{show, usage};
 use crate::scenario::builtin;
 
 /// List the built-in scenarios, or print one as a start for your own
@@ -32,14 +32,10 @@ pub(super) fn execute(list: &List) -> ExitCode {
                     vec![scenario.name, mark.to_owned(), scenario.description]
                 })
                 .collect();
-            print(&report::text::table::render(&rows, &[]));
-            ExitCode::SUCCESS
+            show(&report::text::table::render(&rows, &[]))
         }
         Some(name) => match builtin::SOURCES.iter().find(|(known, _)| known == name) {
-            Some((_, source)) => {
-                print(source);
-                ExitCode::SUCCESS
-            }
+            Some((_, source)) => show(source),
             None => {
                 let known: Vec<&str> = builtin::SOURCES.iter().map(|(name, _)| *name).collect();
                 usage(&format!(

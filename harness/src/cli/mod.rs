@@ -167,11 +167,11 @@ fn carry_out(
         quiet: common.quiet,
     };
     let outcome = engine::run(plan, binaries, &settings).and_then(|(run, directory)| {
-        print(&::report::text::render(
-            &run,
-            Some(&directory.display().to_string()),
-        ));
+        let shown = directory.display().to_string();
+        let printed = print(&::report::text::render(&run, Some(&shown)));
+        // A report that cannot be printed is no reason to lose what was asked for beside it.
         afterwards(&run, &directory)?;
+        printed?;
         Ok(run.exit_code)
     });
     match outcome {
@@ -181,9 +181,27 @@ fn carry_out(
 }
 
 /// Writes to stdout; that nobody reads it any more is no failure.
-fn print(text: &str) {
-    use std::io::Write;
-    let _ = io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> io::Result<()> {
+    print_to(&mut io::stdout().lock(), text)
+}
+
+fn print_to(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(io::Error::new(
+            error.kind(),
+            format!("cannot write to stdout: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Writes to stdout, where that is all there is to do, and says what to end with.
+fn show(text: &str) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
 }
 
 /// Writes a line to stderr; that nobody reads it any more is no failure.
@@ -212,7 +230,30 @@ fn descriptor(text: &str) -> Result<Descriptor, crate::descriptor::DescriptorErr
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, ErrorKind};
+
     use clap::CommandFactory;
+
+    /// Fails in this way.
+    struct Failing(ErrorKind);
+
+    impl io::Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_reader_that_has_gone_is_no_failure() {
+        let print = |kind| super::print_to(&mut Failing(kind), "a report\n");
+        assert!(print(ErrorKind::BrokenPipe).is_ok());
+        let error = print(ErrorKind::StorageFull).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write to stdout: "), "{error}");
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -14,8 +14,8 @@ use crate::output;
 /// Show the report of a run file again, or write it in other forms; the exit code is the run's
 ///
 /// Reads run files of this and every earlier version. Each form is written beside the run
-/// file unless it is told where, whole or not at all; "-" is stdout. Without any form the
-/// terminal report is shown.
+/// file unless it is told where, whole or not at all; "-" is stdout, and what is no file,
+/// such as a pipe, is written to as it is. Without any form the terminal report is shown.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Report {
@@ -56,8 +56,13 @@ Examples:
   harness report run.json --html=/tmp/page.html --junit=results/harness.xml
   harness report run.json --markdown=- >> \"$GITHUB_STEP_SUMMARY\"";
 
-/// Stdout, where a file is named.
-const STDOUT: &str = "-";
+/// Stdout, where a file is named. By its second name it could be opened as a file, and if
+/// it is one, what others have written to it would be lost.
+const STDOUT: [&str; 2] = ["-", "/dev/stdout"];
+
+fn is_stdout(place: &Path) -> bool {
+    STDOUT.iter().any(|name| place == Path::new(name))
+}
 
 /// A form that was asked for, rendered.
 struct Wanted {
@@ -79,11 +84,12 @@ pub(super) fn execute(report: &Report) -> ExitCode {
         Ok(wanted) => wanted,
         Err(message) => return usage(&message),
     };
-    if wanted.is_empty() {
-        print(&text::render(&run, directory(&path).as_deref()));
-        return ExitCode::from(run.exit_code);
-    }
-    match write(&wanted) {
+    let written = if wanted.is_empty() {
+        print(&text::render(&run, directory(&path).as_deref()))
+    } else {
+        write(&wanted)
+    };
+    match written {
         Ok(()) => ExitCode::from(run.exit_code),
         Err(error) => failed(&error.to_string()),
     }
@@ -93,8 +99,14 @@ pub(super) fn execute(report: &Report) -> ExitCode {
 fn read(path: &Path) -> Result<RunFile, String> {
     let shown = path.display();
     let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| format!("{shown} is not a run file: it is not UTF-8 text"))?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // It ends within a character: so does what it says, if that is a run.
+        Err(error) if error.utf8_error().error_len().is_none() => {
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        }
+        Err(_) => return Err(format!("{shown} is not a run file: it is not UTF-8 text")),
+    };
     RunFile::read(&text).map_err(|error| format!("{shown} {error}"))
 }
 
@@ -131,10 +143,7 @@ impl Report {
         if let Some(place) = &self.hgrm {
             wanted.extend(distributions(run, path, place.as_deref())?);
         }
-        let on_stdout = wanted
-            .iter()
-            .filter(|one| one.to == Path::new(STDOUT))
-            .count();
+        let on_stdout = wanted.iter().filter(|one| is_stdout(&one.to)).count();
         if on_stdout > 1 {
             return Err(format!("only one form can go to stdout, got {on_stdout}"));
         }
@@ -158,15 +167,15 @@ fn distributions(run: &RunFile, path: &Path, place: Option<&Path>) -> Result<Vec
     if files.is_empty() {
         return Err("--hgrm: the run has no response times".to_owned());
     }
-    if place == Some(Path::new(STDOUT)) && files.len() > 1 {
+    if let Some(place) = place.filter(|place| is_stdout(place) && files.len() > 1) {
         let count = files.len();
         return Err(format!(
-            "--hgrm: expected a directory for {count} files, got {STDOUT:?}"
+            "--hgrm: expected a directory for {count} files, got {place:?}"
         ));
     }
     let to = |name: &str| match place {
         None => beside(path, name),
-        Some(place) if place == Path::new(STDOUT) => place.to_owned(),
+        Some(place) if is_stdout(place) => place.to_owned(),
         Some(place) => place.join(name),
     };
     let wanted = files.into_iter().map(|file| Wanted {
@@ -178,10 +187,10 @@ fn distributions(run: &RunFile, path: &Path, place: Option<&Path>) -> Result<Vec
 
 /// Writes all of it and names the files: on stdout, unless that is one of them.
 fn write(wanted: &[Wanted]) -> std::io::Result<()> {
-    let takes_stdout = wanted.iter().any(|one| one.to == Path::new(STDOUT));
+    let takes_stdout = wanted.iter().any(|one| is_stdout(&one.to));
     for Wanted { to, content } in wanted {
-        if to == Path::new(STDOUT) {
-            print(content);
+        if is_stdout(to) {
+            print(content)?;
             continue;
         }
         output::whole(to, content.as_bytes())?;
@@ -189,7 +198,7 @@ fn write(wanted: &[Wanted]) -> std::io::Result<()> {
         if takes_stdout {
             say(&line);
         } else {
-            print(&format!("{line}\n"));
+            print(&format!("{line}\n"))?;
         }
     }
     Ok(())
@@ -211,5 +220,24 @@ mod tests {
         );
         assert_eq!(directory(Path::new("run.json")).as_deref(), Some("."));
         assert_eq!(directory(Path::new("a/run.json")).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_file_is_cut_short_wherever_it_was_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run.json");
+        let said = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read(&path).unwrap_err()
+        };
+        let text = "{\"schema_version\": 1,\n\"why\": \"2 µ".as_bytes();
+        for cut in [text, &text[..text.len() - 1]] {
+            let error = said(cut);
+            assert!(error.contains("is cut short: it ends in line 2"), "{error}");
+        }
+        let latin = said(b"caf\xe9");
+        assert!(latin.contains("is not a run file: "), "{latin}");
+        let latin = said(b"\"caf\xe9\"");
+        assert!(latin.contains("not UTF-8"), "{latin}");
     }
 }

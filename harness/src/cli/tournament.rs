@@ -13,6 +13,7 @@ use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
 use crate::scenario::Scenario;
+use crate::schedule::{Schedule, rounds};
 
 /// What a tournament is held over, unless it is told otherwise.
 const SUITES: [&str; 4] = ["latency", "busy", "churn", "crash-shield"];
@@ -41,9 +42,10 @@ pub(super) struct Tournament {
 
 const EXAMPLES: &str = "\
 In each round of a suite every proxy, and going direct, has its turn with fresh processes;
-the order rotates. Suites with garbage are run once: they show who survives. Verdicts
-beside the first proxy are as those of \"harness compare\", and are no reason to fail: the
-exit code is 0 if all suites could be run.
+the order is left to chance. Suites with garbage are run once: they show who survives.
+Verdicts beside the first proxy are reached as in \"harness compare\", but without knowing how
+much a proxy differs from itself here, and are no reason to fail: the exit code is 0 if all
+suites could be run. For a close call between two use \"harness compare\".
 
 Examples:
   harness tournament builtin haproxy nginx envoy
@@ -94,6 +96,8 @@ fn scenarios(
             let planned = Planned::new(scenario, source, seed);
             let mut planned = planned.map_err(|error| error.to_string())?;
             planned.compared = true;
+            let rounds = rounds::shuffled(planned.scenario.rounds, &planned.subjects, planned.seed);
+            planned.schedule = Schedule::Rounds(rounds);
             Ok(planned)
         })
         .collect()

@@ -77,9 +77,7 @@ pub fn finished(state: &State) -> String {
 /// The same where no live lines tell how much time is left.
 #[must_use]
 pub fn finished_with_time(state: &State) -> String {
-    let left = state.left().filter(|_| state.done < state.total);
-    let left = left.map_or_else(String::new, |left| format!(" · {}", time_left(left)));
-    finished(state) + &left
+    finished(state) + &left(state)
 }
 
 /// The lines that are drawn again and again, none wider than `width`.
@@ -96,9 +94,7 @@ pub fn live(state: &State, width: usize) -> Vec<Line> {
 
 fn bar(state: &State, width: usize) -> Line {
     let count = format!(" {}/{}", state.done, state.total);
-    let left = state
-        .left()
-        .map_or_else(String::new, |left| format!(" · {}", time_left(left)));
+    let left = left(state);
     let taken = count.chars().count() + left.chars().count();
     let room = width.saturating_sub(taken).min(BAR);
     let full = room * state.done / state.total.max(1);
@@ -200,6 +196,12 @@ fn sparkline(values: &[Option<f64>]) -> String {
         .iter()
         .map(|value| value.map_or(' ', |value| HEIGHTS[height(value) - 1]))
         .collect()
+}
+
+/// What follows on how far a run is, if that is known.
+fn left(state: &State) -> String {
+    let left = state.left();
+    left.map_or_else(String::new, |left| format!(" · {}", time_left(left)))
 }
 
 fn time_left(left: Duration) -> String {

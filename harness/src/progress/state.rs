@@ -116,11 +116,13 @@ impl State {
         }
     }
 
-    /// How long the rest takes if its blocks take as long as those before; none before
-    /// the first is over.
+    /// How long the rest takes if its blocks take as long as those before. None before
+    /// the first is over, and none once all that were expected are: how many more come
+    /// then is not known.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
-        let begun = self.first_ns.filter(|_| self.done > 0)?;
+        let is_known = self.done > 0 && self.done < self.total;
+        let begun = self.first_ns.filter(|_| is_known)?;
         let until = if self.block.is_over {
             self.now_ns
         } else {
@@ -278,7 +280,9 @@ pub(super) mod tests {
             told(&mut state, 20_000, Event::BlockEnded { problem: None });
         }
         assert_eq!((state.done, state.total), (5, 5), "more than were expected");
-        assert_eq!(state.left(), Some(Duration::ZERO));
+        assert_eq!(state.left(), None);
+        block(&mut state, 21_000, "builtin");
+        assert_eq!(state.left(), None, "one more");
         assert_eq!(State::new(4).left(), None);
     }
 

@@ -11,7 +11,7 @@ use service::signals::{Stop, StopSignals};
 
 use super::RevisionError;
 use super::cache::{Cache, try_lock};
-use super::repository::{Repository, said};
+use super::repository::{Repository, outside_a_hook, said};
 use crate::supervisor::guard::Guard;
 use crate::supervisor::spawn::signal_group;
 
@@ -23,11 +23,10 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What cargo says of a revision that has no proxy to build.
-const NO_PROXY: [&str; 3] = [
-    "did not match any packages",
-    "no bin target named `proxy`",
-    "could not find `Cargo.toml`",
-];
+const NO_PROXY: [&str; 2] = ["did not match any packages", "no bin target named `proxy`"];
+
+/// Has rustup take this toolchain, whatever a `rust-toolchain.toml` says.
+const TOOLCHAIN_VARIABLE: &str = "RUSTUP_TOOLCHAIN";
 
 /// Builds the proxy of a commit into the cache.
 pub(super) fn build(
@@ -111,9 +110,16 @@ impl Work {
                 said: said(&fs::read(&log).map_err(RevisionError::file(&log))?),
             });
         }
+        // Cargo would go on looking above, where the checkout has one.
+        if !worktree.join("Cargo.toml").is_file() {
+            return Err(RevisionError::NoProxy);
+        }
         // What is left of the crates of another revision could make its way into this one's.
         let _ = fs::remove_dir_all(cache.target().join("debug/incremental"));
         let mut cargo = cargo(&worktree, &cache.target());
+        if let Some(toolchain) = toolchain(repository.top()) {
+            cargo.env(TOOLCHAIN_VARIABLE, toolchain);
+        }
         cargo.stdout(create(&artifacts)?).stderr(create(&log)?);
         let status = self.run(cargo, "cargo").await?;
         let said = fs::read(&log).map_err(RevisionError::file(&log))?;
@@ -177,7 +183,29 @@ fn cargo(worktree: &Path, target: &Path) -> Command {
         .env("CARGO_TERM_COLOR", "never")
         .env("CARGO_TERM_PROGRESS_WHEN", "never")
         .current_dir(worktree);
+    outside_a_hook(&mut cargo);
     cargo
+}
+
+/// What rustup takes in the checkout. None if there is no rustup, or if it is told already.
+fn toolchain(top: &Path) -> Option<String> {
+    let is_told = std::env::var_os(TOOLCHAIN_VARIABLE).is_some_and(|name| !name.is_empty());
+    if is_told {
+        return None;
+    }
+    let output = Command::new("rustup")
+        .args(["show", "active-toolchain"])
+        .current_dir(top)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    active_toolchain(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The name, behind which rustup says in brackets why it is that one.
+fn active_toolchain(said: &str) -> Option<String> {
+    let name = said.lines().next()?.split(" (").next()?.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Where cargo says that it has put the proxy.
@@ -235,6 +263,16 @@ mod tests {
         assert_eq!(told, "error[E0308]: mismatched types --> src/main.rs:3:5");
         assert_eq!(first_error("error: no\nmore\n").unwrap(), "error: no");
         assert_eq!(first_error("Killed\n"), None);
+    }
+
+    #[test]
+    fn the_toolchain_is_what_rustup_names() {
+        let said = "stable-x86_64-unknown-linux-gnu (default)\n";
+        let name = active_toolchain(said).unwrap();
+        assert_eq!(name, "stable-x86_64-unknown-linux-gnu");
+        let said = "/opt/my rust (overridden by '/a/rust-toolchain.toml')\n";
+        assert_eq!(active_toolchain(said).unwrap(), "/opt/my rust");
+        assert_eq!(active_toolchain(""), None);
     }
 
     #[test]

@@ -6,12 +6,14 @@ use std::process::{Command, Output};
 
 use super::RevisionError;
 
-/// Set while git runs a hook: they would lead to another repository, or have us write to
-/// the index of the checkout.
-const LEADING_ASTRAY: [&str; 5] = [
+/// Set while git runs a hook: they would lead git, or a build that asks it, to another
+/// repository, or have us write to the index of the checkout.
+const LEADING_ASTRAY: [&str; 7] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
     "GIT_PREFIX",
     "GIT_COMMON_DIR",
 ];
@@ -63,7 +65,9 @@ impl Repository {
         let mut git = self.git();
         // A hook of the user's is not meant for this.
         git.args(["-c", "core.hooksPath=/dev/null"])
-            .args(["worktree", "add", "--detach", "--force", "--quiet"])
+            .args(["worktree", "add", "--detach", "--quiet"])
+            // Twice: git locks one while it makes it, and who is killed then leaves it so.
+            .args(["--force", "--force"])
             .arg(directory)
             .arg(commit);
         git
@@ -96,10 +100,15 @@ impl Repository {
 
 fn git() -> Command {
     let mut git = Command::new("git");
-    for variable in LEADING_ASTRAY {
-        git.env_remove(variable);
-    }
+    outside_a_hook(&mut git);
     git
+}
+
+/// Has a command find the repository by where it runs.
+pub(super) fn outside_a_hook(command: &mut Command) {
+    for variable in LEADING_ASTRAY {
+        command.env_remove(variable);
+    }
 }
 
 fn output(git: &mut Command) -> Result<Output, RevisionError> {

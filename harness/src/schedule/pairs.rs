@@ -2,17 +2,15 @@
 //!
 //! A pair is four blocks, two of each side, as ABBA or as BAAB, which is left to chance:
 //! what drifts evenly over time meets both sides alike, and of two blocks the mean varies
-//! less than each. Two blocks beside each other were seen to differ by 6 % where four in
-//! this order differ by 3 %. Pairs of the baseline with itself, in the same order, and
-//! blocks of going direct stand between them.
+//! less than each. Pairs of the baseline with itself, in the same order, and blocks of
+//! going direct stand between them.
 
 use std::collections::BTreeSet;
 
 use report::compare::blocks;
 use report::compare::design::Arm;
-use report::event::{Phase, ProbeOutcome, Role};
-use report::evidence::Block;
-use report::health;
+use report::event::{Phase, ProbeOutcome};
+use report::evidence::{Block, ProcessEvidence};
 use report::run::ScenarioRun;
 
 use super::BlockPlan;
@@ -28,7 +26,7 @@ pub struct Pairs {
     pub candidate: Descriptor,
     /// Pairs wanted.
     pub pairs: u32,
-    /// Pairs that may be added, each in the place of one with an invalid block.
+    /// Pairs that may be added, each in the place of one that has an invalid block.
     pub spares: u32,
     /// Pairs of the baseline with itself.
     pub noise_pairs: u32,
@@ -44,8 +42,8 @@ impl Pairs {
     /// # Errors
     /// That one side cannot do what is asked of it at all.
     pub fn next(&self, seen: &ScenarioRun) -> Result<Option<BlockPlan>, String> {
-        if let Some(last) = seen.blocks.last() {
-            speaks(last)?;
+        if let Some((last, earlier)) = seen.blocks.split_last() {
+            speaks(last, earlier)?;
             // It will not get better, and a crash needs no statistics.
             if is_pair_complete(seen, last) && candidate_is_down(last, seen) {
                 return Ok(None);
@@ -128,27 +126,35 @@ impl Pairs {
         }
     }
 
+    /// Pairs all of whose blocks may be compared.
     fn valid_pairs(&self, seen: &ScenarioRun) -> u32 {
-        let of = |arm: Arm| {
-            seen.blocks
-                .iter()
-                .filter(move |block| block.arm == Some(arm))
-        };
-        let rounds = |arm: Arm| -> BTreeSet<u32> {
-            let fit = of(arm).filter(|block| blocks::is_valid(block));
-            fit.map(|block| block.round).collect()
-        };
-        let candidate = rounds(Arm::Candidate);
-        match self.baseline {
-            Some(_) => candidate.intersection(&rounds(Arm::Baseline)).count() as u32,
-            None => candidate.len() as u32,
-        }
+        let sides = [Arm::Baseline, Arm::Candidate];
+        let is_of_pair = |block: &&Block| block.arm.is_some_and(|arm| sides.contains(&arm));
+        let of_pairs = || seen.blocks.iter().filter(is_of_pair);
+        let all: BTreeSet<u32> = of_pairs().map(|block| block.round).collect();
+        let unfit: BTreeSet<u32> = of_pairs()
+            .filter(|block| !blocks::is_valid(block))
+            .map(|block| block.round)
+            .collect();
+        all.difference(&unfit).count() as u32
     }
 }
 
-/// Before anything is done to it, each side has to answer one valid request.
-fn speaks(block: &Block) -> Result<(), String> {
-    let Some(proxy) = &block.proxy else {
+/// Before anything is done to it, each side has to answer one valid request. One that did
+/// so in an earlier block and does not now is in trouble, which is for the verdict.
+fn speaks(block: &Block, earlier: &[Block]) -> Result<(), String> {
+    let has_spoken = |other: &Block| {
+        let proxy = other
+            .proxy
+            .as_ref()
+            .filter(|_| other.subject == block.subject);
+        proxy.is_some_and(ProcessEvidence::ever_answered)
+    };
+    let Some(proxy) = block
+        .proxy
+        .as_ref()
+        .filter(|_| !earlier.iter().any(has_spoken))
+    else {
         return Ok(());
     };
     let mut before = proxy
@@ -178,14 +184,10 @@ fn is_pair_complete(seen: &ScenarioRun, last: &Block) -> bool {
 /// Whether the candidate went down in this pair and the baseline did not.
 fn candidate_is_down(last: &Block, seen: &ScenarioRun) -> bool {
     let is_down = |arm: Arm| {
-        seen.blocks
-            .iter()
-            .filter(|block| block.arm == Some(arm) && block.round == last.round)
-            .any(|block| {
-                [Role::Proxy, Role::Upstream]
-                    .iter()
-                    .any(|role| matches!(health::status(block, *role), health::Status::Died { .. }))
-            })
+        let blocks = seen.blocks.iter();
+        let mut of_pair =
+            blocks.filter(|block| block.arm == Some(arm) && block.round == last.round);
+        of_pair.any(blocks::is_down)
     };
     is_down(Arm::Candidate) && !is_down(Arm::Baseline)
 }

@@ -43,6 +43,8 @@ pub struct Child {
     pub may_be_killed: bool,
     /// How it ended.
     pub status: Option<ExitStatus>,
+    /// Whether another was started in its place, because its port was taken.
+    pub is_replaced: bool,
 }
 
 impl Child {

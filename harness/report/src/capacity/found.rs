@@ -57,7 +57,12 @@ fn capacity(scenario: &ScenarioRun, plan: &CapacityPlan, subject: &str) -> Capac
     let rate = median(rounds.iter().copied())
         .or_else(|| search.climb.as_ref().map(|finding| finding.rate))
         .or_else(|| search.held_so_far());
-    let (limited_by, why) = ending(&search, rate, points.is_empty());
+    let (limited_by, mut why) = ending(&search, rate, points.is_empty());
+    let found_none = search.found_none();
+    if found_none > 0 {
+        let all = plan.rounds;
+        why.push_str(&format!("; {found_none} of {all} rounds found none"));
+    }
     Capacity {
         subject: subject.to_owned(),
         rate,
@@ -128,8 +133,10 @@ pub fn verdict(scenario: &ScenarioRun) -> Option<Verdict> {
         .iter()
         .find(|capacity| capacity.subject == scenario.subject())?;
     let is_found = matches!(capacity.limited_by, Limit::Bound | Limit::Most);
+    // A round that found no rate that holds says otherwise than those that found one.
+    let agrees = capacity.rounds.len() >= plan.rounds as usize && !is_unstable(capacity);
     let outcome = match capacity.rate {
-        Some(_) if is_found && scenario.complete && !is_unstable(capacity) => Outcome::Pass,
+        Some(_) if is_found && scenario.complete && agrees => Outcome::Pass,
         None if is_found => Outcome::Fail,
         _ => Outcome::Inconclusive,
     };

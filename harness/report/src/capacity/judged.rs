@@ -6,7 +6,7 @@
 //! and then says nothing. On a machine whose cores client, proxy and server share, that
 //! is how a search often ends.
 
-use loadgen::record::{LoadRecord, Percentiles};
+use loadgen::record::{Counts, LoadRecord, Percentiles};
 use loadgen::validity::{LEAST_ACHIEVED, MOST_BUSY};
 
 use super::Point;
@@ -110,7 +110,7 @@ fn showed(
         return Showed::Holds;
     }
     if !record.valid
-        && wrong.is_none()
+        && !has_failed(record)
         && let Some(fault) = clients_fault(figures, record, bound, value)
     {
         return Showed::Client(fault);
@@ -137,14 +137,25 @@ fn showed(
     }
 }
 
+/// Requests that failed, answers that nobody asked for, and connections that could not be
+/// opened.
+fn failures(counts: &Counts) -> u64 {
+    counts.failed_total()
+        + counts.extra_answers.values().sum::<u64>()
+        + counts.connect_failed.values().sum::<u64>()
+}
+
+/// Whether something went wrong that cannot be the load client's doing. What was never
+/// written can be: a client that is too busy to read answers leaves no place for it.
+fn has_failed(record: &LoadRecord) -> bool {
+    failures(&record.counts) > 0 || record.counts.unanswered > 0
+}
+
 /// Requests that went wrong, whatever the bound speaks of.
 fn went_wrong(record: &LoadRecord) -> Option<String> {
     let counts = &record.counts;
-    let failed = counts.failed_total()
-        + counts.extra_answers.values().sum::<u64>()
-        + counts.connect_failed.values().sum::<u64>();
     let kinds = [
-        (failed, "failed"),
+        (failures(counts), "failed"),
         (counts.unanswered, "got no answer"),
         (counts.never_written, "were never written"),
     ];

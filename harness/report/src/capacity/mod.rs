@@ -1,11 +1,12 @@
 //! The highest rate that holds: what was planned, what was measured, what it says.
 //!
-//! `judged` says what one block showed, `search` which rate is tried next, and `found`
-//! what came of it all. Nothing else is kept: the search is a function of the blocks that
+//! `plan` says what is searched for, `judged` what one block showed, `search` which rate is
+//! tried next, and `found` what came of it all. Nothing else is kept: the search is a function of the blocks that
 //! were measured, so a run file can be judged again.
 
 mod found;
 mod judged;
+mod plan;
 mod search;
 #[cfg(test)]
 mod simulation;
@@ -14,11 +15,12 @@ mod tests;
 
 pub(crate) use found::rate;
 pub use found::{of, verdict};
+pub use plan::CapacityPlan;
 pub use search::{most_blocks, usual_blocks};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bound::{Bound, Metric};
+use crate::bound::Metric;
 use crate::evidence::Block;
 use search::Search;
 
@@ -57,21 +59,6 @@ fn replayed<'p, 'a>(
     (search, points)
 }
 
-/// A search for the highest rate at which a bound holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CapacityPlan {
-    /// What must hold, such as `p99 < 2ms`.
-    pub bound: Bound,
-    /// The first rate that is tried.
-    pub first_rate: f64,
-    /// How closely the highest rate is closed in on: 0.05 means within 5 %.
-    pub resolution: f64,
-    /// How often it is closed in on again, to see how certain it is.
-    pub rounds: u32,
-    /// Rates beyond this are not tried.
-    pub most: f64,
-}
-
 /// What a search found for one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Capacity {
@@ -84,7 +71,7 @@ pub struct Capacity {
     pub low: Option<f64>,
     /// The most that a round found.
     pub high: Option<f64>,
-    /// What each round found.
+    /// What each round found. Fewer than the plan has if some found no rate that holds.
     pub rounds: Vec<f64>,
     /// What ended the climb: the bound, or the load client itself, in which case the
     /// subject may take more.
@@ -105,7 +92,7 @@ pub enum Limit {
     LoadClient,
     /// Rates beyond [`CapacityPlan::most`] were not tried.
     Most,
-    /// The search was cut short.
+    /// The search was cut short, or ran out of blocks.
     Unfinished,
 }
 

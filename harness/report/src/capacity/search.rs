@@ -27,9 +27,9 @@ const STEP: f64 = 1.15;
 /// How far below the first rate it is looked for one that holds.
 const MOST_HALVINGS: u32 = 10;
 
-/// Blocks of a later round: seven are usual, with those that are repeated; the others are
-/// for one that begins far off.
-const MOST_IN_ROUND: usize = 14;
+/// Blocks of a later round beyond those that close in, each of them twice: two or three are
+/// usual, the others are for one that begins far off.
+const GALLOP: usize = 10;
 
 /// Blocks of the first round beyond those it needs, for blocks that have to be repeated.
 const SPARE: usize = 8;
@@ -171,17 +171,18 @@ impl<'a> Search<'a> {
 
     fn end_round_if_done(&mut self) {
         let is_out = self.blocks >= self.most_in_this_round();
-        let is_done = match (self.low, &self.high) {
+        let is_close = match (self.low, &self.high) {
             (Some(low), _) if low >= self.plan.most => true,
             (Some(low), Some(high)) => high.rate / low <= 1.0 + self.plan.resolution,
             // Rates are rounded: one that is the floor may lie a little above it.
             (None, Some(high)) => high.rate <= self.floor() * 1.01,
             _ => false,
         };
-        if !is_out && (!is_done || self.again.is_some()) {
+        let is_done = is_close && self.again.is_none();
+        if !is_out && !is_done {
             return;
         }
-        let finding = self.low.map(|rate| self.finding(rate));
+        let finding = self.low.map(|rate| self.finding(rate, is_done));
         if self.round == 0 {
             if finding.is_none() {
                 self.least = self.high.take();
@@ -193,7 +194,9 @@ impl<'a> Search<'a> {
         self.begin_round();
     }
 
-    fn finding(&self, rate: f64) -> Finding {
+    /// What a round found whose highest rate that held is this. One that ran out of blocks
+    /// before it was done knows only that its capacity is no less.
+    fn finding(&self, rate: f64, is_done: bool) -> Finding {
         if rate >= self.plan.most {
             let most = crate::text::number::rate(rate);
             return Finding {
@@ -203,9 +206,14 @@ impl<'a> Search<'a> {
             };
         }
         match &self.high {
-            Some(high) => Finding {
+            Some(high) if is_done => Finding {
                 rate,
                 ..high.clone()
+            },
+            Some(high) => Finding {
+                rate,
+                limit: Limit::Unfinished,
+                why: format!("{} blocks did not close it in: {}", self.blocks, high.why),
             },
             None => Finding {
                 rate,
@@ -235,20 +243,28 @@ impl<'a> Search<'a> {
         self.round > self.plan.rounds || (self.round > 0 && self.climb.is_none())
     }
 
+    /// Rounds that are over and found no rate that holds.
+    pub(super) fn found_none(&self) -> usize {
+        (self.round as usize)
+            .saturating_sub(1)
+            .saturating_sub(self.found.len())
+    }
+
     /// The highest rate that held in a round that did not come to its end.
     pub(super) fn held_so_far(&self) -> Option<f64> {
         self.low
     }
 
     fn floor(&self) -> f64 {
-        self.plan.first_rate / CLIMB.powi(MOST_HALVINGS as i32)
+        // The search begins no higher than the most, whatever the first rate is.
+        self.plan.first_rate.min(self.plan.most) / CLIMB.powi(MOST_HALVINGS as i32)
     }
 
     fn most_in_this_round(&self) -> usize {
         if self.round == 0 {
             most_in_climb(self.plan)
         } else {
-            MOST_IN_ROUND
+            most_in_round(self.plan)
         }
     }
 }
@@ -256,6 +272,10 @@ impl<'a> Search<'a> {
 fn most_in_climb(plan: &CapacityPlan) -> usize {
     let up = (plan.most / plan.first_rate).max(1.0).log2().ceil() as usize;
     2 + up.max(2 * MOST_HALVINGS as usize) + 2 * closing_in(plan) + SPARE
+}
+
+fn most_in_round(plan: &CapacityPlan) -> usize {
+    GALLOP + 2 * closing_in(plan)
 }
 
 /// Blocks until a span of [`CLIMB`] is within the resolution.
@@ -267,7 +287,7 @@ fn closing_in(plan: &CapacityPlan) -> usize {
 /// Blocks that a search takes at most for one subject, whatever they show.
 #[must_use]
 pub fn most_blocks(plan: &CapacityPlan) -> usize {
-    most_in_climb(plan) + plan.rounds as usize * MOST_IN_ROUND
+    most_in_climb(plan) + plan.rounds as usize * most_in_round(plan)
 }
 
 /// Blocks that it usually takes for one subject: a climb of a few doublings, and in each

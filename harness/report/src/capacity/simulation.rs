@@ -171,6 +171,73 @@ fn a_climb_that_ends_too_early_does_not_mislead_the_rounds() {
 }
 
 #[test]
+fn a_round_that_begins_far_off_still_closes_in() {
+    let plan = CapacityPlan {
+        resolution: 0.01,
+        ..plan()
+    };
+    let mut subject = Subject::of(80_000.0);
+    let mut blocks = 0;
+    let (search, _) = searched(&plan, |rate| {
+        blocks += 1;
+        if (2..=3).contains(&blocks) {
+            return Showed::Fails("somebody else was using the machine".to_owned());
+        }
+        subject.show(rate)
+    });
+    assert!(search.climb.as_ref().unwrap().rate < 10_000.0);
+    assert_eq!(limits(&search), [Limit::Bound; 5]);
+    for finding in &search.found {
+        let rate = finding.rate;
+        assert!((79_000.0..=80_000.0).contains(&rate), "{rate}");
+    }
+}
+
+#[test]
+fn a_round_that_runs_out_of_blocks_says_so() {
+    let plan = plan();
+    // So far above what the climb finds that the first round spends its blocks on the way.
+    let mut subject = Subject::of(18e6);
+    let plan = CapacityPlan { most: 1e9, ..plan };
+    let mut blocks = 0;
+    let (search, _) = searched(&plan, |rate| {
+        blocks += 1;
+        if (2..=3).contains(&blocks) {
+            return Showed::Fails("somebody else was using the machine".to_owned());
+        }
+        subject.show(rate)
+    });
+    let [first, others @ ..] = &search.found[..] else {
+        panic!("{:?}", search.found);
+    };
+    assert_eq!(first.limit, Limit::Unfinished, "{first:?}");
+    assert!(first.why.contains("did not close it in"), "{first:?}");
+    assert!(
+        others.iter().all(|one| one.limit == Limit::Bound),
+        "{others:?}"
+    );
+    let found = rate(&search).unwrap();
+    assert!((17e6..=18e6).contains(&found), "{found}");
+}
+
+#[test]
+fn a_round_that_finds_none_is_counted() {
+    let plan = plan();
+    let mut subject = Subject::of(41_200.0);
+    let mut blocks = 0;
+    let (search, _) = searched(&plan, |rate| {
+        blocks += 1;
+        // The climb takes 14 blocks.
+        if blocks > 14 {
+            return Showed::Fails("somebody else is using the machine".to_owned());
+        }
+        subject.show(rate)
+    });
+    assert!(search.climb.is_some(), "{search:?}");
+    assert_eq!((search.found.len(), search.found_none()), (0, 5));
+}
+
+#[test]
 fn a_block_that_was_disturbed_is_repeated_and_one_that_was_overloaded_is_not() {
     let plan = plan();
     let mut subject = Subject::of(80_000.0);

@@ -3,8 +3,7 @@
 use loadgen::record::LoadRecord;
 
 use super::{CapacityPlan, Limit};
-use crate::event::{Event, Role};
-use crate::fixtures::{Story, load_record};
+use crate::fixtures::{load_record, searched};
 use crate::run::RunFile;
 use crate::verdict::Outcome;
 
@@ -16,44 +15,6 @@ fn plan() -> CapacityPlan {
         rounds: 1,
         most: 1e7,
     }
-}
-
-/// A whole search of both subjects, each block as `measure` says it; none is a death of
-/// the proxy.
-fn searched(plan: &CapacityPlan, measure: impl Fn(&str, f64) -> Option<LoadRecord>) -> RunFile {
-    let mut story = Story::new(Vec::new());
-    for stamped in &mut story.0 {
-        if let Event::ScenarioStarted(header) = &mut stamped.event {
-            header.capacity = Some(plan.clone());
-            header.description = "made up".to_owned();
-        }
-    }
-    for subject in ["direct", "builtin"] {
-        loop {
-            let run = RunFile::gathered(&story.0);
-            let blocks = run.scenarios[0].blocks.iter();
-            let own = blocks.filter(|block| block.subject == subject);
-            let Some(asked) = super::next(plan, own) else {
-                break;
-            };
-            story = story.block(subject);
-            for stamped in story.0.iter_mut().rev() {
-                if let Event::BlockStarted { rate, .. } = &mut stamped.event {
-                    *rate = Some(asked);
-                    break;
-                }
-            }
-            story = match measure(subject, asked) {
-                Some(record) => story.load(record),
-                None => story.exit(Role::Proxy, "SIGSEGV", false),
-            };
-            story = story.at(2_100, Event::BlockEnded { problem: None });
-        }
-    }
-    let story = story
-        .at(2_101, Event::ScenarioEnded { problem: None })
-        .at(2_102, Event::RunEnded);
-    RunFile::from_events(&story.0)
 }
 
 /// A record of this rate, all of it answered within so many microseconds.
@@ -228,13 +189,26 @@ fn a_client_that_was_late_proves_a_bound_but_does_not_refute_it() {
         late(10, 2_500)(record);
         record.client.busiest_worker = 0.97;
     };
-    let found = found_if_10k(busy);
-    assert_eq!(found.limited_by, Limit::LoadClient);
-    assert!(
-        found.why.contains("busy for 97 % of its core"),
-        "{}",
-        found.why
-    );
+    // Who is too busy to read answers leaves no place for what is due.
+    let has_no_place = |record: &mut LoadRecord| {
+        busy(record);
+        record.counts.never_written = 500;
+    };
+    for spoil in [&busy as &dyn Fn(&mut LoadRecord), &has_no_place] {
+        let found = found_if_10k(spoil);
+        assert_eq!(found.limited_by, Limit::LoadClient, "{}", found.why);
+        assert!(
+            found.why.contains("busy for 97 % of its core"),
+            "{}",
+            found.why
+        );
+    }
+    // A wrong answer is wrong, however busy the client is.
+    let is_wrong = |record: &mut LoadRecord| {
+        has_no_place(record);
+        record.counts.failed = [("lost".to_owned(), 1)].into();
+    };
+    assert_eq!(found_if_10k(is_wrong).limited_by, Limit::Bound);
 }
 
 #[test]
@@ -282,6 +256,23 @@ fn rounds_that_are_far_apart_are_not_believed() {
     });
     let found = &run.scenarios[0].capacity[0];
     assert!(found.why.contains("UNSTABLE"), "{found:?}");
+    assert_eq!(run.exit_code, 3);
+}
+
+#[test]
+fn rounds_that_find_none_are_told_and_not_believed() {
+    let blocks = std::cell::Cell::new(0);
+    let run = searched(&plan(), |subject, rate| {
+        if subject == "builtin" {
+            blocks.set(blocks.get() + 1);
+        }
+        // The climb takes 14 blocks; then nothing holds any more.
+        let capacity = if blocks.get() > 14 { 0.0 } else { 41_200.0 };
+        Some(up_to(capacity, rate))
+    });
+    let found = &run.scenarios[0].capacity[0];
+    assert!(found.rate.is_some() && found.rounds.is_empty(), "{found:?}");
+    assert!(found.why.contains("1 of 1 rounds found none"), "{found:?}");
     assert_eq!(run.exit_code, 3);
 }
 

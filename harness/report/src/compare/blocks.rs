@@ -92,6 +92,14 @@ pub fn conduct<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Conduct {
     conduct::of(blocks)
 }
 
+/// Whether a block shows that somebody went down in it.
+#[must_use]
+pub fn is_down(block: &Block) -> bool {
+    [Role::Proxy, Role::Upstream]
+        .into_iter()
+        .any(|role| conduct::trouble(block, role).is_some())
+}
+
 /// Whether a block's figures may be compared.
 #[must_use]
 pub fn is_valid(block: &Block) -> bool {
@@ -198,7 +206,9 @@ fn by_round<'a>(baseline: Vec<&'a Block>, candidate: Vec<&'a Block>) -> Vec<Pair
 }
 
 impl Pair<'_> {
-    /// The figures of both sides, each over its blocks that are fit to be compared.
+    /// The figures of both sides, each the mean over its blocks. If one of them may not be
+    /// compared, the pair may not: what is left would not be in the order ABBA, and might be
+    /// what a side does on its good days.
     ///
     /// # Errors
     /// Why a side has none.
@@ -216,18 +226,15 @@ impl Pair<'_> {
 
     fn side(&self, name: &str, blocks: &[&Block]) -> Result<BlockFigures, String> {
         let round = self.round;
-        let fit: Vec<BlockFigures> = blocks
-            .iter()
-            .filter(|block| is_valid(block))
-            .map(|block| figures_of_side(block))
-            .collect();
-        if !fit.is_empty() {
-            return Ok(mean(&fit));
+        if blocks.is_empty() {
+            return Err(format!("pair {round}: no block of the {name}"));
         }
-        match blocks.iter().find_map(|block| unfit(block)) {
-            None => Err(format!("pair {round}: no block of the {name}")),
-            Some(why) => Err(format!("pair {round}: block of the {name}: {why}")),
+        if let Some(why) = blocks.iter().find_map(|block| unfit(block)) {
+            return Err(format!("pair {round}: block of the {name}: {why}"));
         }
+        let figures: Vec<BlockFigures> =
+            blocks.iter().map(|block| figures_of_side(block)).collect();
+        Ok(mean(&figures))
     }
 }
 
@@ -244,8 +251,8 @@ fn mean(blocks: &[BlockFigures]) -> BlockFigures {
     means.collect()
 }
 
-/// The figures of the pairs in which both sides have a block that is fit to be compared,
-/// as many as are wanted at most; and the others, each with the reason.
+/// The figures of the pairs all of whose blocks are fit to be compared, as many as are
+/// wanted at most; and why the others are not.
 #[must_use]
 pub fn fit_pairs(
     pairs: &[Pair<'_>],
@@ -266,7 +273,7 @@ pub fn fit_pairs(
 }
 
 /// Pairs of the baseline with itself in a scenario: the natural logarithm of the ratio of
-/// both sides, for each pair in which both are fit.
+/// both sides, for each pair that is fit.
 #[must_use]
 pub fn noise_pairs(scenario: &ScenarioRun) -> Vec<BlockFigures> {
     let of = |arm: Arm| -> Vec<&Block> {

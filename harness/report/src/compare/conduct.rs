@@ -24,9 +24,9 @@ pub(super) fn of<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Conduct {
         sum.blocks += 1;
         let records = || block.loads.iter().filter_map(|load| load.record.as_ref());
         sum.invalid_blocks += u32::from(records().any(|record| !record.valid));
-        for counts in counts(block) {
+        for (counts, is_valid) in counts(block) {
             sum.sent += counts.sent;
-            sum.failed += failed(counts);
+            sum.failed += failed(counts, is_valid);
             for (kind, count) in wrong(counts) {
                 *sum.wrong.entry(kind.to_owned()).or_insert(0) += count;
             }
@@ -50,12 +50,12 @@ pub(super) fn trouble(block: &Block, role: Role) -> Option<String> {
 }
 
 /// Of the loads that went through the proxy, or would have.
-fn counts(block: &Block) -> impl Iterator<Item = &Counts> {
-    let loads = block
-        .loads
-        .iter()
-        .filter(|load| load.target == Target::Proxy);
-    loads.filter_map(|load| Some(&load.record.as_ref()?.counts))
+fn counts(block: &Block) -> impl Iterator<Item = (&Counts, bool)> {
+    let loads = block.loads.iter();
+    let records = loads
+        .filter(|load| load.target == Target::Proxy)
+        .filter_map(|load| load.record.as_ref());
+    records.map(|record| (&record.counts, record.valid))
 }
 
 fn wrong(counts: &Counts) -> impl Iterator<Item = (&str, u64)> {
@@ -65,22 +65,30 @@ fn wrong(counts: &Counts) -> impl Iterator<Item = (&str, u64)> {
         .map(|(kind, count)| (kind.as_str(), *count))
 }
 
-fn failed(counts: &Counts) -> u64 {
+/// What was not written or answered in time when the load client itself was late is held
+/// against nobody.
+fn failed(counts: &Counts, is_valid: bool) -> u64 {
     let kinds = counts.failed.iter().chain(&counts.extra_answers);
     let others = kinds.filter(|(kind, _)| !INTEGRITY.contains(&kind.as_str()));
     others.map(|(_, count)| count).sum::<u64>()
-        + counts.unanswered
-        + counts.never_written
         + counts.connect_failed.values().sum::<u64>()
+        + if is_valid {
+            counts.unanswered + counts.never_written
+        } else {
+            0
+        }
 }
 
 /// Wrong answers and failures of one block.
 type Faults = [u64; 2];
 
+/// Where in [`Faults`] the wrong answers stand.
+const WRONG: usize = 0;
+
 fn faults(block: &Block) -> Faults {
-    counts(block).fold([0, 0], |[all_wrong, all_failed], counts| {
+    counts(block).fold([0, 0], |[all_wrong, all_failed], (counts, is_valid)| {
         let wrong: u64 = wrong(counts).map(|(_, count)| count).sum();
-        [all_wrong + wrong, all_failed + failed(counts)]
+        [all_wrong + wrong, all_failed + failed(counts, is_valid)]
     })
 }
 
@@ -122,9 +130,13 @@ pub(super) fn compare(
         };
         let role = role.word();
         match (before.first(), after.first()) {
-            (None, Some(first)) => {
+            (_, Some(first)) if is_more(before, baseline, after, candidate) => {
+                let elsewhere = match before.len() {
+                    0 => "none".to_owned(),
+                    _ => share(before, baseline),
+                };
                 let why = format!(
-                    "the {role} went down in {} of the candidate ({first}), and in none of the baseline",
+                    "the {role} went down in {} of the candidate ({first}), and in {elsewhere} of the baseline",
                     share(after, candidate)
                 );
                 finding.worse.get_or_insert((Word::Crashed, why));
@@ -134,6 +146,7 @@ pub(super) fn compare(
                 share(before, baseline),
                 share(after, candidate)
             )),
+            (None, Some(_)) => {}
             (Some(was), None) => finding.notes.push(format!(
                 "the {role} went down in {} of the baseline ({was}), and in none of the candidate",
                 share(before, baseline)
@@ -146,6 +159,12 @@ pub(super) fn compare(
             worse_integrity(baseline, candidate, pairs).map(|why| (Word::WorseIntegrity, why));
     }
     finding
+}
+
+/// Whether more of the candidate's blocks are troubled than of the baseline's.
+fn is_more(before: &[String], baseline: &Conduct, after: &[String], candidate: &Conduct) -> bool {
+    let cross = |troubles: &[String], of: &Conduct| troubles.len() as u64 * u64::from(of.blocks);
+    cross(after, baseline) > cross(before, candidate)
 }
 
 fn worse_integrity(
@@ -182,12 +201,18 @@ fn worse_integrity(
         let is_worse = match by_pair(which) {
             _ if after == 0 => false,
             _ if before == 0 => true,
+            // A wrong answer is no matter of chance and load, as a failure may be.
+            _ if which == WRONG => is_more_of(after, candidate.sent, before, baseline.sent),
             Some(differences) => signed_rank::p_greater(&differences) <= LEVEL,
             None => is_many_times(after, candidate.sent, before, baseline.sent),
         };
         let [before, after, sent] = [before, after, candidate.sent].map(number::count);
         is_worse.then(|| format!("{after} {what} in {sent} sent by the candidate's clients, {before} with the baseline"))
     })
+}
+
+fn is_more_of(after: u64, sent_after: u64, before: u64, sent_before: u64) -> bool {
+    u128::from(after) * u128::from(sent_before) > u128::from(before) * u128::from(sent_after)
 }
 
 fn is_many_times(after: u64, sent_after: u64, before: u64, sent_before: u64) -> bool {

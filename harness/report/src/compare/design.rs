@@ -19,7 +19,7 @@ pub struct Design {
     pub candidates: Vec<String>,
     /// Pairs of blocks that are wanted.
     pub pairs: u32,
-    /// Pairs that may be run beyond that, each in the place of one with an invalid block.
+    /// Pairs that may be run beyond that, each in the place of one that has an invalid block.
     pub spare_pairs: u32,
     /// An earlier run in the place of the baseline's blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,13 +42,13 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// The baseline's block of a pair.
+    /// One of the baseline's blocks of a pair.
     Baseline,
-    /// The candidate's block of a pair.
+    /// One of the candidate's.
     Candidate,
-    /// The first block of a pair of the baseline with itself.
+    /// In a pair of the baseline with itself, a block of the one side.
     NoiseFirst,
-    /// The second block of such a pair.
+    /// A block of the other side.
     NoiseSecond,
     /// Going direct: how the machine itself changes from one run to another.
     Anchor,
@@ -65,7 +65,7 @@ pub struct Noise {
     pub run: String,
     /// When.
     pub measured_unix_ms: u64,
-    /// The natural logarithm of the ratio of both blocks, for each pair.
+    /// The natural logarithm of the ratio of both sides, for each pair.
     pub pairs: Vec<BlockFigures>,
 }
 

@@ -54,7 +54,7 @@ pub struct ScenarioComparison {
     pub word: Word,
     /// Why, in one sentence.
     pub why: String,
-    /// Pairs in which both blocks are valid; beside an earlier run, the valid blocks of
+    /// Pairs all of whose blocks are valid; beside an earlier run, the valid blocks of
     /// the side that has fewer.
     pub pairs: usize,
     /// Pairs that were left out, each with the reason.

@@ -1,12 +1,10 @@
 //! What to know when reading a comparison.
 
-use super::design::{Design, Kind};
+use super::design::{Arm, Design, Kind};
 use super::metrics;
 use super::sample::Sample;
 use crate::bound::Metric;
-use crate::event::Host;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::number;
 
 /// What is true of the whole run.
 pub(super) fn of_run(run: &RunFile, design: &Design) -> Vec<String> {
@@ -19,7 +17,7 @@ pub(super) fn of_run(run: &RunFile, design: &Design) -> Vec<String> {
         );
         let then = design.history.as_ref().map(|history| &history.host);
         let differing = then
-            .map(|then| different(then, &run.header.host))
+            .map(|then| then.differences(&run.header.host))
             .unwrap_or_default();
         if !differing.is_empty() {
             let differing = differing.join("; ");
@@ -37,30 +35,6 @@ pub(super) fn of_run(run: &RunFile, design: &Design) -> Vec<String> {
     notes
 }
 
-/// How much the memory of a machine may differ from itself: what the kernel reserves at
-/// its start is not always the same.
-const MEMORY_SHARE: f64 = 0.05;
-
-/// What differs between two machines, or between a machine of then and of now.
-fn different(then: &Host, now: &Host) -> Vec<String> {
-    let mut differing = Vec::new();
-    let mut compare = |what: &str, then: String, now: String| {
-        if then != now {
-            differing.push(format!("{what} {then} then, {now} now"));
-        }
-    };
-    compare("processor", then.cpu.clone(), now.cpu.clone());
-    compare("cores", then.cores.to_string(), now.cores.to_string());
-    compare("kernel", then.kernel.clone(), now.kernel.clone());
-    let machine = |host: &Host| host.machine.clone().unwrap_or_else(|| "unknown".to_owned());
-    compare("machine", machine(then), machine(now));
-    let [was, is] = [then, now].map(|host| host.memory_bytes);
-    if was.abs_diff(is) as f64 > MEMORY_SHARE * is as f64 {
-        compare("memory", number::bytes(was), number::bytes(is));
-    }
-    differing
-}
-
 /// What is true of one scenario, of which so many pairs are valid.
 pub(super) fn of_scenario(
     scenario: &ScenarioRun,
@@ -74,6 +48,15 @@ pub(super) fn of_scenario(
     }
     if pairs == 0 {
         return notes;
+    }
+    let mut arms = scenario.blocks.iter().map(|block| block.arm);
+    let was_tried = arms.any(|arm| arm == Some(Arm::NoiseFirst));
+    if was_tried && samples.iter().all(Sample::has_no_noise) {
+        notes.push(
+            "how much the baseline differs from itself is not known: none of those pairs was \
+             valid, and nothing can be called unstable"
+                .to_owned(),
+        );
     }
     let is_there = |metric| samples.iter().any(|sample| sample.metric == metric);
     let missing = metrics::COMPARED.into_iter();

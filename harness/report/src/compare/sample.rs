@@ -24,7 +24,7 @@ pub(super) struct Sample {
 
 #[derive(Clone, Debug)]
 enum Values {
-    /// Of both blocks of each pair.
+    /// Of both sides of each pair.
     Paired(Vec<(f64, f64)>),
     /// Nothing belongs together.
     Apart(Vec<f64>, Vec<f64>),
@@ -120,7 +120,17 @@ impl Sample {
         let drift = self.drift().unwrap_or(0.0).abs();
         let reach = interval.map_or(drift, |(low, high)| low.abs().max(high.abs()));
         let has_moved = drift > metrics::margin(self.metric).ln_1p();
-        noise.and(Unrest { reach, has_moved })
+        noise.and(Unrest {
+            reach,
+            // Both days were measured: what moved between them is no chance.
+            differs: true,
+            has_moved,
+        })
+    }
+
+    /// Whether nothing is known of how much like differs from like.
+    pub(super) fn has_no_noise(&self) -> bool {
+        self.noise.is_empty()
     }
 
     /// The metric tested at this level. `forced` is the word if it may not be judged.

@@ -8,6 +8,9 @@ use super::signed_rank::{interval, walsh_averages};
 pub struct Unrest {
     /// How far from none a difference of like to like may be.
     pub reach: f64,
+    /// Whether like was seen to differ from like, for certain: then something else than
+    /// chance is at work, and sides that differ by no more say nothing.
+    pub differs: bool,
     /// Whether it is known to have changed by more than the margin between both sides.
     pub has_moved: bool,
 }
@@ -20,8 +23,10 @@ impl Unrest {
         let walsh = walsh_averages(noise);
         let span = interval(noise, level).or(walsh.first().copied().zip(walsh.last().copied()));
         let reach = span.map_or(0.0, |(low, high)| low.abs().max(high.abs()));
+        let differs = interval(noise, level).is_some_and(|(low, high)| low > 0.0 || high < 0.0);
         Self {
             reach,
+            differs,
             has_moved: false,
         }
     }
@@ -31,6 +36,7 @@ impl Unrest {
     pub fn and(self, other: Self) -> Self {
         Self {
             reach: self.reach.max(other.reach),
+            differs: self.differs || other.differs,
             has_moved: self.has_moved || other.has_moved,
         }
     }
@@ -58,8 +64,13 @@ pub fn of(interval: Option<(f64, f64)>, margin: f64, more_is_worse: bool, unrest
     } else {
         (-high, -low)
     };
-    // Beyond the margin is not enough where like differs from like by as much.
-    let far = if is_restless { unrest.reach } else { margin };
+    // That the machine is restless has made the interval wide enough already. Only where
+    // like differs from like for certain is it not enough to be beyond the margin.
+    let far = if unrest.differs {
+        margin.max(unrest.reach)
+    } else {
+        margin
+    };
     if low > far {
         Word::Slower
     } else if high < -far {
@@ -119,6 +130,7 @@ mod tests {
     fn restless_machines_need_more() {
         let restless = Unrest {
             reach: 0.08,
+            differs: true,
             has_moved: false,
         };
         let word = |low, high| of(Some((low, high)), 0.05, true, restless);
@@ -133,9 +145,16 @@ mod tests {
         assert_eq!(word(-0.2, -0.09), Word::Faster);
         assert_eq!(word(-0.01, 0.01), Word::Equivalent);
         assert_eq!(of(None, 0.05, true, restless), Word::Unstable);
+        let by_chance = Unrest {
+            differs: false,
+            ..restless
+        };
+        let word = |low, high| of(Some((low, high)), 0.05, true, by_chance);
+        assert_eq!(word(0.06, 0.2), Word::Slower, "the interval knows of that");
+        assert_eq!(word(0.04, 0.2), Word::Unstable);
         let moved = Unrest {
-            reach: 0.0,
             has_moved: true,
+            ..Unrest::default()
         };
         assert_eq!(of(Some((-0.01, 0.01)), 0.05, true, moved), Word::Unstable);
     }
@@ -159,8 +178,9 @@ mod tests {
             middle in -0.2_f64..0.2,
             half in 0.0_f64..0.1,
             reach in 0.0_f64..0.1,
+            differs in proptest::bool::ANY,
         ) {
-            let unrest = Unrest { reach, has_moved: false };
+            let unrest = Unrest { reach, differs, has_moved: false };
             let there = of(Some((middle - half, middle + half)), 0.05, true, unrest);
             let back = of(Some((-middle - half, -middle + half)), 0.05, true, unrest);
             let swapped = match there {

@@ -5,7 +5,7 @@ use super::markup::{Align, escape, table};
 use super::palette::Palette;
 use super::plot::{self, BELOW, LEFT, Plot, RIGHT, Series, TOP};
 use super::scale::Scale;
-use crate::bound::{Bound, Unit};
+use crate::bound::Bound;
 use crate::capacity::{Capacity, Limit, Point};
 use crate::run::ScenarioRun;
 use crate::text::latency::subject_name;
@@ -60,23 +60,24 @@ fn found(capacities: &[Capacity], bound: Option<&Bound>) -> String {
     table("", &heads, &rows)
 }
 
-/// The figure that the plot shows of a point: the one of the bound if it is a time, else
-/// the 99th percentile.
-fn height(point: &Point, bound: Option<&Bound>) -> Option<f64> {
-    match bound {
-        Some(bound) if bound.metric.unit() == Unit::Time => point.value,
-        _ => point.p99_us,
+/// The figure that the plot shows of a point: the one that the bound speaks of, if it
+/// speaks of a response time, else the 99th percentile.
+fn height(point: &Point, time_bound: Option<&Bound>) -> Option<f64> {
+    match time_bound {
+        Some(_) => point.value,
+        None => point.p99_us,
     }
 }
 
 fn curve(scenario: &ScenarioRun, bound: Option<&Bound>, id: &str, palette: &Palette) -> String {
     let capacities = &scenario.capacity;
     let index = |capacity: &Capacity| palette.index_of_subject(scenario, &capacity.subject);
-    let time_bound = bound.filter(|bound| bound.metric.unit() == Unit::Time);
+    // CPU time and memory are no response time, whatever their unit.
+    let time_bound = bound.filter(|bound| bound.metric.quantile().is_some());
     let points = || capacities.iter().flat_map(|capacity| &capacity.points);
     let most = points().map(|point| point.offered).fold(0.0, f64::max);
     let heights = points()
-        .flat_map(|point| [height(point, bound), point.p50_us])
+        .flat_map(|point| [height(point, time_bound), point.p50_us])
         .flatten()
         .chain(time_bound.map(|bound| bound.value));
     let x = Scale::from_zero(most, LEFT, RIGHT);
@@ -87,7 +88,7 @@ fn curve(scenario: &ScenarioRun, bound: Option<&Bound>, id: &str, palette: &Pale
         plot.x_tick(tick, &plot::rate(tick));
     }
     for capacity in capacities {
-        draw(&mut plot, capacity, bound, index(capacity));
+        draw(&mut plot, capacity, time_bound, index(capacity));
     }
     if let Some(bound) = time_bound {
         plot.mark_y(bound.value, "limit", &bound.to_string());
@@ -112,18 +113,18 @@ fn curve(scenario: &ScenarioRun, bound: Option<&Bound>, id: &str, palette: &Pale
     )
 }
 
-fn draw(plot: &mut Plot, capacity: &Capacity, bound: Option<&Bound>, index: usize) {
+fn draw(plot: &mut Plot, capacity: &Capacity, time_bound: Option<&Bound>, index: usize) {
     let name = subject_name(&capacity.subject);
     if let (Some(low), Some(high)) = (capacity.low, capacity.high) {
         let words = format!("{name}: {} … {}", number::rate(low), number::rate(high));
-        plot.band(
-            low,
-            high,
-            &format!("found s{}", index % plot::COLOURS),
-            &words,
-        );
+        let series = Series {
+            index,
+            name,
+            class: "range",
+        };
+        plot.range(&series, (low, high), "found", &words);
     }
-    let shown = bound.map_or("p99", |bound| bound.metric.word());
+    let shown = time_bound.map_or("p99", |bound| bound.metric.word());
     let upper = format!("{name} {shown}");
     let lower = format!("{name} p50");
     let strong = Series {
@@ -139,7 +140,7 @@ fn draw(plot: &mut Plot, capacity: &Capacity, bound: Option<&Bound>, index: usiz
     plot.line(&faint, &[by_rate(&capacity.points, |point| point.p50_us)]);
     plot.line(
         &strong,
-        &[by_rate(&capacity.points, |point| height(point, bound))],
+        &[by_rate(&capacity.points, |point| height(point, time_bound))],
     );
     for holds in [true, false] {
         let marks: Vec<_> = capacity
@@ -147,7 +148,7 @@ fn draw(plot: &mut Plot, capacity: &Capacity, bound: Option<&Bound>, index: usiz
             .iter()
             .filter(|point| point.holds == holds)
             .filter_map(|point| {
-                let value = height(point, bound)?;
+                let value = height(point, time_bound)?;
                 let verdict = match (&point.invalid, holds) {
                     (Some(why), _) => format!("invalid, {why}"),
                     (None, true) => "holds".to_owned(),

@@ -9,6 +9,7 @@ use crate::run::RunFile;
 use crate::text::compare::LEFT_OUT_SHOWN;
 use crate::text::latency::subject_name;
 use crate::text::number;
+use crate::tournament::Table;
 
 /// All comparisons of the run.
 pub(super) fn section(run: &RunFile) -> String {
@@ -19,7 +20,8 @@ pub(super) fn section(run: &RunFile) -> String {
         "<section>\n<h2 id=\"comparison\">Comparison with <code>{}</code></h2>\n",
         escape(&first.baseline)
     );
-    if run.comparisons.len() > 1 {
+    // A tournament has its own table above, which says more.
+    if run.comparisons.len() > 1 && Table::of(run).is_none() {
         out.push_str(&overview(&run.comparisons));
     }
     for comparison in &run.comparisons {

@@ -42,8 +42,10 @@ pub(super) fn section(
         out.push_str(&notes(&latency::notes(scenario)));
         out.push_str(&percentiles::figure(scenario, &id, palette));
         out.push_str(&bars(scenario, palette));
+        out.push_str(&timeline::figure(run, scenario, &id, palette));
+    } else {
+        out.push_str(&timeline::blocks(run, scenario));
     }
-    out.push_str(&timeline::figure(run, scenario, &id, palette));
     out.push_str(&notes(&latency::counts(scenario)));
     out.push_str("</section>\n");
     out

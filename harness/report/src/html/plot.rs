@@ -77,13 +77,24 @@ impl Plot {
 
     /// A span of the axis in which something was the case.
     pub(super) fn band(&mut self, from: f64, to: f64, class: &str, text: &str) {
+        let band = self.span((from, to), class, text);
+        self.behind.push_str(&band);
+    }
+
+    /// A span of the axis that belongs to a series, and is switched on and off with it.
+    pub(super) fn range(&mut self, series: &Series<'_>, ends: (f64, f64), class: &str, text: &str) {
+        let band = self.span(ends, class, text);
+        self.behind.push_str(&series.group(&band));
+    }
+
+    fn span(&self, (from, to): (f64, f64), class: &str, text: &str) -> String {
         let (left, right) = (self.x.at(from), self.x.at(to));
-        let text = escape(text);
-        self.behind.push_str(&format!(
-            "<rect class=\"band {class}\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"><title>{text}</title></rect>",
+        format!(
+            "<rect class=\"band {class}\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"><title>{}</title></rect>",
             (right - left).max(1.0),
-            self.bottom() - TOP
-        ));
+            self.bottom() - TOP,
+            escape(text)
+        )
     }
 
     /// Something that happened at one moment, or a limit: a line up, with words.
@@ -128,7 +139,8 @@ impl Plot {
             }
         }
         if !path.is_empty() {
-            self.group(series, &format!("<path class=\"line\" d=\"{path}\"/>"));
+            let line = format!("<path class=\"line\" d=\"{path}\"/>");
+            self.body.push_str(&series.group(&line));
         }
     }
 
@@ -145,23 +157,13 @@ impl Plot {
             })
             .collect();
         if !marks.is_empty() {
-            self.group(series, &marks);
+            self.body.push_str(&series.group(&marks));
         }
     }
 
     /// Anything else, in places of the plot.
     pub(super) fn raw(&mut self, markup: &str) {
         self.behind.push_str(markup);
-    }
-
-    fn group(&mut self, series: &Series<'_>, content: &str) {
-        self.body.push_str(&format!(
-            "<g class=\"series s{} {}\" data-series=\"{}\" data-name=\"{}\">{content}</g>\n",
-            series.colour(),
-            series.class,
-            series.index,
-            escape(series.name),
-        ));
     }
 
     /// The plot. `id` is unique on the page; `about` says what is to be seen for those
@@ -189,7 +191,7 @@ pub(super) struct Series<'a> {
     pub(super) index: usize,
     /// What it is called.
     pub(super) name: &'a str,
-    /// `strong` or `faint`, where a series has several lines.
+    /// What this is of the series: `strong` or `faint` where it has several lines.
     pub(super) class: &'a str,
 }
 
@@ -197,8 +199,15 @@ pub(super) struct Series<'a> {
 pub(super) const COLOURS: usize = 8;
 
 impl Series<'_> {
-    fn colour(&self) -> usize {
-        self.index % COLOURS
+    /// What is switched on and off together.
+    fn group(&self, content: &str) -> String {
+        format!(
+            "<g class=\"series s{} {}\" data-series=\"{}\" data-name=\"{}\">{content}</g>\n",
+            self.index % COLOURS,
+            self.class,
+            self.index,
+            escape(self.name),
+        )
     }
 }
 

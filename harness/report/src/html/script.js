@@ -41,7 +41,8 @@
   const prepare = (svg) => {
     const series = [...svg.querySelectorAll(".series")].flatMap((group) =>
       [...group.querySelectorAll("path.line")].map((path) => ({ group, points: corners(path) })));
-    const stretches = [...svg.querySelectorAll(".stretch")].map((rect) => ({
+    // Plots of one figure are on one track, and the first of them shows its stretches.
+    const stretches = [...svg.closest("figure").querySelectorAll(".stretch")].map((rect) => ({
       rect, from: +rect.getAttribute("x"), width: +rect.getAttribute("width"),
     }));
     return { svg, x: axis(svg.dataset.x), y: axis(svg.dataset.y), series, stretches, guide: svg.querySelector(".guide") };
@@ -50,10 +51,11 @@
   const head = (plot, x) => {
     const { stretches } = plot;
     if (!stretches.length) return plot.x.write(x);
-    const at = stretches.find(({ from, width }) => x >= from && x <= from + width);
-    if (!at) return "";
+    const away = ({ from, width }) => Math.max(from - x, x - from - width, 0);
+    const at = stretches.reduce((best, one) => away(one) < away(best) ? one : best);
     const { name, begin, length } = at.rect.dataset;
-    const time = +begin + (x - at.from) / at.width * length;
+    const share = Math.min(Math.max((x - at.from) / at.width, 0), 1);
+    const time = +begin + share * length;
     return `${name}, ${time.toFixed(2)} s`;
   };
 
@@ -113,6 +115,18 @@
       for (const group of same) group.classList.toggle("off", off);
     });
   }
+
+  // Where the style cannot unfold what is folded, for paper.
+  const folded = [];
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details:not([open])")) {
+      part.open = true;
+      folded.push(part);
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const part of folded.splice(0)) part.open = false;
+  });
 
   document.documentElement.dataset.script = "ready";
   document.documentElement.dataset.plots = plots.length;

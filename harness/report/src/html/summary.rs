@@ -3,6 +3,7 @@
 use super::markup::{Align, Tone, chip, escape, notes, table};
 use crate::run::RunFile;
 use crate::text::{self, number};
+use crate::tournament::Table;
 use crate::verdict::Outcome;
 
 /// What came of it, in one look.
@@ -44,6 +45,9 @@ pub(super) fn head(run: &RunFile) -> String {
 /// Where the page's sections are, in their order.
 fn links(run: &RunFile) -> Vec<(String, &str)> {
     let mut links = Vec::new();
+    if Table::of(run).is_some() {
+        links.push(("tournament".to_owned(), "Tournament"));
+    }
     if !run.comparisons.is_empty() {
         links.push(("comparison".to_owned(), "Comparison"));
     }

@@ -28,8 +28,8 @@ pub(super) fn section(run: &RunFile) -> String {
         .iter()
         .map(|row| {
             let cell = |(at, cell): (usize, &String)| {
-                if FATES.contains(&at) && cell != "-" {
-                    chip(tone(cell), cell)
+                if FATES.contains(&at) {
+                    fate(cell)
                 } else {
                     escape(cell)
                 }
@@ -42,6 +42,15 @@ pub(super) fn section(run: &RunFile) -> String {
         table("", &heads, &rows),
         notes(&details)
     )
+}
+
+/// What became of a process, in its colour.
+pub(super) fn fate(fate: &str) -> String {
+    if fate == "-" {
+        escape(fate)
+    } else {
+        chip(tone(fate), fate)
+    }
 }
 
 /// Whether what became of a process is good news for it. That a scenario may want it to

@@ -163,13 +163,19 @@ fn comparisons_have_intervals_pairs_noise_and_margins() {
 
 #[test]
 fn capacity_is_a_curve_with_its_bound() {
-    let run = samples::capacity_run();
+    let run = samples::capacity_run("p99 < 2ms");
+    assert!(run.scenarios[0].figures.is_empty(), "as in any search");
     let page = render(&run, None);
     for part in [
         "highest rate with p99 &lt; 2ms",
         "class=\"mark limit\"",
-        "class=\"series s1 breaks\"",
+        "class=\"series s0 breaks\"",
         "the load client: it may carry more",
+        "data-name=\"through the proxy p99\"",
+        "<summary>Blocks as a table</summary>",
+        // It goes when the series goes.
+        "<g class=\"series s0 range\" data-series=\"0\" data-name=\"through the proxy\">\
+         <rect class=\"band found\"",
     ] {
         assert!(page.contains(part), "{part} is not on the page");
     }
@@ -177,24 +183,76 @@ fn capacity_is_a_curve_with_its_bound() {
         !page.contains("Response time by percentile"),
         "blocks of different rates are not one distribution"
     );
+    assert_eq!(plots(&page).len(), 1, "nor do they make a timeline");
     assert_well_formed(&page);
 }
 
-/// Not a test: writes pages to look at to the directory that the variable names.
+/// The plots of a page, each of which has something in it.
+fn plots(page: &str) -> Vec<&str> {
+    let plots = page.split("<svg class=\"plot\"").skip(1);
+    let plots: Vec<&str> = plots
+        .filter_map(|plot| plot.split("</svg>").next())
+        .collect();
+    for plot in &plots {
+        assert!(plot.contains("class=\"line\""), "it is empty: {plot}");
+    }
+    plots
+}
+
 #[test]
+fn a_bound_on_what_is_no_time_is_not_drawn_as_one() {
+    for bound in ["cpu_per_msg < 5us", "peak_memory < 64MiB"] {
+        let page = render(&samples::capacity_run(bound), None);
+        let plots = plots(&page);
+        let word = bound.split(' ').next().unwrap();
+        assert!(!plots[0].contains(word), "{bound}: {}", plots[0]);
+        assert!(!plots[0].contains("class=\"mark limit\""), "{bound}");
+        assert!(plots[0].contains("data-name=\"through the proxy p99\""));
+    }
+}
+
+#[test]
+fn a_tournament_is_one_table() {
+    let page = render(&samples::tournament(), None);
+    for part in [
+        "<a href=\"#tournament\">",
+        "<th scope=\"col\">haproxy</th><th scope=\"col\">nginx</th><th scope=\"col\">direct</th>",
+        "<td>p50</td><td><b>90.0 µs ★</b></td><td>110 µs <small>1.09×</small><br>",
+        "<td>70.0 µs</td></tr>",
+        "<td>upstream</td>",
+        "died (SIGSEGV)",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(!page.contains("table class=\"overview\""));
+    assert_well_formed(&page);
+    assert_self_contained(&page);
+    let another = render(&RunFile::read(V1).unwrap(), None);
+    assert!(!another.contains("id=\"tournament\""));
+}
+
+#[test]
+fn paper_shows_what_a_screen_folds_away() {
+    let style = include_str!("style.css");
+    let (_, print) = style.split_once("@media print").unwrap();
+    let mut hidden = print.lines().filter(|line| line.contains("display: none"));
+    assert!(hidden.all(|line| !line.contains("details")), "{print}");
+    assert!(print.contains("details::details-content { content-visibility: visible; }"));
+}
+
+/// Not a test: nothing is checked but by who looks at them.
+#[test]
+#[ignore = "writes pages to look at, to the directory HARNESS_REPORT_PAGES"]
 fn pages_to_look_at() {
-    let Some(directory) = std::env::var_os("HARNESS_REPORT_PAGES") else {
-        return;
-    };
+    let directory = std::env::var_os("HARNESS_REPORT_PAGES").expect("HARNESS_REPORT_PAGES is set");
     let mut comparison = RunFile::read(V1).unwrap();
     comparison.comparisons = samples::comparisons(&["git:HEAD"]);
-    let mut tournament = comparison.clone();
-    tournament.comparisons = samples::comparisons(&["haproxy", "nginx", "envoy"]);
     for (name, run) in [
         ("v1", RunFile::read(V1).unwrap()),
         ("comparison", comparison),
-        ("tournament", tournament),
-        ("capacity", samples::capacity_run()),
+        ("tournament", samples::tournament()),
+        ("capacity", samples::capacity_run("p99 < 2ms")),
+        ("cpu-capacity", samples::capacity_run("cpu_per_msg < 5us")),
     ] {
         let path = std::path::Path::new(&directory).join(format!("{name}.html"));
         std::fs::write(path, render(&run, Some("runs/x"))).unwrap();

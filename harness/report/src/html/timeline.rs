@@ -54,9 +54,18 @@ pub(super) fn figure(run: &RunFile, scenario: &ScenarioRun, id: &str, palette: &
         plot::legend(&legend),
         response(run, scenario, &track, id, palette),
         lag(scenario, &track, id, palette),
-        details("Blocks as a table", &as_table(run, &track)),
+        as_table(run, &track),
     );
     plot::figure("Response time as the run went on", &about, &content)
+}
+
+/// The blocks alone, where there is nothing to draw of them in a row.
+pub(super) fn blocks(run: &RunFile, scenario: &ScenarioRun) -> String {
+    let track = Track::of(scenario);
+    if track.stretches.is_empty() {
+        return String::new();
+    }
+    as_table(run, &track)
 }
 
 fn slices<'a>(stretch: &'a Stretch<'_>, load: &str) -> impl Iterator<Item = &'a Interval> {
@@ -300,5 +309,5 @@ fn as_table(run: &RunFile, track: &Track<'_>) -> String {
             ]);
         }
     }
-    table("", &heads, &rows)
+    details("Blocks as a table", &table("", &heads, &rows))
 }

@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::number;
+use super::{number, shortened};
 
 /// Rows of a drawing: enough to see a second hump, few enough for one screen.
 const ROWS: usize = 14;
@@ -45,7 +45,7 @@ pub fn draw(named: &[(String, Histogram<u64>)]) -> String {
 
     let mut out = format!("  {:>19}", "response time");
     for (name, _) in &named {
-        let name: String = name.chars().take(BAR + 6).collect();
+        let name = shortened(name, BAR + 6);
         out.push_str(&format!("  {name:<width$}", width = BAR + 7));
     }
     out.truncate(out.trim_end().len());

@@ -1,6 +1,6 @@
 //! What was measured: the table, the drawing, the counts.
 
-use super::{heading, histogram, number, table};
+use super::{heading, histogram, number, shortened, table};
 use crate::figures::{BUILTIN, DIRECT, Figures, decode};
 use crate::run::ScenarioRun;
 
@@ -53,12 +53,12 @@ fn indent(lines: &[String]) -> String {
 /// Characters of a subject that the table has room for: a command line may be longer.
 const LABEL_CHARS: usize = 32;
 
+/// Characters of the peer's name in the head of its columns.
+const PEER_CHARS: usize = 16;
+
 /// What a row is called: the subject, and the load's name if there are several.
 fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let subject: String = subject_name(&figures.subject)
-        .chars()
-        .take(LABEL_CHARS)
-        .collect();
+    let subject = shortened(subject_name(&figures.subject), LABEL_CHARS);
     let several = scenario
         .figures
         .iter()
@@ -100,7 +100,7 @@ fn rows(scenario: &ScenarioRun) -> Vec<Vec<String>> {
     .map(str::to_owned)
     .to_vec();
     if let Some(peer) = peer {
-        let name: String = peer.peer.chars().take(16).collect();
+        let name = shortened(&peer.peer, PEER_CHARS);
         head.push(format!("beside {name}: p50"));
         head.extend(["p99", "rate", "CPU", "memory"].map(str::to_owned));
     }

@@ -1,12 +1,14 @@
 //! The terminal report, and `report.txt`.
 //!
-//! In reading order: [`number`] writes figures, [`table`] lines up columns, [`latency`]
-//! shows what was measured, [`histogram`] draws it, [`capacity`] shows the highest rates, [`survival`] says who died.
+//! In reading order: [`number`] writes figures, `name` fits names into their room, [`table`]
+//! lines up columns, [`latency`] shows what was measured, [`histogram`] draws it,
+//! [`capacity`] shows the highest rates, [`survival`] says who died.
 
 pub mod capacity;
 pub mod compare;
 pub mod histogram;
 pub mod latency;
+mod name;
 pub mod number;
 pub mod survival;
 pub mod table;
@@ -15,6 +17,8 @@ pub mod tournament;
 use crate::event::Host;
 use crate::run::{RunFile, ScenarioRun};
 use crate::verdict::{Outcome, Verdict};
+use crate::words;
+pub(crate) use name::shortened;
 
 /// The whole report. `directory` is where the run's files lie, if that is known.
 #[must_use]
@@ -86,7 +90,8 @@ fn mark(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What went wrong with the run itself: the harness, a scenario, an interruption.
+/// What went wrong with the run itself: the harness, a scenario, an interruption. What
+/// processes wrote may be part of it.
 pub(crate) fn problem_lines(run: &RunFile) -> Vec<String> {
     let of_scenario = |scenario: &ScenarioRun| {
         scenario
@@ -102,7 +107,7 @@ pub(crate) fn problem_lines(run: &RunFile) -> Vec<String> {
             interruption.signal
         ));
     }
-    lines
+    lines.iter().map(|line| words::printable(line)).collect()
 }
 
 fn problems(run: &RunFile) -> String {
@@ -154,7 +159,7 @@ pub fn outcome(run: &RunFile) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Event, Role};
+    use crate::event::{Event, Exit, Role};
     use crate::expect::Fate;
     use crate::fixtures::{Story, fate, load, load_record};
     use crate::run::RunFile;
@@ -208,6 +213,47 @@ mod tests {
         ] {
             assert!(report.contains(part), "{part:?} is not in\n{report}");
         }
+    }
+
+    #[test]
+    fn what_processes_wrote_does_nothing_to_a_terminal() {
+        let evil = "panicked\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m \u{8}at a.rs";
+        let exit = Exit {
+            signal: Some("SIGABRT".to_owned()),
+            stderr_tail: vec![evil.to_owned()],
+            ..Exit::default()
+        };
+        let story = Story::new(Vec::new())
+            .block("builtin")
+            .load(load_record(100, 90))
+            .at(
+                900,
+                Event::Exited {
+                    role: Role::Proxy,
+                    name: "proxy".to_owned(),
+                    exit,
+                },
+            )
+            .at(
+                2_101,
+                Event::ScenarioEnded {
+                    problem: Some(format!("it said:\n{evil}")),
+                },
+            )
+            .at(
+                2_102,
+                Event::HarnessFailed {
+                    message: evil.to_owned(),
+                },
+            );
+        let report = super::render(&RunFile::from_events(&story.0), None);
+        let harmful = |c: char| c.is_control() && c != '\n';
+        assert!(!report.contains(harmful), "{report:?}");
+        assert_eq!(
+            report.matches("panicked \u{fffd}at a.rs").count(),
+            4,
+            "{report}"
+        );
     }
 
     #[test]

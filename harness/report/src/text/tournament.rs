@@ -33,11 +33,14 @@ fn cell(cell: &Cell) -> String {
     if cell.is_best {
         text.push('*');
     }
-    if let Some(ratio) = cell.ratio {
-        text.push_str(&format!(" {}", number::ratio(Some(ratio))));
-    }
-    if let Some(word) = cell.word {
-        text.push_str(&format!(" {}", word.text()));
-    }
-    text
+    text + &beside(cell)
+}
+
+/// What is said of a cell beside its figure: the ratio and the word, with a space before
+/// each.
+pub(crate) fn beside(cell: &Cell) -> String {
+    let ratio = cell.ratio.map(|ratio| number::ratio(Some(ratio)));
+    let word = cell.word.map(|word| word.text().to_owned());
+    let said = ratio.into_iter().chain(word);
+    said.map(|said| format!(" {said}")).collect()
 }

@@ -1,6 +1,6 @@
 //! A relay with a planted change of speed, or a loss, to see whether a comparison finds it:
 //! `test-planted-relay --listen ADDR --forward ADDR [--delay 200us] [--burn 15]
-//! [--drop-every N]`. Without any of these it is the one to compare with.
+//! [--drop-every N] [--die-after N]`. Without any of these it is the one to compare with.
 //!
 //! One thread accepts, one for each core relays.
 
@@ -50,6 +50,10 @@ struct Args {
     /// Swallow every so manieth line of replies, counted over all connections
     #[arg(long, value_name = "N")]
     drop_every: Option<NonZeroU64>,
+
+    /// Die (SIGABRT) when so many chunks of replies have come
+    #[arg(long, value_name = "N")]
+    die_after: Option<NonZeroU64>,
 }
 
 /// What is planted, for all threads.
@@ -60,6 +64,9 @@ struct Planted {
     drop_every: Option<NonZeroU64>,
     /// Lines of replies so far.
     lines: AtomicU64,
+    die_after: Option<NonZeroU64>,
+    /// Chunks of replies so far.
+    chunks: AtomicU64,
 }
 
 fn main() -> ExitCode {
@@ -77,6 +84,8 @@ fn relay(args: Args) -> io::Result<ExitCode> {
         delay: args.delay,
         drop_every: args.drop_every,
         lines: AtomicU64::new(0),
+        die_after: args.die_after,
+        chunks: AtomicU64::new(0),
     });
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let workers: Vec<_> = (0..count)

@@ -156,6 +156,11 @@ impl Pair {
         }
         match self.server.stream.fill()? {
             Fill::Data(n) => {
+                if let Some(last) = planted.die_after
+                    && planted.chunks.fetch_add(1, Ordering::Relaxed) + 1 == last.get()
+                {
+                    std::process::abort();
+                }
                 let mut held = Vec::new();
                 let to = match planted.delay {
                     Duration::ZERO => self.client.stream.outbound(),

@@ -1,10 +1,12 @@
-//! Comparisons and capacities made up for the page, with figures as they come.
+//! Comparisons, capacities and tournaments made up for the page, with figures as they come.
 
 use crate::bound::Metric;
 use crate::capacity::{Capacity, CapacityPlan, Limit, Point};
-use crate::compare::design::Conduct;
+use crate::compare::design::{Conduct, Design, Kind};
 use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
-use crate::fixtures::{Story, load_record};
+use crate::event::Role;
+use crate::figures::{decode, encode};
+use crate::fixtures::{SENT, Story, load_record, searched};
 use crate::run::RunFile;
 
 /// Numbers between -1 and 1 that look random and are always the same.
@@ -144,22 +146,67 @@ pub(super) fn capacity(subject: &str, rate: f64) -> Capacity {
     }
 }
 
-/// A run that searched for the highest rate of two subjects.
-pub(super) fn capacity_run() -> RunFile {
-    let story = Story::new(Vec::new())
-        .block("direct")
-        .load(load_record(100, 40))
-        .block("builtin")
-        .load(load_record(100, 70));
-    let mut run = RunFile::from_events(&story.end().0);
-    let scenario = &mut run.scenarios[0];
-    scenario.header.capacity = Some(CapacityPlan {
-        bound: "p99 < 2ms".parse().unwrap(),
+/// A run that searched for the highest rate of two subjects with this bound.
+pub(super) fn capacity_run(bound: &str) -> RunFile {
+    let plan = CapacityPlan {
+        bound: bound.parse().unwrap(),
         first_rate: 5_000.0,
         resolution: 0.05,
         rounds: 3,
         most: 1e6,
+    };
+    searched(&plan, |subject, rate| {
+        let is_direct = subject == "direct";
+        let capacity = if is_direct { 62_000.0 } else { 38_000.0 };
+        let load = (rate / (capacity * 1.08)).min(0.995);
+        let growth = load / (1.0 - load);
+        let wobbling = wobble(rate as u64).next()?;
+        let p99_us = 110.0 * (1.0 + 0.9 * growth) * (1.0 + 0.2 * wobbling);
+        let mut record = load_record(100, (40.0 * (1.0 + 0.6 * growth)) as u64);
+        let mut histogram = decode(&record.histograms["response"])?;
+        let nanos = p99_us * 1e3 * if load > 0.99 { 30.0 } else { 1.0 };
+        histogram.record_n(nanos as u64, SENT / 50).unwrap();
+        record
+            .histograms
+            .insert("response".to_owned(), encode(&histogram));
+        record.target_rate = Some(rate);
+        record.achieved_rate = rate;
+        // Going direct, the client is what gives in.
+        record.valid = !is_direct || load < 0.9;
+        record.client.busiest_worker = load;
+        Some(record)
+    })
+}
+
+/// A tournament of three proxies, with a suite in which one lets its upstream die.
+pub(super) fn tournament() -> RunFile {
+    let mut story = Story::new(Vec::new());
+    for (subject, micros) in [
+        ("builtin", 90),
+        ("haproxy", 110),
+        ("nginx", 130),
+        ("direct", 70),
+    ] {
+        story = story.block(subject).load(load_record(100, micros));
+    }
+    story = story
+        .scenario(Vec::new())
+        .block("builtin")
+        .garbage(1 << 20)
+        .block("haproxy")
+        .garbage(1 << 20)
+        .exit(Role::Upstream, "SIGSEGV", false);
+    let mut run = RunFile::from_events(&story.end().0);
+    run.header.design = Some(Design {
+        kind: Kind::Tournament,
+        baseline: "builtin".to_owned(),
+        candidates: vec!["haproxy".to_owned(), "nginx".to_owned()],
+        pairs: 10,
+        spare_pairs: 0,
+        history: None,
     });
-    scenario.capacity = vec![capacity("direct", 62_000.0), capacity("builtin", 38_000.0)];
+    run.scenarios[0].header.name = "latency".to_owned();
+    run.scenarios[1].header.name = "crash".to_owned();
+    run.comparisons = comparisons(&["haproxy", "nginx"]);
     run
 }

@@ -1,6 +1,6 @@
 //! The highest rates that hold: a line each, latency against load, what was tried.
 
-use super::{heading, number, table};
+use super::{heading, number, shortened, table};
 use crate::capacity::{Capacity, CapacityPlan, Point, rate};
 use crate::run::ScenarioRun;
 
@@ -86,7 +86,7 @@ pub fn short_rate(per_second: f64) -> String {
 const NAME_CHARS: usize = 32;
 
 fn name(capacity: &Capacity) -> String {
-    capacity.subject.chars().take(NAME_CHARS).collect()
+    shortened(&capacity.subject, NAME_CHARS)
 }
 
 /// Blocks of nearly the same rate.

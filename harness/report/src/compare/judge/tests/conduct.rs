@@ -34,6 +34,12 @@ fn a_candidate_that_dies_has_crashed() {
     );
     assert_eq!(comparison.scenarios[0].pairs, 8);
 
+    // If both die, the one that dies more often is worse.
+    let mut more = blocks.clone();
+    dies(&mut more[2].proxy);
+    dies(&mut more[5].proxy);
+    assert_eq!(judged(more).1, 4);
+
     let mut before = both(10, PLAIN, PLAIN);
     dies(&mut before[0].proxy);
     let (comparison, exit) = judged(before);
@@ -57,12 +63,16 @@ fn losing_messages_is_worse_than_being_slow() {
         "{}",
         comparison.why
     );
-    // A different kind does not excuse it, and the same kind as often does.
+    // A different kind does not excuse it, and the same kind as often does, but not if the
+    // baseline's are fewer.
     counts(&mut blocks[0])
         .failed
         .insert("corrupted".to_owned(), 1);
     assert_eq!(judged(blocks.clone()).0.word, Word::WorseIntegrity);
     counts(&mut blocks[0]).failed.insert("lost".to_owned(), 1);
+    let mut fewer = blocks.clone();
+    counts(&mut fewer[3]).failed.insert("lost".to_owned(), 7);
+    assert_eq!(judged(fewer).0.word, Word::WorseIntegrity);
     assert_eq!(judged(blocks).0.word, Word::Faster);
 }
 

@@ -105,9 +105,14 @@ fn what_straddles_the_margin_is_inconclusive_and_says_so() {
 
 #[test]
 fn a_baseline_unlike_itself_is_unstable() {
+    // Below nothing: always to the same side, as chance would not have it.
     let noise = |share: f64| {
         let pairs = (0..10).map(|nth| {
-            let sign = if nth % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = if share < 0.0 || nth % 2 == 0 {
+                1.0
+            } else {
+                -1.0
+            };
             BTreeMap::from([(Metric::P50, sign * share * (1.0 + 0.01 * f64::from(nth)))])
         });
         Noise {
@@ -136,7 +141,12 @@ fn a_baseline_unlike_itself_is_unstable() {
         .detectable
         .unwrap();
     assert!(detectable > 0.0 && detectable < 0.03, "{detectable}");
-    let restless = with_noise(slow(), 0.3);
+    let by_chance = with_noise(slow(), 0.3);
+    assert_eq!(
+        word_of(&by_chance.comparisons[0], Metric::P50),
+        Word::Slower
+    );
+    let restless = with_noise(slow(), -0.3);
     let comparison = &restless.comparisons[0];
     assert_eq!(word_of(comparison, Metric::P50), Word::Unstable);
     // It is slower in another metric, which noise says nothing about.

@@ -43,6 +43,34 @@ fn too_few_valid_pairs_are_invalid() {
 }
 
 #[test]
+fn a_side_is_the_mean_of_its_blocks_and_a_pair_is_whole_or_left_out() {
+    let slow = Show {
+        p50: 400.0,
+        ..PLAIN
+    };
+    // ABBA: what the candidate shows in its two blocks is 100 and 400, in the mean 200.
+    let mut blocks: Vec<Block> = (1..=10)
+        .flat_map(|round| {
+            [
+                block(round, Arm::Baseline, PLAIN),
+                block(round, Arm::Candidate, PLAIN),
+                block(round, Arm::Candidate, slow),
+                block(round, Arm::Baseline, PLAIN),
+            ]
+        })
+        .collect();
+    let compared = |blocks: Vec<Block>| judged(blocks).0.scenarios.remove(0);
+    let seen = compared(blocks.clone());
+    let ratio = seen.metrics[0].ratio;
+    assert!((ratio - 2.0).abs() < 0.1 && seen.pairs == 10, "{ratio}");
+    // Its bad blocks cannot be hidden by being invalid.
+    for block in blocks.iter_mut().skip(2).step_by(4) {
+        block.loads[0].record.as_mut().unwrap().valid = false;
+    }
+    assert_eq!(compared(blocks).pairs, 0);
+}
+
+#[test]
 fn spare_pairs_take_the_place_of_invalid_ones_and_no_more() {
     let mut blocks = both(12, PLAIN, PLAIN);
     blocks[0].problem = Some("no port".to_owned());
