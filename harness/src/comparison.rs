@@ -86,7 +86,7 @@ pub fn planned(
         baseline: sides.baseline.clone(),
         candidate: sides.candidate.clone(),
         pairs,
-        spares: if is_timed { pairs / 2 } else { 0 },
+        spares: if is_timed { pairs } else { 0 },
         noise_pairs: if is_timed { pairs } else { 0 },
         anchors: is_timed && anchors,
         seed: planned.seed,

@@ -35,7 +35,7 @@ pub(super) struct Compare {
     #[arg(long = "scenario", value_name = "NAME|FILE.toml")]
     scenarios: Vec<String>,
 
-    /// Run this many pairs, each of four blocks; half as many more may take the place of those
+    /// Run this many pairs, each of four blocks; up to as many more take the place of those
     /// with an invalid block
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(8..=200))]
     pairs: u32,
@@ -194,7 +194,7 @@ fn run(
         },
         candidates: vec![sides.candidate.to_string()],
         pairs: compare.pairs,
-        spare_pairs: compare.pairs / 2,
+        spare_pairs: compare.pairs,
         history: earlier.map(|earlier| earlier.history),
     });
     carry_out(
