@@ -75,6 +75,7 @@ fn what_is_the_users_stays_and_nobody_needs_to_watch() {
         [
             "events.jsonl",
             "junit.xml",
+            "report.html",
             "report.md",
             "report.txt",
             "run.json",
