@@ -30,26 +30,47 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let mut total = 0.0;
+    let mut total: u128 = 0;
     let mut rest = text;
     while !rest.is_empty() {
         let (number, unit, after) = quantity(rest).ok_or_else(error)?;
-        let seconds = match unit {
-            "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
+        let nanos = match unit {
+            "ns" => 1,
+            "us" | "µs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => SECOND_NS,
+            "m" => 60 * SECOND_NS,
+            "h" => 3_600 * SECOND_NS,
             _ => return Err(error()),
         };
-        total += number * seconds;
+        let part = times(number, nanos).ok_or_else(error)?;
+        total = total.checked_add(part).ok_or_else(error)?;
         rest = after;
     }
+    let seconds = u64::try_from(total / SECOND_NS).map_err(|_| error())?;
     if text.is_empty() {
         return Err(error());
     }
-    Duration::try_from_secs_f64(total).map_err(|_| error())
+    Ok(Duration::new(seconds, (total % SECOND_NS) as u32))
+}
+
+const SECOND_NS: u128 = 1_000_000_000;
+
+/// A decimal number of units, to the nanosecond: binary fractions would be off by one in
+/// what was written to be read back.
+fn times(number: &str, unit: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let digits = |text: &str| match text {
+        "" => Some(0),
+        _ => text.parse::<u128>().ok(),
+    };
+    // More digits than these are less than a nanosecond of an hour.
+    let fraction = fraction.get(..18).unwrap_or(fraction);
+    let part = digits(fraction)?.checked_mul(unit)? / 10_u128.pow(fraction.len() as u32);
+    digits(whole)?.checked_mul(unit)?.checked_add(part)
 }
 
 /// Writes a duration so that [`parse_duration`] reads it back.
@@ -63,8 +84,8 @@ pub fn format_duration(duration: Duration) -> String {
     format!("{}{name}", nanos / unit)
 }
 
-/// A number, the letters behind it, and the rest.
-fn quantity(text: &str) -> Option<(f64, &str, &str)> {
+/// A number as it is written, the letters behind it, and the rest.
+fn quantity(text: &str) -> Option<(&str, &str, &str)> {
     let number_end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -73,13 +94,13 @@ fn quantity(text: &str) -> Option<(f64, &str, &str)> {
         .find(|c: char| c.is_ascii_digit() || c == '.')
         .unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit_end);
-    Some((number.parse().ok()?, unit, rest))
+    (!number.is_empty()).then_some((number, unit, rest))
 }
 
 fn scaled(text: &str, scale: impl Fn(&str) -> Option<f64>) -> Option<f64> {
     let (number, unit, rest) = quantity(text)?;
     rest.is_empty().then_some(())?;
-    let value = number * scale(unit.trim())?;
+    let value = number.parse::<f64>().ok()? * scale(unit.trim())?;
     value.is_finite().then_some(value)
 }
 
@@ -224,6 +245,11 @@ mod tests {
             ("1.5s", Some(1_500_000_000)),
             ("60us", Some(60_000)),
             ("0", Some(0)),
+            ("1.5us", Some(1_500)),
+            (".5s", Some(500_000_000)),
+            ("4198566526000us", Some(4_198_566_526_000_000)),
+            ("1.2.3s", None),
+            (".s", None),
             ("10", None),
             ("", None),
             ("ms", None),
