@@ -153,12 +153,10 @@ fn a_load_client_at_its_limit_is_asked_twice() {
     assert!(rate(&search).unwrap() > 47_500.0);
 }
 
-#[test]
-fn a_climb_that_ends_too_early_does_not_mislead_the_rounds() {
-    let plan = plan();
-    let mut subject = Subject::of(80_000.0);
+/// A search that somebody disturbs while it climbs, so that the climb ends far too early.
+fn disturbed<'a>(plan: &'a CapacityPlan, subject: &mut Subject) -> Search<'a> {
     let mut blocks = 0;
-    let (search, _) = searched(&plan, |rate| {
+    let (search, _) = searched(plan, |rate| {
         blocks += 1;
         if (2..=3).contains(&blocks) {
             return Showed::Fails("somebody else was using the machine".to_owned());
@@ -166,6 +164,14 @@ fn a_climb_that_ends_too_early_does_not_mislead_the_rounds() {
         subject.show(rate)
     });
     assert!(search.climb.as_ref().unwrap().rate < 10_000.0);
+    search
+}
+
+#[test]
+fn a_climb_that_ends_too_early_does_not_mislead_the_rounds() {
+    let plan = plan();
+    let mut subject = Subject::of(80_000.0);
+    let search = disturbed(&plan, &mut subject);
     let found = rate(&search).unwrap();
     assert!((76_000.0..=80_000.0).contains(&found), "{found}");
 }
@@ -177,15 +183,7 @@ fn a_round_that_begins_far_off_still_closes_in() {
         ..plan()
     };
     let mut subject = Subject::of(80_000.0);
-    let mut blocks = 0;
-    let (search, _) = searched(&plan, |rate| {
-        blocks += 1;
-        if (2..=3).contains(&blocks) {
-            return Showed::Fails("somebody else was using the machine".to_owned());
-        }
-        subject.show(rate)
-    });
-    assert!(search.climb.as_ref().unwrap().rate < 10_000.0);
+    let search = disturbed(&plan, &mut subject);
     assert_eq!(limits(&search), [Limit::Bound; 5]);
     for finding in &search.found {
         let rate = finding.rate;

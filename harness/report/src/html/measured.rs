@@ -69,37 +69,10 @@ fn sentence(text: &str) -> String {
 /// What was measured of each subject.
 fn figures(scenario: &ScenarioRun, palette: &Palette) -> String {
     let mut heads = vec![("", Align::Text)];
-    let columns = [
-        "rate",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "added p50",
-        "added p99",
-        "CPU/msg",
-        "memory",
-    ];
-    heads.extend(columns.map(|head| (head, Align::Number)));
+    heads.extend(latency::HEAD.map(|head| (head, Align::Number)));
     let row = |figures: &Figures| {
-        let times = &figures.response_us;
-        let cells = [
-            number::rate(figures.rate),
-            number::micros_or_dash(times.p50),
-            number::micros_or_dash(times.p90),
-            number::micros_or_dash(times.p99),
-            number::micros_or_dash(times.p99_9),
-            number::micros_or_dash(times.max),
-            number::signed_micros(figures.added_p50_us),
-            number::signed_micros(figures.added_p99_us),
-            number::micros_or_dash(figures.cpu_us_per_msg),
-            figures
-                .peak_memory_bytes
-                .map_or_else(|| "-".to_owned(), number::bytes),
-        ];
         let mut row = vec![subject(scenario, figures, palette)];
-        row.extend(cells.iter().map(|cell| escape(cell)));
+        row.extend(latency::cells(figures).iter().map(|cell| escape(cell)));
         row
     };
     let rows: Vec<_> = scenario.figures.iter().map(row).collect();

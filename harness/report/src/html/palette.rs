@@ -2,7 +2,7 @@
 
 use crate::figures::Figures;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::latency::subject_name;
+use crate::text::latency::{subject_name, with_load};
 
 /// What rows of figures are called, in the order of their first appearance. A subject has
 /// the same colour in all scenarios, whatever its load is called there.
@@ -54,14 +54,6 @@ impl Palette {
 
 /// What a row of figures is called: the subject, and the load if there are several.
 pub(super) fn name(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let subject = subject_name(&figures.subject);
-    let several = scenario
-        .figures
-        .iter()
-        .any(|other| other.load != figures.load);
-    if several {
-        format!("{subject}: {}", figures.load)
-    } else {
-        subject.to_owned()
-    }
+    let subject = subject_name(&figures.subject).to_owned();
+    with_load(scenario, figures, subject)
 }

@@ -59,6 +59,11 @@ const PEER_CHARS: usize = 16;
 /// What a row is called: the subject, and the load's name if there are several.
 fn label(scenario: &ScenarioRun, figures: &Figures) -> String {
     let subject = shortened(subject_name(&figures.subject), LABEL_CHARS);
+    with_load(scenario, figures, subject)
+}
+
+/// The name of a row of figures: the load's name belongs to it if there are several.
+pub(crate) fn with_load(scenario: &ScenarioRun, figures: &Figures, subject: String) -> String {
     let several = scenario
         .figures
         .iter()
@@ -79,26 +84,46 @@ pub(crate) fn subject_name(subject: &str) -> &str {
     }
 }
 
+/// What the cells of [`cells`] hold.
+pub(crate) const HEAD: [&str; 10] = [
+    "rate",
+    "p50",
+    "p90",
+    "p99",
+    "p99.9",
+    "max",
+    "added p50",
+    "added p99",
+    "CPU/msg",
+    "memory",
+];
+
+/// What was measured of one subject, as the columns of [`HEAD`] say.
+pub(crate) fn cells(figures: &Figures) -> [String; 10] {
+    let times = &figures.response_us;
+    [
+        number::rate(figures.rate),
+        number::micros_or_dash(times.p50),
+        number::micros_or_dash(times.p90),
+        number::micros_or_dash(times.p99),
+        number::micros_or_dash(times.p99_9),
+        number::micros_or_dash(times.max),
+        number::signed_micros(figures.added_p50_us),
+        number::signed_micros(figures.added_p99_us),
+        number::micros_or_dash(figures.cpu_us_per_msg),
+        figures
+            .peak_memory_bytes
+            .map_or_else(|| "-".to_owned(), number::bytes),
+    ]
+}
+
 fn rows(scenario: &ScenarioRun) -> Vec<Vec<String>> {
     let peer = scenario
         .figures
         .iter()
         .find_map(|figures| figures.beside_peer.as_ref());
-    let mut head: Vec<String> = [
-        "",
-        "rate",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "added p50",
-        "added p99",
-        "CPU/msg",
-        "memory",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut head = vec![String::new()];
+    head.extend(HEAD.map(str::to_owned));
     if let Some(peer) = peer {
         let name = shortened(&peer.peer, PEER_CHARS);
         head.push(format!("beside {name}: p50"));
@@ -106,26 +131,8 @@ fn rows(scenario: &ScenarioRun) -> Vec<Vec<String>> {
     }
     let mut rows = vec![head];
     for figures in &scenario.figures {
-        let response = &figures.response_us;
-        let mut row = vec![label(scenario, figures), number::rate(figures.rate)];
-        row.extend(
-            [
-                response.p50,
-                response.p90,
-                response.p99,
-                response.p99_9,
-                response.max,
-            ]
-            .map(number::micros_or_dash),
-        );
-        row.push(number::signed_micros(figures.added_p50_us));
-        row.push(number::signed_micros(figures.added_p99_us));
-        row.push(number::micros_or_dash(figures.cpu_us_per_msg));
-        row.push(
-            figures
-                .peak_memory_bytes
-                .map_or_else(|| "-".to_owned(), number::bytes),
-        );
+        let mut row = vec![label(scenario, figures)];
+        row.extend(cells(figures));
         if peer.is_some() {
             let ratios = figures.beside_peer.clone().unwrap_or_default();
             row.extend(
