@@ -120,9 +120,10 @@ impl OnTerminal {
         let directory = tempfile::tempdir().expect("a directory");
         fs::write(directory.path().join("s.toml"), SCENARIO).expect("a file");
         let stderr = File::create(directory.path().join("stderr")).expect("a file");
+        // Ctrl-C goes to the shell as well, which is to outlive it and to write the code.
         let line = format!(
-            "stty cols {COLUMNS} rows 24 && env {environment} {HARNESS} run s.toml --out out > report; \
-             echo $? > code"
+            "trap : INT; stty cols {COLUMNS} rows 24; \
+             env {environment} {HARNESS} run s.toml --out out > report; echo $? > code"
         );
         let child = Command::new("script")
             .args(["--quiet", "--flush", "--command", &line, "/dev/null"])
