@@ -6,6 +6,7 @@ use protocol::foo::{Answer, Kind, Malformed, Message};
 use serde::Serialize;
 
 use crate::payload::Payload;
+use crate::tally::Failure;
 use crate::tracker::{Judge, Reply};
 
 /// Connections whose requests are tried to tell a misrouted answer from a corrupted one.
@@ -37,13 +38,17 @@ pub fn reply_of<'a>(message: Result<Message<'a>, Malformed>) -> Reply<'a> {
             kind: Kind::Nak,
             seq: 0,
             data: b"ERRDECODE",
-        }) => Reply::ErrDecode,
+        }) => Reply::Wrong(Failure::ErrDecode),
         Ok(Message {
             kind: kind @ (Kind::Ack | Kind::Nak),
             seq,
             data,
-        }) => Reply::Answer { kind, seq, data },
-        Ok(_) | Err(_) => Reply::Malformed,
+        }) => Reply::Answer {
+            naked: kind == Kind::Nak,
+            seq,
+            data,
+        },
+        Ok(_) | Err(_) => Reply::Wrong(Failure::Corrupted),
     }
 }
 
@@ -52,10 +57,8 @@ pub fn reply_of<'a>(message: Result<Message<'a>, Malformed>) -> Reply<'a> {
 pub struct Replies {
     verify: Verify,
     payload: Arc<Payload>,
-    /// The connection whose replies are judged.
-    pub connection: u32,
-    /// All connections of the run have numbers below this, as far as is known here.
-    pub connections: u32,
+    connection: u32,
+    connections: u32,
     scratch: Vec<u8>,
     searches_left: u32,
 }
@@ -74,14 +77,27 @@ impl Replies {
         }
     }
 
+    /// What requests carry.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The replies that follow are those of connection number `connection`; all
+    /// connections of the run have numbers below `connections`, as far as is known.
+    pub fn turn_to(&mut self, connection: u32, connections: u32) {
+        self.connection = connection;
+        self.connections = connections;
+    }
+
     fn is_answer(&mut self, connection: u32, seq: u64, reply: &Reply<'_>) -> bool {
-        let Reply::Answer { kind, data, .. } = reply else {
+        let Reply::Answer { naked, data, .. } = reply else {
             return false;
         };
         self.scratch.clear();
         self.payload.write(connection, seq, &mut self.scratch);
         let right = Answer::to(seq.cast_signed(), &self.scratch);
-        right.kind == *kind && right.digits == *data
+        (right.kind == Kind::Nak) == *naked && right.digits == *data
     }
 }
 

@@ -1,18 +1,16 @@
 //! What a worker writes down about replies: counters and times.
 
-use protocol::foo::{MAX_LINE_BYTES, Message};
-
+use crate::dialect::Dialect;
 use crate::histograms::{self, Histogram};
-use crate::judge::{Replies, reply_of};
 use crate::tally::Books;
 use crate::timeline::Phase;
 use crate::tracker::{Times, Tracker};
 
 /// Takes the replies of one worker.
 #[derive(Debug)]
-pub(crate) struct Recorder {
-    /// Knows the right answers.
-    pub(crate) judge: Replies,
+pub(crate) struct Recorder<D> {
+    /// Writes requests and knows the right answers.
+    pub(crate) dialect: D,
     /// Counters.
     pub(crate) books: Books,
     /// Response times of the slice at hand.
@@ -25,13 +23,13 @@ pub(crate) struct Recorder {
     phase: Phase,
 }
 
-impl Recorder {
-    /// A recorder for a worker that judges by `judge`. `waits_apart` says whether response
+impl<D: Dialect> Recorder<D> {
+    /// A recorder for a worker that speaks `dialect`. `waits_apart` says whether response
     /// times are more than service times.
     #[must_use]
-    pub(crate) fn new(judge: Replies, waits_apart: bool) -> Self {
+    pub(crate) fn new(dialect: D, waits_apart: bool) -> Self {
         Self {
-            judge,
+            dialect,
             books: Books::default(),
             response: histograms::empty(),
             service: histograms::empty(),
@@ -53,18 +51,35 @@ impl Recorder {
         &mut self,
         inbound: &[u8],
         tracker: &mut Tracker,
+        cutting: &mut D::Cutting,
         now: u64,
     ) -> Option<usize> {
         self.last_reply = now;
         let mut at = 0;
-        while let Some((message, len)) = Message::next(&inbound[at..]) {
-            let reply = reply_of(message);
-            if let Some(times) = tracker.reply(&reply, &mut self.judge, &mut self.books) {
+        while let Some((reply, bytes)) =
+            self.dialect.next(&inbound[at..], tracker.oldest(), cutting)
+        {
+            if let Some(reply) = reply
+                && let Some(times) = tracker.reply(&reply, &mut self.dialect, &mut self.books)
+            {
                 self.time(times, now);
             }
-            at += len;
+            at += bytes;
         }
-        (inbound.len() - at <= MAX_LINE_BYTES).then_some(at)
+        self.dialect.can_wait(inbound.len() - at).then_some(at)
+    }
+
+    /// Takes what is left of a connection's replies when it ends, `bytes` bytes that are
+    /// no whole reply. If no request is open they belong to none.
+    pub(crate) fn take_rest(
+        &mut self,
+        bytes: usize,
+        tracker: &mut Tracker,
+        cutting: &D::Cutting,
+    ) {
+        if tracker.open() == 0 && self.dialect.is_left_over(bytes, cutting) {
+            tracker.left_over(&mut self.books);
+        }
     }
 
     #[inline]

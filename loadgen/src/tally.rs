@@ -52,6 +52,8 @@ kinds! {
         Late = "late",
         /// Nothing that was asked for.
         Unexpected = "unexpected",
+        /// The answer to another connection's request, beside the right one.
+        Misrouted = "misrouted",
     }
 }
 

@@ -19,8 +19,6 @@
 
 use std::collections::VecDeque;
 
-use protocol::foo::Kind;
-
 use crate::tally::{Books, Extra, Failure};
 
 /// Answers that may come before a request that was passed over counts as lost. No
@@ -37,19 +35,18 @@ const LOST_REMEMBERED: usize = 256;
 /// A reply as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// An ACK or NAK with its sequence number.
+    /// An answer with its sequence number.
     Answer {
-        /// ACK or NAK.
-        kind: Kind,
+        /// Whether it is a refusal, such as a NAK.
+        naked: bool,
         /// Whose answer it says it is.
         seq: i64,
         /// Its data.
         data: &'a [u8],
     },
-    /// `NAK 0 ERRDECODE`.
-    ErrDecode,
-    /// Not a message that a server may send.
-    Malformed,
+    /// Nothing that answers a request of this connection; a request in whose place it
+    /// came has failed in this way.
+    Wrong(Failure),
 }
 
 /// What knows the right answers. How much it knows depends on `--verify`.
@@ -121,6 +118,7 @@ impl Tracker {
         self.head = 1;
         self.unwritten = 1;
         self.next = 1;
+        self.replies = 0;
         self.suspects.clear();
         self.lost.clear();
     }
@@ -130,6 +128,19 @@ impl Tracker {
     #[must_use]
     pub fn open(&self) -> usize {
         (self.next - self.head) as usize
+    }
+
+    /// The number of the oldest open request, or of the next one.
+    #[inline]
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.head
+    }
+
+    /// Whether the connection has brought a reply of any kind.
+    #[must_use]
+    pub fn has_replies(&self) -> bool {
+        self.replies > 0
     }
 
     /// Requests given to this connection so far.
@@ -178,7 +189,7 @@ impl Tracker {
         books: &mut Books,
     ) -> Option<Times> {
         self.replies += 1;
-        if let Reply::Answer { kind, seq, .. } = *reply
+        if let Reply::Answer { naked, seq, .. } = *reply
             && self.head < self.unwritten
             && ((seq.cast_unsigned() == self.head && judge.is_right(self.head, reply))
                 || judge.takes_anything())
@@ -187,7 +198,7 @@ impl Tracker {
             if !self.suspects.is_empty() {
                 self.judge_old_suspects(books);
             }
-            return Some(answered(times, kind, books));
+            return Some(answered(times, naked, books));
         }
         let times = self.out_of_place(reply, judge, books);
         self.judge_old_suspects(books);
@@ -231,13 +242,12 @@ impl Tracker {
         judge: &mut impl Judge,
         books: &mut Books,
     ) -> Option<Times> {
-        let Reply::Answer { kind, seq, .. } = *reply else {
-            let fate = match reply {
-                Reply::ErrDecode => Failure::ErrDecode,
-                _ => Failure::Corrupted,
-            };
-            self.took_the_place(fate, books);
-            return None;
+        let (naked, seq) = match *reply {
+            Reply::Answer { naked, seq, .. } => (naked, seq),
+            Reply::Wrong(fate) => {
+                self.took_the_place(fate, books);
+                return None;
+            }
         };
         let seq = seq.cast_unsigned();
         if self.head < seq && seq < self.unwritten && judge.is_right(seq, reply) {
@@ -245,11 +255,11 @@ impl Tracker {
                 self.suspect_head(Failure::Lost);
             }
             let times = self.pop();
-            return Some(answered(times, kind, books));
+            return Some(answered(times, naked, books));
         }
         let past = seq < self.head && self.head - seq <= DUPLICATES_WITHIN && seq > 0;
         if past && judge.is_right(seq, reply) {
-            return self.answer_to_the_past(seq, kind, books);
+            return self.answer_to_the_past(seq, naked, books);
         }
         let misrouted = judge.is_of_another(reply);
         self.took_the_place(
@@ -264,7 +274,12 @@ impl Tracker {
     }
 
     /// The right answer to a request that is not open any more.
-    fn answer_to_the_past(&mut self, seq: u64, kind: Kind, books: &mut Books) -> Option<Times> {
+    fn answer_to_the_past(
+        &mut self,
+        seq: u64,
+        naked: bool,
+        books: &mut Books,
+    ) -> Option<Times> {
         let Ok(at) = self
             .suspects
             .binary_search_by_key(&seq, |suspect| suspect.seq)
@@ -284,8 +299,8 @@ impl Tracker {
             books.of(suspect.times.due).fail(Failure::Reordered);
             return None;
         }
-        books.of(suspect.times.due).extra(Extra::Unexpected);
-        Some(answered(suspect.times, kind, books))
+        books.of(suspect.times.due).extra(extra_of(suspect.fate));
+        Some(answered(suspect.times, naked, books))
     }
 
     /// A reply that answers nothing came where the oldest request's answer belongs.
@@ -293,8 +308,13 @@ impl Tracker {
         if self.head < self.unwritten {
             self.suspect_head(fate);
         } else {
-            books.of(self.last_due).extra(Extra::Unexpected);
+            books.of(self.last_due).extra(extra_of(fate));
         }
+    }
+
+    /// Counts bytes that are no whole reply, on a connection that has no request open.
+    pub fn left_over(&mut self, books: &mut Books) {
+        books.of(self.last_due).extra(Extra::Unexpected);
     }
 
     fn suspect_head(&mut self, fate: Failure) {
@@ -338,13 +358,23 @@ impl Tracker {
 }
 
 #[inline]
-fn answered(times: Times, kind: Kind, books: &mut Books) -> Times {
+fn answered(times: Times, naked: bool, books: &mut Books) -> Times {
     let tally = books.of(times.due);
-    match kind {
-        Kind::Nak => tally.naked += 1,
-        Kind::Ack | Kind::Req => tally.acked += 1,
+    if naked {
+        tally.naked += 1;
+    } else {
+        tally.acked += 1;
     }
     times
+}
+
+/// What a reply is that would have failed its request as `fate`, and took no request's
+/// place.
+fn extra_of(fate: Failure) -> Extra {
+    match fate {
+        Failure::Misrouted => Extra::Misrouted,
+        _ => Extra::Unexpected,
+    }
 }
 
 #[cfg(test)]

@@ -31,8 +31,7 @@ fn answer_line(connection: u32, seq: u64) -> Vec<u8> {
 impl Scene {
     fn new(verify: Verify, requests: u64) -> Self {
         let mut judge = Replies::new(verify, payload().into());
-        judge.connection = CONNECTION;
-        judge.connections = 4;
+        judge.turn_to(CONNECTION, 4);
         let mut tracker = Tracker::new(requests as usize);
         let mut books = Books::default();
         for seq in 1..=requests {

@@ -26,6 +26,11 @@ pub enum Metric {
     Rate,
     /// Requests that went wrong in any way, and connections that could not be opened.
     Failed,
+    /// Connections that could not be opened.
+    FailedConnections,
+    /// Answers that were not the right ones: lost, duplicated, reordered, corrupted,
+    /// misrouted or unexpected.
+    Wrong,
     /// Requests without an answer at the end, those that were due and never written
     /// included.
     Unanswered,
@@ -60,7 +65,7 @@ pub enum Unit {
 
 impl Metric {
     /// All, in the order in which they are listed to a user.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::P50,
         Self::P90,
         Self::P99,
@@ -68,6 +73,8 @@ impl Metric {
         Self::Max,
         Self::Rate,
         Self::Failed,
+        Self::FailedConnections,
+        Self::Wrong,
         Self::Unanswered,
         Self::Lost,
         Self::Duplicated,
@@ -89,6 +96,8 @@ impl Metric {
             Self::Max => "max",
             Self::Rate => "rate",
             Self::Failed => "failed",
+            Self::FailedConnections => "failed_connections",
+            Self::Wrong => "wrong",
             Self::Unanswered => "unanswered",
             Self::Lost => "lost",
             Self::Duplicated => "duplicated",
@@ -111,6 +120,12 @@ impl Metric {
             Self::Max => Some(1.0),
             _ => None,
         }
+    }
+
+    /// Whether it is known of each slice of time, and so of a part of a run.
+    #[must_use]
+    pub fn is_known_by_interval(self) -> bool {
+        self.quantile().is_some() || matches!(self, Self::Rate | Self::Failed)
     }
 
     /// The unit of its values.
@@ -213,26 +228,7 @@ impl FromStr for Bound {
     type Err = ExpectError;
 
     fn from_str(text: &str) -> Result<Self, ExpectError> {
-        let at = text
-            .find(['<', '>', '='])
-            .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
-        let (word, rest) = text.split_at(at);
-        let (sign, op) = Op::SIGNS
-            .into_iter()
-            .find(|(sign, _)| rest.starts_with(sign))
-            .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
-        let word = word.trim();
-        let metric = Metric::ALL
-            .into_iter()
-            .find(|m| m.word() == word)
-            .ok_or_else(|| {
-                let accepted = Metric::ALL.map(Metric::word).join(", ");
-                ExpectError::Metric {
-                    text: word.to_owned(),
-                    accepted,
-                }
-            })?;
-        let written = rest[sign.len()..].trim().to_owned();
+        let (metric, op, written) = parts(text)?;
         let value = parse_value(metric, &written)?;
         Ok(Self {
             metric,
@@ -241,6 +237,65 @@ impl FromStr for Bound {
             written,
         })
     }
+}
+
+/// `p99 < 0.8x`, parsed: beside the same figure of somebody else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimesBound {
+    /// The figure.
+    pub metric: Metric,
+    /// The comparison.
+    pub op: Op,
+    /// How many times the other's.
+    pub times: f64,
+}
+
+impl fmt::Display for TimesBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (metric, op) = (self.metric.word(), self.op.sign());
+        write!(f, "{metric} {op} {}x", self.times)
+    }
+}
+
+impl FromStr for TimesBound {
+    type Err = ExpectError;
+
+    fn from_str(text: &str) -> Result<Self, ExpectError> {
+        let (metric, op, written) = parts(text)?;
+        let times = written.strip_suffix('x').unwrap_or_default().trim();
+        let times = times.parse().ok().filter(|times: &f64| times.is_finite());
+        let times = times.filter(|times| *times > 0.0);
+        times
+            .map(|times| Self { metric, op, times })
+            .ok_or_else(|| ExpectError::Value {
+                metric: metric.word(),
+                reason: format!("expected a factor such as \"0.8x\", got {written:?}"),
+            })
+    }
+}
+
+/// A metric, a comparison, and what stands behind it.
+fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
+    let at = text
+        .find(['<', '>', '='])
+        .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
+    let (word, rest) = text.split_at(at);
+    let (sign, op) = Op::SIGNS
+        .into_iter()
+        .find(|(sign, _)| rest.starts_with(sign))
+        .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
+    let word = word.trim();
+    let metric = Metric::ALL
+        .into_iter()
+        .find(|m| m.word() == word)
+        .ok_or_else(|| {
+            let accepted = Metric::ALL.map(Metric::word).join(", ");
+            ExpectError::Metric {
+                text: word.to_owned(),
+                accepted,
+            }
+        })?;
+    Ok((metric, op, rest[sign.len()..].trim().to_owned()))
 }
 
 fn parse_value(metric: Metric, written: &str) -> Result<f64, ExpectError> {

@@ -152,6 +152,9 @@ pub enum Event {
     Sample {
         /// Whose.
         role: Role,
+        /// Its name among those of its part, if it is not the only one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// What was seen.
         #[serde(flatten)]
         sample: Sample,
@@ -170,12 +173,31 @@ pub enum Event {
     Counted {
         /// Who says so.
         role: Role,
+        /// Its name among those of its part, if it is not the only one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// As it was written.
         counts: serde_json::Value,
     },
     /// Many requests at once, checked one by one, to see who is at fault for wrong
     /// answers.
     Audit(Audit),
+    /// Something is done to a process, or to the proxy's idea of a backend.
+    FaultBegan(Fault),
+    /// It is over: undone, or done with where it lasts for a moment only.
+    FaultEnded {
+        /// Which: see [`Fault::id`].
+        id: String,
+    },
+    /// It could not be done.
+    FaultFailed {
+        /// Which: see [`Fault::id`].
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// The proxy says that it thinks differently of a backend now.
+    BackendChanged(Transition),
     /// All processes of the block are gone.
     BlockEnded {
         /// What kept the block from running as planned, if anything.
@@ -336,11 +358,42 @@ pub struct ScenarioHeader {
     pub capacity: Option<CapacityPlan>,
 }
 
+/// Something that is done on purpose while clients are at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its number in the scenario from 1, with that of the repetition behind it: `2`, `2.7`.
+    pub id: String,
+    /// What it is done to: `upstream.1`, `proxy`.
+    pub target: String,
+    /// What is done, by its word in a scenario.
+    pub action: String,
+    /// The backend that the proxy is told about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+}
+
+/// A change in what a proxy thinks of a backend; the event's own time is the proxy's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// The backend: `upstream.1`.
+    pub backend: String,
+    /// What it was, in the proxy's words.
+    pub from: String,
+    /// What it is now.
+    pub to: String,
+    /// Why, in the proxy's words.
+    #[serde(default)]
+    pub why: String,
+}
+
 /// One valid request on a fresh connection, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// Who was asked: the upstream directly, or through the proxy.
     pub role: Role,
+    /// Its name among those of its part, if it is not the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Before, during or after the scenario's traffic.
     pub phase: Phase,
     /// When it began; the event's own time is its end.
@@ -430,6 +483,9 @@ impl Exit {
 pub struct Audit {
     /// Who was asked: the upstream directly, or through the proxy.
     pub role: Role,
+    /// Its name among those of its part, if it is not the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Requests written.
     pub sent: u64,
     /// Right answers.

@@ -5,7 +5,7 @@ use loadgen::record::LoadRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::design::Arm;
-use crate::event::{Audit, Exit, Probe, ProbeOutcome, Role, Sample, Target};
+use crate::event::{Audit, Exit, Fault, Probe, ProbeOutcome, Role, Sample, Target, Transition};
 
 /// One block: fresh processes, one fixed schedule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,20 +24,29 @@ pub struct Block {
     pub started_mono_ns: u64,
     /// Monotonic end; none if it was cut short.
     pub ended_mono_ns: Option<u64>,
-    /// The server, if the harness started it.
+    /// The server, if the harness started it; the first of several.
     pub upstream: Option<ProcessEvidence>,
+    /// The other servers, in the order in which they stand in the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_upstreams: Vec<ProcessEvidence>,
     /// The proxy; none if clients aimed at the upstream.
     pub proxy: Option<ProcessEvidence>,
     /// What the load clients measured.
     pub loads: Vec<LoadEvidence>,
     /// What the fuzz clients did and saw.
     pub fuzzes: Vec<FuzzEvidence>,
+    /// What was done on purpose while they did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultEvidence>,
+    /// What the proxy said that it thinks of its backends, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<TimedTransition>,
     /// What kept the block from running as planned.
     pub problem: Option<String>,
 }
 
 impl Block {
-    /// The process in that role.
+    /// The process in that role; the first, where there are several.
     #[must_use]
     pub fn process(&self, role: Role) -> Option<&ProcessEvidence> {
         match role {
@@ -45,6 +54,28 @@ impl Block {
             Role::Proxy => self.proxy.as_ref(),
             Role::Load | Role::Fuzz => None,
         }
+    }
+
+    /// All servers, by their names: `upstream` alone, else `upstream.0` and so on.
+    pub fn upstreams(&self) -> impl Iterator<Item = (String, &ProcessEvidence)> {
+        let several = !self.more_upstreams.is_empty();
+        let all = self.upstream.iter().chain(&self.more_upstreams);
+        all.enumerate().map(move |(nth, process)| {
+            let name = if several {
+                format!("upstream.{nth}")
+            } else {
+                "upstream".to_owned()
+            };
+            (name, process)
+        })
+    }
+
+    /// All servers and the proxy.
+    pub fn watched(&self) -> impl Iterator<Item = (Role, String, &ProcessEvidence)> {
+        let proxy = self.proxy.iter();
+        self.upstreams()
+            .map(|(name, process)| (Role::Upstream, name, process))
+            .chain(proxy.map(|process| (Role::Proxy, "proxy".to_owned(), process)))
     }
 
     /// When garbage came in: the span from the first fuzz client's first connection to
@@ -62,9 +93,9 @@ impl Block {
     /// one did: what came later met nobody.
     #[must_use]
     pub fn garbage_bytes(&self) -> u64 {
-        let processes = [&self.upstream, &self.proxy].into_iter().flatten();
-        let death = processes
-            .filter_map(|process| Some(process.death()?.mono_ns))
+        let death = self
+            .watched()
+            .filter_map(|(.., process)| Some(process.death()?.mono_ns))
             .min();
         let records = self.fuzzes.iter().filter_map(|fuzz| fuzz.record.as_ref());
         records
@@ -248,4 +279,38 @@ pub struct FuzzEvidence {
     pub record: Option<FuzzRecord>,
     /// Why there is none.
     pub problem: Option<String>,
+}
+
+/// Something that was done on purpose, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultEvidence {
+    /// What.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// When it began.
+    pub began_mono_ns: u64,
+    /// When it was undone or done with; none if it lasted to the end.
+    pub ended_mono_ns: Option<u64>,
+    /// Why it could not be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl FaultEvidence {
+    /// As in a sentence: `kill upstream.1`, `drain upstream.1`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let whom = self.fault.backend.as_ref().unwrap_or(&self.fault.target);
+        format!("{} {whom}", self.fault.action)
+    }
+}
+
+/// A change in what a proxy thinks of a backend, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimedTransition {
+    /// When.
+    pub mono_ns: u64,
+    /// What.
+    #[serde(flatten)]
+    pub transition: Transition,
 }

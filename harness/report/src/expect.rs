@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bound::Bound;
+use crate::bound::{Bound, Metric, TimesBound};
 use crate::event::Role;
 
 /// One demand.
@@ -38,6 +38,9 @@ pub enum Claim {
     Fate {
         /// Whose fate: upstream or proxy.
         role: Role,
+        /// Which of several upstreams, such as `upstream.1`; all if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        process: Option<String>,
         /// Which.
         fate: Fate,
         /// The signal that must have killed it.
@@ -49,10 +52,36 @@ pub enum Claim {
     Metric {
         /// Which load; every one if none is named.
         load: Option<String>,
+        /// Which part of the run, as faults divide it; all of it if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<Part>,
         /// The bound.
         #[serde(flatten)]
         bound: Bound,
     },
+    /// A figure of the load clients beside that of another subject in the same round.
+    Beside {
+        /// Which load; every one if none is named.
+        load: Option<String>,
+        /// The other subject's descriptor.
+        subject: String,
+        /// The figure, and how many times that of the other it may be.
+        #[serde(flatten)]
+        bound: TimesBound,
+    },
+    /// How soon the proxy thinks differently of a backend after a fault.
+    Backend {
+        /// Which, such as `upstream.1`.
+        backend: String,
+        /// What it must come to.
+        change: Change,
+        /// Within how much time, in microseconds.
+        within_us: f64,
+        /// That as it was written.
+        written: String,
+    },
+    /// Every fault of the timeline could be done.
+    FaultsDone,
     /// The load clients kept their schedule, so that their times may be judged.
     Valid {
         /// Which load; every one if none is named.
@@ -95,6 +124,7 @@ impl Expectation {
             text,
             claim: Claim::Fate {
                 role,
+                process: None,
                 fate,
                 signal,
                 code,
@@ -114,6 +144,7 @@ impl Expectation {
             "answered during attack" => Claim::AnsweredDuringAttack { load: load.clone() },
             other => Claim::Metric {
                 bound: other.parse()?,
+                part: None,
                 load: load.clone(),
             },
         };
@@ -128,6 +159,99 @@ impl Expectation {
             claim,
             origin,
         })
+    }
+
+    /// The same demand on one of several upstreams.
+    #[must_use]
+    pub fn of_process(mut self, name: &str) -> Self {
+        if let Claim::Fate { role, process, .. } = &mut self.claim {
+            self.text = self.text.replacen(role.word(), name, 1);
+            *process = Some(name.to_owned());
+        }
+        self
+    }
+
+    /// The same demand on a part of the run.
+    ///
+    /// # Errors
+    /// That it cannot be told for a part of the run.
+    pub fn in_part(mut self, wanted: Part) -> Result<Self, ExpectError> {
+        match &mut self.claim {
+            Claim::Metric { part, bound, .. } if bound.metric.is_known_by_interval() => {
+                *part = Some(wanted);
+                self.text = format!("{} {} the faults", self.text, wanted.word());
+                Ok(self)
+            }
+            _ => Err(ExpectError::Part {
+                text: self.text,
+                accepted: Metric::ALL
+                    .into_iter()
+                    .filter(|metric| metric.is_known_by_interval())
+                    .map(Metric::word)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
+    }
+
+    /// A demand on a load beside another subject: `p99 < 0.8x`.
+    ///
+    /// # Errors
+    /// Says what is accepted.
+    pub fn beside(
+        text: &str,
+        subject: &str,
+        load: Option<String>,
+        origin: Origin,
+    ) -> Result<Self, ExpectError> {
+        let bound: TimesBound = text.parse()?;
+        Ok(Self {
+            text: format!("{bound} of {subject}"),
+            claim: Claim::Beside {
+                load,
+                subject: subject.to_owned(),
+                bound,
+            },
+            origin,
+        })
+    }
+
+    /// A demand on what the proxy thinks of a backend: `< 2s`.
+    ///
+    /// # Errors
+    /// Says what is accepted.
+    pub fn backend(backend: &str, change: Change, text: &str) -> Result<Self, ExpectError> {
+        let written = text.trim().trim_start_matches('<').trim_start_matches('=');
+        let written = written.trim();
+        let error = |reason: String| ExpectError::Value {
+            metric: change.word(),
+            reason,
+        };
+        if !text.trim().starts_with('<') {
+            return Err(error(format!("expected a time such as \"< 2s\", got {text:?}")));
+        }
+        let within =
+            service::units::parse_duration(written).map_err(|e| error(e.to_string()))?;
+        Ok(Self {
+            text: format!("{backend} {} within {written}", change.word()),
+            claim: Claim::Backend {
+                backend: backend.to_owned(),
+                change,
+                within_us: within.as_secs_f64() * 1e6,
+                written: written.to_owned(),
+            },
+            origin: Origin::Scenario,
+        })
+    }
+
+    /// The demand that goes without saying: what was to be done was done.
+    #[must_use]
+    pub fn faults_done() -> Self {
+        Self {
+            text: "every fault was done".to_owned(),
+            claim: Claim::FaultsDone,
+            origin: Origin::Implied,
+        }
     }
 
     /// The demand that all counts agree.
@@ -159,6 +283,54 @@ impl Expectation {
             text: format!("upstream {what} in the other blocks"),
             claim: Claim::SurvivesBeside { answers },
             origin: Origin::Implied,
+        }
+    }
+}
+
+/// A part of a run, as its faults divide it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Until the first fault.
+    Before,
+    /// While a fault lasts.
+    During,
+    /// When the last is over.
+    After,
+}
+
+impl Part {
+    /// All, in the order in which they are listed to a user.
+    pub const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+
+    /// The word in a scenario.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::During => "during",
+            Self::After => "after",
+        }
+    }
+}
+
+/// What a proxy comes to think of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// That nobody should be sent there, after a fault began.
+    Ejected,
+    /// That it may be used again, after a fault ended.
+    Readmitted,
+}
+
+impl Change {
+    /// The word in a scenario.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ejected => "ejected",
+            Self::Readmitted => "readmitted",
         }
     }
 }
@@ -251,6 +423,14 @@ pub enum ExpectError {
     /// Not a metric.
     #[error("unknown metric {text:?}; accepted: {accepted}")]
     Metric {
+        /// What was written.
+        text: String,
+        /// What is accepted.
+        accepted: String,
+    },
+    /// Not known of a part of a run.
+    #[error("{text:?} cannot be told of a part of the run; accepted: {accepted}")]
+    Part {
         /// What was written.
         text: String,
         /// What is accepted.

@@ -184,7 +184,7 @@ impl Story {
                 peak_bytes: 10 << 20,
                 ..Sample::default()
             };
-            self = self.at(30, Event::Sample { role, sample });
+            self = self.at(30, Event::Sample { role, name: None, sample });
             for number in 0..10 {
                 self = self.probe(role, 100 + number * 100, 1, ProbeOutcome::Answered);
             }
@@ -195,6 +195,7 @@ impl Story {
     pub(crate) fn probe(self, role: Role, ms: u64, took_ms: u64, outcome: ProbeOutcome) -> Self {
         let probe = Probe {
             role,
+            name: None,
             phase: Phase::During,
             begun_mono_ns: ms * MS,
             outcome,
@@ -266,7 +267,7 @@ impl Story {
     }
 
     pub(crate) fn counted(self, role: Role, counts: serde_json::Value) -> Self {
-        self.at(2_001, Event::Counted { role, counts })
+        self.at(2_001, Event::Counted { role, name: None, counts })
     }
 
     pub(crate) fn end(self) -> Self {

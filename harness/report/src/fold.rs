@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::event::{Event, Mark, Role, ScenarioHeader, Stamped};
 use crate::evidence::{
-    Block, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe, TimedSample,
+    Block, FaultEvidence, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe,
+    TimedSample, TimedTransition,
 };
 use crate::run::{Interruption, RunFile, SCHEMA_VERSION, ScenarioRun};
 use crate::{capacity, compare, figures, reconcile, verdict};
@@ -192,47 +193,54 @@ impl Block {
     fn take(&mut self, mono_ns: u64, event: &Event) {
         match event {
             Event::ChildStarted {
-                role, pid, command, ..
+                role,
+                name,
+                pid,
+                command,
             } => {
-                if let Some(process) = self.watched(*role) {
+                if let Some(process) = self.of(*role, Some(name)) {
                     process.pid = Some(*pid).filter(|pid| *pid != 0);
                     process.command.clone_from(command);
                     // One that was started in vain, because its port was taken, counts no
-                    // more.
-                    process.exit = None;
+                    // more; nor does one that a fault ended, now that it is back.
+                    let is_known = !process.probes.is_empty();
+                    process
+                        .exit
+                        .take_if(|exit| exit.exit.asked || !is_known);
                 }
             }
-            Event::Exited { role, exit, .. } => {
-                if let Some(process) = self.watched(*role) {
-                    process.exit = Some(TimedExit {
-                        mono_ns,
-                        exit: exit.clone(),
-                    });
+            Event::Exited { role, name, exit } => {
+                if let Some(process) = self.of(*role, Some(name)) {
+                    // A death stays one, even if a successor ends in good order.
+                    let exit = exit.clone();
+                    if process.death().is_none() {
+                        process.exit = Some(TimedExit { mono_ns, exit });
+                    }
                 }
             }
             Event::Probe(probe) => {
-                if let Some(process) = self.watched(probe.role) {
+                if let Some(process) = self.of(probe.role, probe.name.as_deref()) {
                     process.probes.push(TimedProbe {
                         mono_ns,
                         probe: probe.clone(),
                     });
                 }
             }
-            Event::Sample { role, sample } => {
-                if let Some(process) = self.watched(*role) {
+            Event::Sample { role, name, sample } => {
+                if let Some(process) = self.of(*role, name.as_deref()) {
                     process.samples.push(TimedSample {
                         mono_ns,
                         sample: *sample,
                     });
                 }
             }
-            Event::Counted { role, counts } => {
-                if let Some(process) = self.watched(*role) {
+            Event::Counted { role, name, counts } => {
+                if let Some(process) = self.of(*role, name.as_deref()) {
                     process.counts = Some(counts.clone());
                 }
             }
             Event::Audit(audit) => {
-                if let Some(process) = self.watched(audit.role) {
+                if let Some(process) = self.of(audit.role, audit.name.as_deref()) {
                     process.audit = Some(audit.clone());
                 }
             }
@@ -241,6 +249,37 @@ impl Block {
                 self.problem.clone_from(problem);
             }
             event => self.take_client(mono_ns, event),
+        }
+    }
+
+    fn take_fault(&mut self, mono_ns: u64, event: &Event) {
+        let find = |faults: &mut Vec<FaultEvidence>, id: &str| {
+            faults.iter().position(|fault| fault.fault.id == id)
+        };
+        match event {
+            Event::FaultBegan(fault) => self.faults.push(FaultEvidence {
+                fault: fault.clone(),
+                began_mono_ns: mono_ns,
+                ..FaultEvidence::default()
+            }),
+            Event::FaultEnded { id } => {
+                if let Some(at) = find(&mut self.faults, id) {
+                    self.faults[at].ended_mono_ns = Some(mono_ns);
+                }
+            }
+            Event::FaultFailed { id, reason } => {
+                if let Some(at) = find(&mut self.faults, id) {
+                    self.faults[at].problem = Some(reason.clone());
+                }
+            }
+            Event::BackendChanged(transition) => {
+                self.transitions.push(TimedTransition {
+                    mono_ns,
+                    transition: transition.clone(),
+                });
+                self.transitions.sort_by_key(|change| change.mono_ns);
+            }
+            _ => {}
         }
     }
 
@@ -277,15 +316,23 @@ impl Block {
                     fuzz.problem.clone_from(problem);
                 }
             }
-            _ => {}
+            event => self.take_fault(mono_ns, event),
         }
     }
 
-    fn watched(&mut self, role: Role) -> Option<&mut ProcessEvidence> {
-        match role {
-            Role::Upstream => Some(self.upstream.get_or_insert_default()),
-            Role::Proxy => Some(self.proxy.get_or_insert_default()),
-            Role::Load | Role::Fuzz => None,
+    /// The process in `role` of that name; the first, if none is given.
+    fn of(&mut self, role: Role, name: Option<&str>) -> Option<&mut ProcessEvidence> {
+        match (role, nth(name)) {
+            (Role::Upstream, 0) => Some(self.upstream.get_or_insert_default()),
+            (Role::Upstream, nth) => {
+                if self.more_upstreams.len() < nth {
+                    self.more_upstreams
+                        .resize_with(nth, ProcessEvidence::default);
+                }
+                self.more_upstreams.get_mut(nth - 1)
+            }
+            (Role::Proxy, _) => Some(self.proxy.get_or_insert_default()),
+            (Role::Load | Role::Fuzz, _) => None,
         }
     }
 
@@ -306,6 +353,15 @@ impl Block {
             });
         &mut self.loads[at]
     }
+}
+
+/// Servers of one scenario at most: what an event file names beyond is none of ours.
+pub const MOST_UPSTREAMS: usize = 256;
+
+/// 2 for `upstream.2`.
+fn nth(name: Option<&str>) -> usize {
+    let number = name.and_then(|name| name.strip_prefix("upstream.")?.parse().ok());
+    number.filter(|nth| *nth < MOST_UPSTREAMS).unwrap_or(0)
 }
 
 #[cfg(test)]

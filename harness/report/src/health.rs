@@ -71,6 +71,20 @@ impl fmt::Display for Status {
 }
 
 impl Status {
+    /// How bad it is, beside others.
+    fn gravity(&self) -> u8 {
+        match self {
+            Self::Survived => 0,
+            Self::Unwatched => 1,
+            Self::Slow { .. } => 2,
+            Self::Froze { .. } => 3,
+            Self::Wrong { .. } => 4,
+            Self::Refuses => 5,
+            Self::Hung => 6,
+            Self::Died { .. } => 7,
+        }
+    }
+
     /// Whether this is what `fate` says. To survive is to live and to answer at the
     /// end; a process may have been slow or frozen before.
     #[must_use]
@@ -90,29 +104,81 @@ impl Status {
     }
 }
 
-/// What became of the process in `role`. What the upstream did is not held against the
-/// proxy that had to wait for it.
+/// What became of the process in `role`, of several the one that fared worst. What an
+/// upstream did is not held against the proxy that had to wait for it, nor what was done to
+/// a process on purpose against anybody.
 #[must_use]
 pub fn status(block: &Block, role: Role) -> Status {
-    let Some(process) = block.process(role) else {
-        return Status::Unwatched;
-    };
+    let processes = block.watched().filter(|(of, ..)| *of == role);
+    let all = processes.map(|(_, name, process)| of_process(block, role, &name, process));
+    // The first among equals: later ones have to be worse.
+    all.reduce(|worst, next| {
+        if next.gravity() > worst.gravity() {
+            next
+        } else {
+            worst
+        }
+    })
+    .unwrap_or(Status::Unwatched)
+}
+
+/// What became of the process of that name, such as `upstream.1`.
+#[must_use]
+pub fn status_of(block: &Block, name: &str) -> Status {
+    let mut processes = block.watched();
+    processes
+        .find(|(_, known, _)| known == name)
+        .map_or(Status::Unwatched, |(role, name, process)| {
+            of_process(block, role, &name, process)
+        })
+}
+
+fn of_process(block: &Block, role: Role, name: &str, process: &ProcessEvidence) -> Status {
     if let Some(death) = process.death() {
         return Status::Died {
             cause: death.exit.cause(),
         };
     }
-    let upstream = block.upstream.as_ref().filter(|_| role == Role::Proxy);
+    let upstreams: Vec<&ProcessEvidence> = match role {
+        Role::Proxy => block.upstreams().map(|(_, process)| process).collect(),
+        _ => Vec::new(),
+    };
     let probes: Vec<&TimedProbe> = process
         .probes
         .iter()
-        .filter(|probe| !upstream.is_some_and(|up| excuses(up, probe)))
+        .filter(|probe| {
+            let mut upstreams = upstreams.iter();
+            !upstreams.any(|upstream| excuses(upstream, probe))
+                && !is_on_purpose(block, role, name, probe)
+        })
         .collect();
-    let upstream_is_slow =
-        upstream.is_some_and(|up| median_ns(&up.probes.iter().collect::<Vec<_>>()) >= SLOW_NS);
-    let upstream_lies =
-        upstream.is_some_and(|up| wrong_answers(up, &up.probes.iter().collect::<Vec<_>>()).0 > 0);
+    let all_probes = |up: &ProcessEvidence| median_ns(&up.probes.iter().collect::<Vec<_>>());
+    let upstream_is_slow = upstreams.iter().any(|up| all_probes(up) >= SLOW_NS);
+    let upstream_lies = upstreams
+        .iter()
+        .any(|up| wrong_answers(up, &up.probes.iter().collect::<Vec<_>>()).0 > 0);
     judge(process, &probes, upstream_lies, upstream_is_slow)
+}
+
+/// Whether a probe went wrong while somebody who had to answer it was ended or held on
+/// purpose. Behind a proxy that is any server; a proxy that is told to take on another
+/// configuration or to hand over has no excuse.
+fn is_on_purpose(block: &Block, role: Role, name: &str, probe: &TimedProbe) -> bool {
+    const HOLDS: [&str; 4] = ["kill", "terminate", "freeze", "restart"];
+    let concerns = |target: &str| {
+        target == name || (role == Role::Proxy && target.starts_with(Role::Upstream.word()))
+    };
+    let mut faults = block.faults.iter();
+    !is_good(probe)
+        && faults.any(|fault| {
+            let until = fault
+                .ended_mono_ns
+                .map_or(u64::MAX, |ended| ended.saturating_add(EXCUSE_NS));
+            HOLDS.contains(&fault.fault.action.as_str())
+                && concerns(&fault.fault.target)
+                && probe.mono_ns >= fault.began_mono_ns
+                && probe.probe.begun_mono_ns <= until
+        })
 }
 
 fn judge(

@@ -42,10 +42,8 @@ pub fn rows(scenario: &ScenarioRun) -> Vec<Row> {
 fn block_rows(block: &Block) -> Vec<Row> {
     let is_comparable = block.fuzzes.is_empty()
         && block.loads.iter().all(is_settled)
-        && [&block.upstream, &block.proxy]
-            .into_iter()
-            .flatten()
-            .all(was_always_there);
+        && block.faults.is_empty()
+        && block.watched().all(|(.., process)| was_always_there(process));
     if !is_comparable {
         return Vec::new();
     }
@@ -71,16 +69,18 @@ fn block_rows(block: &Block) -> Vec<Row> {
             .map(|(ack, nak)| ack + nak);
         push("proxy msg_ack + msg_nak", through, answers);
     }
-    if let Some(counts) = block
-        .upstream
-        .as_ref()
-        .and_then(|upstream| upstream.counts.as_ref())
-    {
-        let all = through + sent(block, Target::Upstream) + probes(block.upstream.as_ref());
+    // Of several servers each counts its own share.
+    let counts = block.upstreams().map(|(_, upstream)| {
+        let counted = upstream.counts.as_ref()?.get("requests")?.as_u64();
+        Some((counted?, upstream.probe_requests()))
+    });
+    let counts: Option<Vec<(u64, u64)>> = counts.collect();
+    if let Some(counts) = counts.filter(|counts| !counts.is_empty()) {
+        let asked: u64 = counts.iter().map(|(_, probes)| probes).sum();
         push(
             "upstream requests",
-            all,
-            counts.get("requests").and_then(serde_json::Value::as_u64),
+            through + sent(block, Target::Upstream) + asked,
+            Some(counts.iter().map(|(counted, _)| counted).sum()),
         );
     }
     rows

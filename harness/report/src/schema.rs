@@ -108,6 +108,7 @@ mod tests {
         record.counts.failed.insert("lost".to_owned(), 1);
         let audit = Audit {
             role: Role::Proxy,
+            name: None,
             sent: 10,
             right: 9,
             wrong: 1,

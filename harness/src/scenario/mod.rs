@@ -2,21 +2,28 @@
 //!
 //! [`parse`] reads one from TOML and names what is wrong with it by file, line and key;
 //! [`builtin`] holds those that are compiled in. This module is the schema itself; the
-//! keys and their meaning are the same in every version to come.
+//! keys and their meaning are the same in every version to come. [`clients`] are those who
+//! send something, [`fault`] what is done on purpose meanwhile, `expect` what is demanded.
 
 pub mod builtin;
 mod check;
+pub mod clients;
+mod demand;
+mod expect;
+pub mod fault;
 pub mod limits;
 pub mod parse;
 mod source;
 
 use std::time::Duration;
 
-use report::event::Target;
 use report::expect::Expectation;
 use serde::{Deserialize, Serialize};
 use service::addr::HostPort;
-use service::units::{Rate, Size};
+
+pub use clients::{Fuzz, Load, Strategy};
+pub use expect::Expect;
+pub use fault::{Action, Fault};
 
 /// One scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +55,9 @@ pub struct Scenario {
     /// The clients that send garbage.
     #[serde(default)]
     pub fuzz: Vec<Fuzz>,
+    /// What is done on purpose while they do.
+    #[serde(default)]
+    pub fault: Vec<Fault>,
     /// What must come of it, as it was written.
     #[serde(default)]
     pub expect: Vec<Expect>,
@@ -68,10 +78,10 @@ fn default_rounds() -> u32 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Its protocol.
+    /// What it serves.
     #[serde(default)]
-    pub mode: Mode,
-    /// Planted defects, as `harness upstream foo --defect` takes them.
+    pub mode: Server,
+    /// Planted defects, as `harness upstream MODE --defect` takes them.
     #[serde(default)]
     pub defects: Vec<String>,
     /// Its worker threads; one for each core if absent.
@@ -80,32 +90,83 @@ pub struct Upstream {
     /// Where it listens; a free port of the loopback interface if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<HostPort>,
+    /// Its share among the backends, where the proxy takes weights: 1 to 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 impl Default for Upstream {
     fn default() -> Self {
         Self {
-            mode: Mode::Foo,
+            mode: Server::Foo,
             defects: Vec::new(),
             threads: None,
             listen: None,
+            weight: None,
         }
     }
 }
 
-/// A protocol.
+/// What a reference server serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Server {
+    /// Answers to requests of the Foo protocol.
+    #[default]
+    Foo,
+    /// Every byte back.
+    Echo,
+    /// Nothing: it only reads.
+    Sink,
+    /// Bytes without end.
+    Source,
+    /// As many bytes as a request asks for.
+    Http,
+}
+
+impl Server {
+    /// As `harness upstream` takes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Foo => "foo",
+            Self::Echo => "echo",
+            Self::Sink => "sink",
+            Self::Source => "source",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What a proxy and the clients of a scenario speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// The Foo protocol.
+    /// The Foo protocol, with one server.
     #[default]
     Foo,
+    /// Any bytes over TCP, balanced over all servers.
+    Tcp,
+}
+
+impl Mode {
+    /// As `proxy` and `loadgen` take it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Foo => "foo",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// The proxy under test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
+    /// What it is to be: `foo` has one server behind it, `tcp` all of them.
+    #[serde(default)]
+    pub mode: Mode,
     /// What stands between clients and upstream: see [`crate::descriptor`].
     #[serde(default = "default_proxy")]
     pub descriptor: String,
@@ -118,6 +179,10 @@ pub struct Proxy {
     /// Whether `--proxy` leaves it alone.
     #[serde(default)]
     pub fixed: bool,
+    /// How many descriptors it may have open (`RLIMIT_NOFILE`); as many as the harness if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<u64>,
 }
 
 fn default_proxy() -> String {
@@ -127,195 +192,38 @@ fn default_proxy() -> String {
 impl Default for Proxy {
     fn default() -> Self {
         Self {
+            mode: Mode::Foo,
             descriptor: default_proxy(),
             args: Vec::new(),
             against: Vec::new(),
             fixed: false,
+            descriptors: None,
         }
     }
 }
 
-/// A client that sends valid requests.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Load {
-    /// A name, unlike that of any other load.
-    #[serde(default = "default_load_name")]
-    pub name: String,
-    /// At the proxy, or past it.
-    #[serde(default)]
-    pub target: Target,
-    /// Requests per second, whatever comes back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<Rate>,
-    /// The next request when the answer is there, instead of a rate.
-    #[serde(default)]
-    pub closed: bool,
-    /// Connections.
-    #[serde(default = "default_connections")]
-    pub connections: u32,
-    /// Requests in flight on each.
-    #[serde(default = "default_pipeline")]
-    pub pipeline: u32,
-    /// Time measured.
-    #[serde(default = "default_duration", with = "service::units::duration")]
-    pub duration: Duration,
-    /// Time before that, with traffic that does not count.
-    #[serde(default = "default_warmup", with = "service::units::duration")]
-    pub warmup: Duration,
-    /// Length of the slices that the record is made of.
-    #[serde(default = "default_interval", with = "service::units::duration")]
-    pub interval: Duration,
-    /// A new connection after this many requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests_per_connection: Option<u32>,
-    /// Worker threads; as many as the rate needs if absent, one for each core in a closed
-    /// loop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threads: Option<usize>,
-    /// How long to measure the tool's own floor before the run.
-    #[serde(default, with = "service::units::duration")]
-    pub floor: Duration,
-    /// How long after the processes are ready it begins.
-    #[serde(default, with = "service::units::duration")]
-    pub start: Duration,
-}
-
-impl Default for Load {
-    fn default() -> Self {
-        Self {
-            name: default_load_name(),
-            target: Target::Proxy,
-            rate: None,
-            closed: false,
-            connections: default_connections(),
-            pipeline: default_pipeline(),
-            duration: default_duration(),
-            warmup: default_warmup(),
-            interval: default_interval(),
-            requests_per_connection: None,
-            threads: None,
-            floor: Duration::ZERO,
-            start: Duration::ZERO,
-        }
-    }
-}
-
-fn default_load_name() -> String {
-    "load".to_owned()
-}
-
-fn default_connections() -> u32 {
-    32
-}
-
-fn default_pipeline() -> u32 {
-    1
-}
-
-fn default_duration() -> Duration {
-    Duration::from_secs(3)
-}
-
-fn default_warmup() -> Duration {
-    Duration::from_millis(500)
-}
-
-fn default_interval() -> Duration {
-    Duration::from_millis(100)
-}
-
-/// A client that sends garbage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fuzz {
-    /// A name, unlike that of any other fuzz client.
-    #[serde(default = "default_fuzz_name")]
-    pub name: String,
-    /// At the proxy, or past it.
-    #[serde(default)]
-    pub target: Target,
-    /// What the bytes look like.
-    #[serde(default)]
-    pub strategy: Strategy,
-    /// Bytes on each connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<Size>,
-    /// How long.
-    #[serde(default = "default_fuzz_duration", with = "service::units::duration")]
-    pub duration: Duration,
-    /// Connections at a time.
-    #[serde(default = "default_fuzz_connections")]
-    pub connections: u32,
-    /// Whether it ends when the target is gone.
-    #[serde(default)]
-    pub until_crash: bool,
-    /// How long after the processes are ready it begins.
-    #[serde(default, with = "service::units::duration")]
-    pub start: Duration,
-}
-
-fn default_fuzz_name() -> String {
-    "garbage".to_owned()
-}
-
-fn default_fuzz_duration() -> Duration {
-    Duration::from_secs(4)
-}
-
-fn default_fuzz_connections() -> u32 {
-    4
-}
-
-/// What garbage looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// Uniform bytes: `cat /dev/random`.
-    #[default]
-    Random,
-    /// Random bytes with newlines at line-like distances.
-    Lines,
-}
-
-impl Strategy {
-    /// As `fuzzclient` takes it.
+impl Scenario {
+    /// What the server of that number is called: `upstream` alone, else `upstream.2`.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::Lines => "lines",
+    pub fn upstream_name(&self, nth: usize) -> String {
+        if self.upstream.len() > 1 {
+            format!("upstream.{nth}")
+        } else {
+            "upstream".to_owned()
         }
     }
-}
 
-/// What must come of a scenario: one of `upstream`, `proxy`, `load` and `counts`, and
-/// what belongs to it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// What becomes of the upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
-    /// What becomes of the proxy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proxy: Option<String>,
-    /// The signal that it dies of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<String>,
-    /// The exit code that it ends with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<i32>,
-    /// `METRIC OP VALUE`, `valid`, or `answered during attack`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load: Option<String>,
-    /// Which load is meant; all if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
-    /// `reconcile`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<String>,
-    /// The part of the run that is meant: `all`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<String>,
+    /// The number of the server of that name. One that is alone may be numbered too.
+    #[must_use]
+    pub fn upstream_at(&self, name: &str) -> Option<usize> {
+        let count = self.upstream.len().max(1);
+        (0..count).find(|nth| name == self.upstream_name(*nth) || name == format!("upstream.{nth}"))
+    }
+
+    /// The names by which processes can be called.
+    #[must_use]
+    pub fn process_names(&self) -> Vec<String> {
+        let upstreams = (0..self.upstream.len().max(1)).map(|nth| self.upstream_name(nth));
+        upstreams.chain(["proxy".to_owned()]).collect()
+    }
 }

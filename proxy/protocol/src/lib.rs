@@ -1,8 +1,12 @@
 //! Sans-IO codecs of the protocols that the proxy understands.
 //!
-//! [`foo`] is the line protocol of requests and acknowledgements.
+//! [`foo`] is the line protocol of requests and acknowledgements. [`proxy_header`] is
+//! what one proxy tells the next about a connection. [`client_hello`] looks at the start
+//! of TLS, without being a party to it.
 //!
 //! Nothing here does I/O, keeps a buffer, knows about time, or knows who calls it:
 //! bytes come in as slices, verdicts go out.
 
+pub mod client_hello;
 pub mod foo;
+pub mod proxy_header;

@@ -1,18 +1,21 @@
-//! A small HTTP endpoint for operators: statistics, metrics, health.
+//! A small HTTP endpoint for operators: statistics, metrics, health, and orders.
 //!
 //! It serves on its own tasks, apart from any traffic. Connections, request heads and
-//! the time to send one are bounded, so that nobody can hang or fill it.
+//! the time to send one are bounded, so that nobody can hang or fill it. GET only reads;
+//! an order is a POST to a path, without a body. A POST that a web page had a browser
+//! send, which says so with `Origin`, is refused: a page must not steer what runs here.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -80,15 +83,36 @@ impl Reply {
             body,
         }
     }
+
+    /// The same with another status.
+    #[must_use]
+    pub fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
 }
 
-/// Answers GET requests by path; `None` is 404.
+/// The answer to an order, once it has been carried out.
+pub type Answer = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// Answers requests by path; `None` is 404.
 pub trait Routes: Send + Sync + 'static {
     /// The paths there are, for the answer to a wrong one.
     fn paths(&self) -> &'static [&'static str];
 
     /// The answer at `path`.
     fn get(&self, path: &str) -> Option<Reply>;
+
+    /// The paths that take orders, for the answer to a wrong one. None, unless a program
+    /// has some.
+    fn orders(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Carries out the order that a POST to `path` is. No body is read.
+    fn post(&self, path: &str) -> Option<Answer> {
+        let _ = path;
+        None
+    }
 }
 
 /// Opens the endpoint.
@@ -148,8 +172,8 @@ async fn accept_loop(
         tracker.spawn(async move {
             let _place = place;
             let service = service_fn(move |request| {
-                let response = respond(routes.as_ref(), &request);
-                async move { Ok::<_, Infallible>(response) }
+                let routes = Arc::clone(&routes);
+                async move { Ok::<_, Infallible>(respond(routes.as_ref(), &request).await) }
             });
             let serving = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -164,26 +188,43 @@ async fn accept_loop(
     }
 }
 
-fn respond(routes: &dyn Routes, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let reply = if request.method() == Method::GET {
-        routes.get(request.uri().path()).unwrap_or_else(|| Reply {
-            status: 404,
-            ..Reply::text(format!(
-                "not found; there is {}\n",
-                routes.paths().join(", ")
-            ))
-        })
-    } else {
-        Reply {
-            status: 405,
-            ..Reply::text("only GET is answered here\n")
+async fn respond(routes: &dyn Routes, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let orders = routes.orders();
+    let mut allow = None;
+    let reply = match *request.method() {
+        Method::GET => routes
+            .get(path)
+            .unwrap_or_else(|| not_found(routes.paths())),
+        Method::POST if !orders.is_empty() => {
+            if request.headers().contains_key(ORIGIN) {
+                Reply::text("orders from web pages are refused\n").status(403)
+            } else if let Some(answer) = routes.post(path) {
+                answer.await
+            } else {
+                not_found(orders)
+            }
+        }
+        _ if orders.is_empty() => {
+            allow = Some("GET");
+            Reply::text("only GET is answered here\n").status(405)
+        }
+        _ => {
+            allow = Some("GET, POST");
+            Reply::text("only GET and POST are answered here\n").status(405)
         }
     };
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
     response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    response
+}
+
+fn not_found(paths: &[&str]) -> Reply {
+    Reply::text(format!("not found; there is {}\n", paths.join(", "))).status(404)
 }

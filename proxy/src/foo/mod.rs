@@ -33,6 +33,8 @@ pub(crate) mod testing {
             grammar,
             max_line,
             counters: std::sync::Arc::default(),
+            upstream: std::sync::Arc::new(["127.0.0.1:1".parse().expect("an address")]),
+            limits: crate::plane::Limits::default(),
         }
     }
 }

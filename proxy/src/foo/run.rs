@@ -20,7 +20,7 @@ use super::printer::Printer;
 use super::rates::{BUCKET, Sample, Windows};
 use super::shield::Shield;
 use super::stats::Stats;
-use crate::plane::{Limits, Plane, PlaneConfig, PlaneTotals};
+use crate::plane::{Backlog, Limits, Plane, PlaneConfig, PlaneTotals};
 
 /// No longer than this, however long was asked for: the clock must be able to say when.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -52,12 +52,16 @@ async fn serve(args: FooArgs, upstream: Vec<std::net::SocketAddr>) -> Result<Exi
         std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
     });
     let config = PlaneConfig {
-        upstream,
         threads,
         driver: args.driver,
         max_connections: args.max_connections,
-        limits: Limits::new(args.connect_timeout, args.idle_timeout),
     };
+    let limits = Limits {
+        connect_ms: Limits::ms(args.connect_timeout),
+        idle_ms: Limits::ms(args.idle_timeout),
+        ..Limits::default()
+    };
+    let upstream: Arc<[_]> = upstream.into();
     let counters: Vec<_> = (0..threads)
         .map(|_| Arc::new(FooCounters::default()))
         .collect();
@@ -66,6 +70,8 @@ async fn serve(args: FooArgs, upstream: Vec<std::net::SocketAddr>) -> Result<Exi
         grammar: args.grammar.into(),
         max_line: args.max_line,
         counters: Arc::clone(&counters[worker]),
+        upstream: Arc::clone(&upstream),
+        limits,
     })
     .context("cannot start the workers")?;
     let board = Arc::new(Board {
@@ -111,7 +117,7 @@ async fn serve(args: FooArgs, upstream: Vec<std::net::SocketAddr>) -> Result<Exi
                     break;
                 }
                 tracing::info!("draining, for {:?} at most", args.grace);
-                plane.drain();
+                plane.drain(Backlog::Take);
                 grace_ends = Some(Instant::now() + args.grace.min(LONGEST_GRACE));
             }
             outcome = plane.finished() => {

@@ -1,6 +1,8 @@
 //! The shield: what a line from a client must be for the server to see it, and what
 //! becomes of the others. Sans-IO.
 
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -8,7 +10,7 @@ use protocol::foo::{ERROR_ANSWER, Grammar, Head, Kind, Malformed, Scanner};
 
 use super::counters::{Batch, FooCounters};
 use super::order::Order;
-use crate::plane::{Filtered, Passed, Protocol};
+use crate::plane::{Filtered, Limits, Next, Output, Passed, Protocol};
 
 /// What to do with a line from a client that is not a valid request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -30,6 +32,9 @@ pub(crate) struct Shield {
     pub(super) grammar: Grammar,
     pub(super) max_line: usize,
     pub(super) counters: Arc<FooCounters>,
+    /// The server's addresses, tried in this order.
+    pub(super) upstream: Arc<[SocketAddr]>,
+    pub(super) limits: Limits,
 }
 
 /// One connection.
@@ -37,6 +42,8 @@ pub(crate) struct Conn {
     client: Scanner,
     upstream: Scanner,
     order: Order,
+    /// Addresses that were tried.
+    tried: usize,
 }
 
 impl Shield {
@@ -80,13 +87,24 @@ impl Shield {
 impl Protocol for Shield {
     type Conn = Conn;
 
-    fn connection(&mut self) -> Conn {
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn connection(&mut self, _client: BorrowedFd<'_>, _now_ms: u64) -> Conn {
         let scanner = Scanner::new(self.grammar, self.max_line);
         Conn {
             client: scanner.clone(),
             upstream: scanner,
             order: Order::default(),
+            tried: 0,
         }
+    }
+
+    fn next(&mut self, conn: &mut Conn, _now_ms: u64) -> Next {
+        let next = self.upstream.get(conn.tried).copied();
+        conn.tried += 1;
+        next.map_or(Next::Refuse, Next::Dial)
     }
 
     fn client_data(
@@ -94,8 +112,9 @@ impl Protocol for Shield {
         conn: &mut Conn,
         data: &mut [u8],
         fresh: usize,
-        answers: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Filtered {
+        let answers = &mut output.to_client;
         let pass_all = self.on_malformed == OnMalformed::Forward;
         let mut batch = Batch::default();
         let mut requests = 0;
@@ -129,19 +148,11 @@ impl Protocol for Shield {
         conn.order.forwarded(requests);
         batch.add_to(&self.counters);
         if pass_all {
-            return Filtered {
-                forward: data.len(),
-                end: data.len(),
-                reset: false,
-            };
+            return Filtered::all(data.len());
         }
         if conn.client.is_hopeless() {
             // Nobody will want the beginning of this line.
-            return Filtered {
-                forward: kept,
-                end: kept,
-                reset: false,
-            };
+            return Filtered::all(kept);
         }
         data.copy_within(start.., kept);
         Filtered {
@@ -151,9 +162,9 @@ impl Protocol for Shield {
         }
     }
 
-    fn client_end(&mut self, conn: &mut Conn, answers: &mut Vec<u8>) -> bool {
+    fn client_end(&mut self, conn: &mut Conn, output: &mut Output) -> bool {
         match conn.client.finish() {
-            Some(reason) => self.malformed(conn, reason, answers),
+            Some(reason) => self.malformed(conn, reason, &mut output.to_client),
             None => false,
         }
     }
@@ -190,7 +201,7 @@ impl Protocol for Shield {
         Passed::Rewritten
     }
 
-    fn upstream_end(&mut self, conn: &mut Conn) {
+    fn upstream_end(&mut self, conn: &mut Conn, _output: &mut Vec<u8>) {
         if let Some(reason) = conn.upstream.finish() {
             self.counters.from_upstream.add(reason);
         }
@@ -204,6 +215,8 @@ impl Protocol for Shield {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use protocol::foo::MAX_LINE_BYTES;
 
     use super::*;
@@ -215,7 +228,14 @@ mod tests {
             grammar: Grammar::Strict,
             max_line: MAX_LINE_BYTES,
             counters,
+            upstream: Arc::default(),
+            limits: Limits::default(),
         }
+    }
+
+    fn connection(shield: &mut Shield) -> Conn {
+        let client = std::fs::File::open("/dev/null").expect("a descriptor");
+        shield.connection(client.as_fd(), 0)
     }
 
     /// Feeds `input` in pieces; returns what goes to the server and what the proxy says
@@ -226,18 +246,18 @@ mod tests {
         input: &[u8],
         step: usize,
     ) -> (Vec<u8>, Vec<u8>, bool) {
-        let (mut forwarded, mut answers, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut forwarded, mut output, mut held) = (Vec::new(), Output::default(), Vec::new());
         for piece in input.chunks(step) {
             let fresh = held.len();
             held.extend_from_slice(piece);
-            let out = shield.client_data(conn, &mut held, fresh, &mut answers);
+            let out = shield.client_data(conn, &mut held, fresh, &mut output);
             forwarded.extend_from_slice(&held[..out.forward]);
             held = held[out.forward..out.end].to_vec();
             if out.reset {
-                return (forwarded, answers, true);
+                return (forwarded, output.to_client, true);
             }
         }
-        (forwarded, answers, false)
+        (forwarded, output.to_client, false)
     }
 
     const MIXED: &[u8] = b"REQ 1 a\ngarbage\n\nREQ 2 b\r\nREQ 3 c d\nACK 4 x\nREQ 5\nREQ 6 unfin";
@@ -247,7 +267,7 @@ mod tests {
         for step in [1, 2, 3, 7, 1000] {
             for on_malformed in [OnMalformed::Reply, OnMalformed::Drop] {
                 let mut shield = shield(on_malformed);
-                let mut conn = shield.connection();
+                let mut conn = connection(&mut shield);
                 let (forwarded, answers, reset) = feed(&mut shield, &mut conn, MIXED, step);
                 let expected = b"REQ 1 a\nREQ 2 b\r\nREQ 5\n";
                 assert_eq!(
@@ -267,11 +287,11 @@ mod tests {
     fn own_answers_come_in_their_place() {
         for step in [1, 5, 1000] {
             let mut shield = shield(OnMalformed::Reply);
-            let mut conn = shield.connection();
+            let mut conn = connection(&mut shield);
             feed(&mut shield, &mut conn, MIXED, 4);
-            let mut answers = Vec::new();
-            assert!(!shield.client_end(&mut conn, &mut answers));
-            assert!(answers.is_empty());
+            let mut output = Output::default();
+            assert!(!shield.client_end(&mut conn, &mut output));
+            assert!(output.to_client.is_empty());
             let mut seen = Vec::new();
             for piece in b"ACK 1 r\nNAK 2 r\nACK 5 r\n".chunks(step) {
                 let mut output = Vec::new();
@@ -294,7 +314,7 @@ mod tests {
     #[test]
     fn bad_lines_are_answered_at_once_when_nothing_is_outstanding() {
         let mut shield = shield(OnMalformed::Reply);
-        let mut conn = shield.connection();
+        let mut conn = connection(&mut shield);
         let (forwarded, answers, _) = feed(&mut shield, &mut conn, b"x\ny\n", 1000);
         assert!(forwarded.is_empty());
         assert_eq!(answers, ERROR_ANSWER.repeat(2));
@@ -303,10 +323,10 @@ mod tests {
     #[test]
     fn close_resets_and_forward_passes_everything() {
         let mut close = shield(OnMalformed::Close);
-        let mut conn = close.connection();
+        let mut conn = connection(&mut close);
         assert!(feed(&mut close, &mut conn, MIXED, 1000).2);
         let mut forward = shield(OnMalformed::Forward);
-        let mut conn = forward.connection();
+        let mut conn = connection(&mut forward);
         for step in [1, 1000] {
             assert_eq!(feed(&mut forward, &mut conn, MIXED, step).0, MIXED);
         }
@@ -315,13 +335,13 @@ mod tests {
     #[test]
     fn a_long_line_is_not_held_whole() {
         let mut shield = shield(OnMalformed::Drop);
-        let mut conn = shield.connection();
+        let mut conn = connection(&mut shield);
         let mut line = b"REQ 1 ".to_vec();
         line.resize(MAX_LINE_BYTES, b'x');
-        let out = shield.client_data(&mut conn, &mut line, 0, &mut Vec::new());
+        let out = shield.client_data(&mut conn, &mut line, 0, &mut Output::default());
         assert_eq!((out.forward, out.end), (0, MAX_LINE_BYTES));
         line.push(b'x');
-        let out = shield.client_data(&mut conn, &mut line, MAX_LINE_BYTES, &mut Vec::new());
+        let out = shield.client_data(&mut conn, &mut line, MAX_LINE_BYTES, &mut Output::default());
         assert_eq!((out.forward, out.end), (0, 0));
     }
 }

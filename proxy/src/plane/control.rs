@@ -1,10 +1,9 @@
 //! Starting, draining and stopping the workers.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{panic, thread};
@@ -32,45 +31,59 @@ pub(crate) enum DriverChoice {
     Epoll,
 }
 
+/// Whose are the connections that the kernel has accepted and nobody has fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Ours: nobody else would serve them.
+    Take,
+    /// Another process accepts from the same socket and will serve them.
+    Leave,
+}
+
 /// What the workers need to know.
 #[derive(Clone, Debug)]
 pub(crate) struct PlaneConfig {
-    /// The upstream's addresses, tried in this order.
-    pub(crate) upstream: Vec<SocketAddr>,
     pub(crate) threads: usize,
     pub(crate) driver: DriverChoice,
     pub(crate) max_connections: usize,
-    pub(crate) limits: Limits,
 }
 
-/// How long things may take; zero means for ever.
-#[derive(Clone, Copy, Debug)]
+/// How long things may take, in milliseconds; zero means for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limits {
+    /// For an upstream to accept.
     pub(crate) connect_ms: u64,
+    /// Without a byte.
     pub(crate) idle_ms: u64,
+    /// Without a byte, once one side has ended.
+    pub(crate) half_closed_ms: u64,
+    /// For what must come first from a client.
+    pub(crate) preface_ms: u64,
+    /// For room.
+    pub(crate) queue_ms: u64,
 }
 
 impl Limits {
-    /// From the durations that were asked for.
-    pub(crate) fn new(connect: Duration, idle: Duration) -> Self {
-        let ms = |d: Duration| {
-            u64::try_from(d.as_millis())
-                .unwrap_or(u64::MAX)
-                .max(u64::from(!d.is_zero()))
-        };
-        Self {
-            connect_ms: ms(connect),
-            idle_ms: ms(idle),
-        }
+    /// A duration in milliseconds, where only none at all is zero.
+    pub(crate) fn ms(duration: Duration) -> u64 {
+        u64::try_from(duration.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(u64::from(!duration.is_zero()))
     }
 
     /// How often to look for connections past a limit: an eighth of the shortest, so that
     /// none is overrun by much, and never so often that looking costs anything.
     pub(super) fn sweep_ms(self) -> u64 {
-        let shortest = [self.connect_ms, self.idle_ms]
-            .into_iter()
-            .filter(|ms| *ms > 0)
-            .min();
+        let shortest = [
+            self.connect_ms,
+            self.idle_ms,
+            self.half_closed_ms,
+            self.preface_ms,
+            self.queue_ms,
+        ]
+        .into_iter()
+        .filter(|ms| *ms > 0)
+        .min();
         shortest.map_or(1_000, |ms| (ms / 8).clamp(10, 1_000))
     }
 }
@@ -84,24 +97,20 @@ pub(super) struct WorkerShare {
     pub(super) load: AtomicUsize,
     /// It is out of descriptors for the moment.
     pub(super) paused: AtomicBool,
-    pub(super) upstream: Vec<SocketAddr>,
-    pub(super) limits: Limits,
     /// Connections open in all workers.
     pub(super) open: Arc<AtomicUsize>,
-    pub(super) max_connections: usize,
+    pub(super) max_connections: Arc<AtomicUsize>,
 }
 
 impl WorkerShare {
-    pub(super) fn new(config: &PlaneConfig, open: &Arc<AtomicUsize>) -> io::Result<Self> {
+    pub(super) fn new(max: &Arc<AtomicUsize>, open: &Arc<AtomicUsize>) -> io::Result<Self> {
         Ok(Self {
             counters: PlaneCounters::default(),
             mailbox: Mailbox::open()?,
             load: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
-            upstream: config.upstream.clone(),
-            limits: config.limits,
             open: Arc::clone(open),
-            max_connections: config.max_connections,
+            max_connections: Arc::clone(max),
         })
     }
 }
@@ -111,6 +120,7 @@ pub(crate) struct Plane {
     workers: Vec<Handle>,
     driver: &'static str,
     running: usize,
+    max_connections: Arc<AtomicUsize>,
     outcomes: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>>,
 }
 
@@ -147,7 +157,8 @@ impl Plane {
         protocol: &impl Fn(usize) -> P,
     ) -> io::Result<Self> {
         let open = Arc::new(AtomicUsize::new(0));
-        let share = |_| WorkerShare::new(config, &open).map(Arc::new);
+        let max_connections = Arc::new(AtomicUsize::new(config.max_connections));
+        let share = |_| WorkerShare::new(&max_connections, &open).map(Arc::new);
         let shares: Arc<[_]> = (0..config.threads).map(share).collect::<io::Result<_>>()?;
         let (report, outcomes) = tokio::sync::mpsc::unbounded_channel();
         let mut plane = Self {
@@ -155,6 +166,7 @@ impl Plane {
             driver: D::NAME,
             running: 0,
             outcomes,
+            max_connections,
         };
         for number in 0..config.threads {
             let (opened, is_open) = mpsc::channel();
@@ -214,11 +226,16 @@ impl Plane {
         }
     }
 
+    /// Changes how many connections may be open at a time.
+    pub(crate) fn set_max_connections(&self, most: usize) {
+        self.max_connections.store(most, Ordering::Relaxed);
+    }
+
     /// Accepts no more connections; each worker ends when its last one has.
-    pub(crate) fn drain(&self) {
+    pub(crate) fn drain(&self, backlog: Backlog) {
         for worker in &self.workers {
             // A worker that has ended needs no orders.
-            let _ = worker.share.mailbox.send(Letter::Drain);
+            let _ = worker.share.mailbox.send(Letter::Drain(backlog));
         }
     }
 

@@ -57,8 +57,20 @@ counters! {
         failed_descriptors,
         /// The connection to the upstream failed for another reason.
         failed_other,
+        /// No local port was left for the connection to the upstream.
+        failed_ports,
+        /// There was no upstream to connect to.
+        failed_nowhere,
+        /// The client took too long with what must come first.
+        preface_timeout,
+        /// There was no room for the queue timeout.
+        queue_timeout,
         /// Ended because nothing moved for the idle timeout.
         idle_timeout,
+        /// Ended because nothing moved for the half-closed timeout, after one side's end.
+        half_closed_timeout,
+        /// Changed over to moving bytes within the kernel.
+        bulk,
         /// Reset because one side was reset.
         reset,
         /// Reset by the mode, on a malformed line.

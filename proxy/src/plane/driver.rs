@@ -79,6 +79,19 @@ pub(crate) enum SendMode {
     Wait,
 }
 
+/// What a socket can be ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// It has bytes, or an end.
+    Read = 0,
+    /// It takes bytes, or is broken.
+    Write = 1,
+}
+
+impl Ready {
+    pub(crate) const BOTH: [Self; 2] = [Self::Read, Self::Write];
+}
+
 /// An operation that is done.
 #[derive(Debug)]
 pub(crate) enum Completion {
@@ -90,6 +103,8 @@ pub(crate) enum Completion {
     Received(Owner, Result<Received, Errno>),
     /// How many bytes left: fewer than were given if the socket was full or it broke.
     Sent(Owner, Result<usize, Errno>),
+    /// A socket is ready, broken, or the poll was taken back.
+    Polled(Owner, Ready),
 }
 
 /// Which operation to take back.
@@ -98,6 +113,7 @@ pub(crate) enum Pending {
     Connect,
     Receive,
     Send,
+    Poll(Ready),
 }
 
 /// An event loop's kernel side.
@@ -131,6 +147,10 @@ pub(crate) trait Driver {
     /// Sends the first `len` bytes from `from`, which stay where they are until
     /// completion.
     fn send(&mut self, owner: Owner, fd: RawFd, from: *const u8, len: usize, mode: SendMode);
+
+    /// Completes when a socket is ready for what the caller does itself. `again`: it was
+    /// not seen to have nothing, so that it may be ready now.
+    fn poll(&mut self, owner: Owner, fd: RawFd, what: Ready, again: bool);
 
     /// Takes an operation back; it still completes.
     fn cancel(&mut self, owner: Owner, fd: RawFd, what: Pending);

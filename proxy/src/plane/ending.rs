@@ -7,9 +7,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::driver::{Driver, Pending, Side};
-use super::protocol::Protocol;
-use super::session::{Context, Phase, Session};
+use super::control::Limits;
+use super::driver::{Driver, Pending, Ready, Side};
+use super::protocol::{End, Protocol};
+use super::session::{Context, Phase, Session, Socket, Stage};
 
 /// How long a reset waits for bytes that the other side has not acknowledged: a peer
 /// that does not read must not hold the connection for ever.
@@ -29,16 +30,27 @@ impl<C> Session<C> {
         }
         match side {
             Side::Client => {
-                let reset = cx.protocol.client_end(&mut self.conn, &mut cx.scratch);
+                let reset = cx.protocol.client_end(&mut self.conn, &mut cx.output);
                 self.pipes[Side::Upstream as usize].drop_held();
-                self.answer(cx);
+                self.put_out(cx);
                 if reset {
                     cx.share.counters.reset_by_mode.add(1);
+                    self.ends_as(End::ByMode);
                     return self.abort(cx, [true, true]);
                 }
+                if matches!(self.phase, Phase::Opening(Stage::Preface)) {
+                    // What must come first will not come.
+                    self.ends_as(End::GaveUp);
+                    return self.abort(cx, [false, false]);
+                }
             }
-            Side::Upstream => cx.protocol.upstream_end(&mut self.conn),
+            Side::Upstream => {
+                cx.protocol
+                    .upstream_end(&mut self.conn, &mut cx.output.to_client);
+                self.put_out(cx);
+            }
         }
+        self.ends_as(End::Finished(side));
         self.settle_ends(cx);
     }
 
@@ -65,7 +77,9 @@ impl<C> Session<C> {
     /// Whether everything that will ever go to `side` has left.
     fn is_through(&self, side: Side) -> bool {
         let pipe = &self.pipes[side as usize];
-        self.sockets[side.other() as usize].ended && (pipe.is_drained() || pipe.is_broken())
+        self.sockets[side.other() as usize].ended
+            && (pipe.is_drained() || pipe.is_broken())
+            && self.tunnels[side as usize].is_empty()
     }
 
     /// The connection to `side` is broken: the other side gets what was taken, then a
@@ -76,28 +90,31 @@ impl<C> Session<C> {
         side: Side,
     ) {
         cx.share.counters.reset.add(1);
+        // An end before it was an end of one side only.
+        self.end = match self.end {
+            None | Some(End::Finished(_)) => Some(End::Reset(side)),
+            end => end,
+        };
         self.give_up(cx, side);
     }
 
     /// Has no more to do with `side`: the other side gets what was taken, then both are
     /// reset.
     pub(super) fn give_up<D: Driver, P>(&mut self, cx: &mut Context<D, P>, side: Side) {
-        if self.phase == Phase::Connecting {
-            return self.abort(cx, [true, true]);
+        if matches!(self.phase, Phase::Opening(_)) {
+            self.ends_as(End::GaveUp);
+            // What the mode had to say about it is still said, if the socket takes it.
+            return self.abort(cx, [self.pipes[0].is_drained(), true]);
         }
         let other = side.other();
         self.pipes[side as usize].break_off();
+        self.tunnels[side as usize].discard();
         self.pipes[other as usize].drop_held();
         self.phase = Phase::Resetting {
             side: other,
             until_ms: cx.now_ms + RESET_FLUSH_MS,
         };
-        for side in Side::BOTH {
-            if self.sockets[side as usize].receiving {
-                let fd = self.sockets[side as usize].raw();
-                cx.driver.cancel(self.owner(side), fd, Pending::Receive);
-            }
-        }
+        self.take_back_reads(cx);
         self.reset_when_flushed(cx);
     }
 
@@ -108,7 +125,8 @@ impl<C> Session<C> {
             return;
         };
         let pipe = &self.pipes[side as usize];
-        let gone = pipe.is_broken() || (pipe.is_drained() && self.is_acknowledged(side));
+        let sent = pipe.is_drained() && self.tunnels[side as usize].is_empty();
+        let gone = pipe.is_broken() || (sent && self.is_acknowledged(side));
         if gone || cx.now_ms >= until_ms {
             self.abort(cx, [true, true]);
         } else {
@@ -141,10 +159,7 @@ impl<C> Session<C> {
                 // If it cannot be set, the close is an orderly one; it is a close anyway.
                 let _ = eventloop::net::reset_on_close(fd);
             }
-            if socket.receiving {
-                cx.driver
-                    .cancel(self.owner(side), socket.raw(), Pending::Receive);
-            }
+            self.tunnels[side as usize].discard();
             let pipe = &mut self.pipes[side as usize];
             pipe.break_off();
             if pipe.is_waiting() {
@@ -153,6 +168,14 @@ impl<C> Session<C> {
                     self.sockets[side as usize].raw(),
                     Pending::Send,
                 );
+            }
+        }
+        self.take_back_reads(cx);
+        for side in Side::BOTH {
+            if self.sockets[side as usize].polling[Ready::Write as usize] {
+                let fd = self.sockets[side as usize].raw();
+                let poll = Pending::Poll(Ready::Write);
+                cx.driver.cancel(self.owner(side), fd, poll);
             }
         }
         if self.connecting {
@@ -164,14 +187,28 @@ impl<C> Session<C> {
         self.finish_if_quiet(cx);
     }
 
+    /// Takes back what waits for bytes.
+    fn take_back_reads<D: Driver, P>(&mut self, cx: &mut Context<D, P>) {
+        for side in Side::BOTH {
+            let (socket, owner) = (&self.sockets[side as usize], self.owner(side));
+            if socket.receiving {
+                cx.driver.cancel(owner, socket.raw(), Pending::Receive);
+            }
+            if socket.polling[Ready::Read as usize] {
+                let poll = Pending::Poll(Ready::Read);
+                cx.driver.cancel(owner, socket.raw(), poll);
+            }
+        }
+    }
+
     /// Closes both sockets once no operation is left.
     pub(super) fn finish_if_quiet<D: Driver, P>(&mut self, cx: &mut Context<D, P>) {
         if self.phase != Phase::Closing {
             return;
         }
         let flying = self.pipes.iter().any(super::pipe::Pipe::in_flight);
-        let receiving = self.sockets.iter().any(|socket| socket.receiving);
-        if flying || receiving || self.connecting {
+        let quiet = self.sockets.iter().all(Socket::is_quiet);
+        if flying || !quiet || self.connecting {
             cx.eager |= flying;
             return;
         }
@@ -184,25 +221,36 @@ impl<C> Session<C> {
     }
 
     /// When this session has lasted too long, if ever.
-    pub(super) fn deadline_ms<D, P>(&self, cx: &Context<D, P>) -> Option<u64> {
-        let limits = &cx.share.limits;
+    pub(super) fn deadline_ms(&self, limits: &Limits) -> Option<u64> {
         let after = |start: u64, limit: u64| (limit > 0).then(|| start.saturating_add(limit));
         match self.phase {
-            Phase::Connecting => after(self.started_ms, limits.connect_ms),
-            Phase::Open => after(self.last_active_ms, limits.idle_ms),
+            Phase::Opening(Stage::Preface) => after(self.stage_since_ms, limits.preface_ms),
+            Phase::Opening(Stage::Queued) => after(self.stage_since_ms, limits.queue_ms),
+            Phase::Opening(Stage::Dialling) => after(self.stage_since_ms, limits.connect_ms),
+            Phase::Open => {
+                let idle = after(self.last_active_ms, limits.idle_ms);
+                let half = after(self.last_active_ms, limits.half_closed_ms);
+                let half = half.filter(|_| self.sockets.iter().any(|socket| socket.ended));
+                [idle, half].into_iter().flatten().min()
+            }
             Phase::Resetting { .. } | Phase::Closing | Phase::Over => None,
         }
     }
 
     /// The deadline has come.
-    pub(super) fn overdue<D: Driver, P>(&mut self, cx: &mut Context<D, P>) {
+    pub(super) fn overdue<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>) {
         match self.phase {
-            Phase::Connecting => {
-                cx.share.counters.failed_timeout.add(1);
-                self.abort(cx, [true, false]);
-            }
+            Phase::Opening(stage) => self.opening_overdue(cx, stage),
             Phase::Open => {
-                cx.share.counters.idle_timeout.add(1);
+                let half = self.sockets.iter().any(|socket| socket.ended);
+                let counters = &cx.share.counters;
+                let (counter, end) = if half {
+                    (&counters.half_closed_timeout, End::HalfClosed)
+                } else {
+                    (&counters.idle_timeout, End::Idle)
+                };
+                counter.add(1);
+                self.end = Some(end);
                 self.abort(cx, [false, false]);
             }
             Phase::Resetting { .. } | Phase::Closing | Phase::Over => {}

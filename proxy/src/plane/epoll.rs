@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags};
 
 use super::driver::{
-    CHUNK_BYTES, CHUNKS, Chunk, Completion, Driver, Owner, Pending, Received, SendMode,
+    CHUNK_BYTES, CHUNKS, Chunk, Completion, Driver, Owner, Pending, Ready, Received, SendMode,
 };
 
 const WAKER: u64 = u64::MAX;
@@ -39,6 +39,8 @@ struct Socket {
     connect: Option<u32>,
     receive: Option<Owner>,
     send: Option<Send>,
+    /// Who wants to know when it is readable, and when it is writable.
+    polls: [Option<Owner>; 2],
 }
 
 pub(crate) struct Epoll {
@@ -156,6 +158,26 @@ impl Driver for Epoll {
         }
     }
 
+    fn poll(&mut self, owner: Owner, fd: RawFd, what: Ready, again: bool) {
+        let socket = self.socket(fd);
+        if !again {
+            // The next edge says when there is something again; an end has had its edge.
+            match what {
+                Ready::Read => socket.readable = socket.ended,
+                Ready::Write => socket.writable = false,
+            }
+        }
+        let is_ready = match what {
+            Ready::Read => socket.readable,
+            Ready::Write => socket.writable,
+        };
+        if is_ready {
+            self.done.push(Completion::Polled(owner, what));
+        } else {
+            socket.polls[what as usize] = Some(owner);
+        }
+    }
+
     fn cancel(&mut self, owner: Owner, fd: RawFd, what: Pending) {
         let socket = self.socket(fd);
         let canceled = match what {
@@ -171,6 +193,9 @@ impl Driver for Epoll {
                 .send
                 .take()
                 .map(|_| Completion::Sent(owner, Err(Errno::CANCELED))),
+            Pending::Poll(what) => socket.polls[what as usize]
+                .take()
+                .map(|_| Completion::Polled(owner, what)),
         };
         self.done.extend(canceled);
     }
@@ -243,8 +268,14 @@ impl Epoll {
             }
         }
         let socket = self.socket(fd);
-        if socket.readable && socket.receive.is_some() {
+        let (readable, writable) = (socket.readable, socket.writable);
+        if readable && socket.receive.is_some() {
             self.try_receive(fd);
+        }
+        for (what, is_ready) in Ready::BOTH.into_iter().zip([readable, writable]) {
+            if is_ready && let Some(owner) = self.socket(fd).polls[what as usize].take() {
+                self.done.push(Completion::Polled(owner, what));
+            }
         }
     }
 

@@ -7,13 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use eventloop::Waker;
 
+use super::control::Backlog;
+
 /// What a worker is told.
 #[derive(Debug)]
 pub(super) enum Letter {
     /// Serve this client.
     Client(OwnedFd),
     /// Accept no more, end when the last connection has.
-    Drain,
+    Drain(Backlog),
     /// End now.
     Stop,
 }

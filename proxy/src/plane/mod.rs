@@ -8,10 +8,10 @@
 //!
 //! In reading order: [`driver`] is what a worker asks of the kernel, in the form of
 //! operations and completions; [`uring`] and [`epoll`] are its two implementations.
-//! [`protocol`] is what a mode (such as `foo`) does with the bytes. [`pipe`] holds what
-//! is on its way to one socket, [`session`] is one connection with its two sockets,
-//! [`ending`] how it ends, [`worker`] the
-//! loop, [`mailbox`] how it is told things. [`counters`] is what a worker counts
+//! [`protocol`] is what a mode (such as `foo`) does with connections and their bytes.
+//! [`pipe`] holds what is on its way to one socket, [`session`] is one connection with
+//! its two sockets, [`opening`] how it finds its upstream, [`tunnel`] how it moves bulk,
+//! [`ending`] how it ends, [`worker`] the loop, [`mailbox`] how it is told things. [`counters`] is what a worker counts
 //! and everyone may read. [`control`] starts, drains and stops the workers.
 
 pub(crate) mod control;
@@ -20,14 +20,17 @@ pub(crate) mod driver;
 mod ending;
 mod epoll;
 mod mailbox;
+mod opening;
 mod pipe;
 pub(crate) mod protocol;
 mod session;
 #[cfg(test)]
 mod simulation;
+mod tunnel;
 mod uring;
 mod worker;
 
-pub(crate) use control::{DriverChoice, Limits, Plane, PlaneConfig};
+pub(crate) use control::{Backlog, DriverChoice, Limits, Plane, PlaneConfig};
 pub(crate) use counters::{PlaneTotals, Single};
-pub(crate) use protocol::{Filtered, Passed, Protocol};
+pub(crate) use driver::Side;
+pub(crate) use protocol::{End, Filtered, Next, Output, Passed, Protocol};

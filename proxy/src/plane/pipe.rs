@@ -117,6 +117,15 @@ impl Pipe {
         }
     }
 
+    /// Puts bytes before everything else. Nothing may have left yet.
+    pub(super) fn put_first(&mut self, bytes: &[u8]) {
+        debug_assert!(!self.in_flight(), "nothing comes before what has left");
+        if !bytes.is_empty() {
+            self.queue.splice(..0, bytes.iter().copied());
+            self.ready += bytes.len();
+        }
+    }
+
     /// Holds bytes; nothing may be queued.
     pub(super) fn hold(&mut self, bytes: &[u8]) {
         debug_assert!(self.queue.is_empty(), "bytes are held behind nothing");

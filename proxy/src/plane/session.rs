@@ -1,18 +1,18 @@
 //! One connection: a client's socket, the upstream's, and what moves between them.
 //!
-//! Completions come in, operations go out. How connections end is in [`super::ending`].
+//! Completions come in, operations go out. How connections find their upstream is in
+//! [`super::opening`], how they end in [`super::ending`].
 
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::control::WorkerShare;
 use super::driver::{Chunk, Driver, Owner, Received, SendMode, Side};
 use super::pipe::{Landed, Pipe};
-use super::protocol::{Passed, Protocol};
+use super::protocol::{End, Output, Passed, Protocol};
+use super::tunnel::{Bulk, Pipes, Tunnel};
 
 /// Answers of the proxy's own that may wait for a client. A client that does not take
 /// them is not read from any more.
@@ -27,14 +27,41 @@ pub(super) struct Context<D, P> {
     /// Somebody needs the completion of a try send: the next wait must not block.
     pub(super) eager: bool,
     /// What the protocol writes to; empty between calls.
-    pub(super) scratch: Vec<u8>,
+    pub(super) output: Output,
+    /// For bytes that move within the kernel.
+    pub(super) pipes: Pipes,
+}
+
+impl<D: Driver, P: Protocol> Context<D, P> {
+    pub(super) fn new(driver: D, protocol: P, share: Arc<WorkerShare>, now_ms: u64) -> Self {
+        Self {
+            driver,
+            protocol,
+            share,
+            now_ms,
+            eager: false,
+            output: Output::default(),
+            pipes: Pipes::default(),
+        }
+    }
+}
+
+/// What a connection without an upstream waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// For bytes of the client that must come first.
+    Preface,
+    /// For room.
+    Queued,
+    /// For an upstream to answer.
+    Dialling,
 }
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The upstream has not answered yet.
-    Connecting,
+    /// There is no upstream yet.
+    Opening(Stage),
     /// Bytes may move both ways.
     Open,
     /// One side was reset; the other still gets what was taken, then a reset as well.
@@ -54,6 +81,10 @@ pub(super) struct Socket {
     pub(super) ended: bool,
     /// We have ended ours.
     pub(super) end_sent: bool,
+    /// Which polls are in flight.
+    pub(super) polling: [bool; 2],
+    /// Reads in a row that filled a chunk.
+    pub(super) full_reads: u8,
     more_expected: bool,
     /// Not read from, because what it brings could not be passed on.
     paused: bool,
@@ -62,6 +93,11 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn raw(&self) -> RawFd {
         self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Whether nothing is in flight but sends.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.receiving && self.polling == [false; 2]
     }
 }
 
@@ -74,10 +110,16 @@ pub(super) struct Session<C> {
     pub(super) pipes: [Pipe; 2],
     pub(super) conn: C,
     pub(super) connecting: bool,
-    /// Which of the upstream's addresses is tried.
-    attempt: usize,
-    pub(super) started_ms: u64,
+    /// Why the last dial failed.
+    pub(super) dial_error: Option<Errno>,
+    /// Since when the connection has been in its stage without an upstream.
+    pub(super) stage_since_ms: u64,
     pub(super) last_active_ms: u64,
+    /// Whether its bytes move within the kernel, and those that do.
+    pub(super) bulk: Bulk,
+    pub(super) tunnels: [Tunnel; 2],
+    /// The first thing that brought it to its end.
+    pub(super) end: Option<End>,
 }
 
 impl<C> Session<C> {
@@ -88,95 +130,18 @@ impl<C> Session<C> {
         };
         Self {
             index,
-            phase: Phase::Connecting,
+            phase: Phase::Opening(Stage::Preface),
             sockets: [client, Socket::default()],
             pipes: Default::default(),
             conn,
             connecting: false,
-            attempt: 0,
-            started_ms: now_ms,
+            dial_error: None,
+            stage_since_ms: now_ms,
             last_active_ms: now_ms,
+            bulk: Bulk::default(),
+            tunnels: Default::default(),
+            end: None,
         }
-    }
-
-    /// Starts connecting, and reading what the client sends meanwhile.
-    pub(super) fn start<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>) {
-        let client = self.sockets[0].raw();
-        match cx.driver.adopt(client).and_then(|()| self.connect(cx)) {
-            Ok(()) => self.receive(cx, Side::Client),
-            Err(errno) => self.connect_failed(cx, errno),
-        }
-    }
-
-    fn connect<D: Driver, P: Protocol<Conn = C>>(
-        &mut self,
-        cx: &mut Context<D, P>,
-    ) -> Result<(), Errno> {
-        let addr = *cx
-            .share
-            .upstream
-            .get(self.attempt)
-            .ok_or(Errno::DESTADDRREQ)?;
-        let family = if addr.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
-        let fd = rustix::net::socket_with(family, SocketType::STREAM, D::SOCKET_FLAGS, None)?;
-        sockopt::set_tcp_nodelay(&fd, true)?;
-        cx.driver.adopt(fd.as_raw_fd())?;
-        self.connect_to(cx, fd, addr);
-        Ok(())
-    }
-
-    fn connect_to<D: Driver, P>(&mut self, cx: &mut Context<D, P>, fd: OwnedFd, addr: SocketAddr) {
-        self.connecting = true;
-        cx.driver.connect(self.index, fd.as_raw_fd(), addr);
-        self.sockets[1].fd = Some(fd);
-    }
-
-    /// The attempt to connect has ended.
-    pub(super) fn connected<D: Driver, P: Protocol<Conn = C>>(
-        &mut self,
-        cx: &mut Context<D, P>,
-        outcome: Result<(), Errno>,
-    ) {
-        self.connecting = false;
-        if self.phase != Phase::Connecting {
-            return self.finish_if_quiet(cx);
-        }
-        match outcome {
-            Ok(()) => {
-                self.phase = Phase::Open;
-                self.last_active_ms = cx.now_ms;
-                self.receive(cx, Side::Upstream);
-                self.send_ready(cx, Side::Upstream);
-                self.settle_ends(cx);
-            }
-            Err(errno) => {
-                if let Some(fd) = self.sockets[1].fd.take() {
-                    cx.driver.close(fd);
-                }
-                self.attempt += 1;
-                let another = self.attempt < cx.share.upstream.len();
-                if !another || self.connect(cx).is_err() {
-                    self.connect_failed(cx, errno);
-                }
-            }
-        }
-    }
-
-    fn connect_failed<D: Driver, P>(&mut self, cx: &mut Context<D, P>, errno: Errno) {
-        let counters = &cx.share.counters;
-        let (counter, why) = match errno {
-            Errno::CONNREFUSED => (&counters.failed_refused, "refused"),
-            Errno::TIMEDOUT => (&counters.failed_timeout, "timed out"),
-            Errno::MFILE | Errno::NFILE => (&counters.failed_descriptors, "out of descriptors"),
-            _ => (&counters.failed_other, "failed"),
-        };
-        counter.add(1);
-        tracing::debug!("connection to the upstream {why}: {errno}");
-        self.abort(cx, [true, false]);
     }
 
     /// A receive has ended.
@@ -187,7 +152,7 @@ impl<C> Session<C> {
         outcome: Result<Received, Errno>,
     ) {
         self.sockets[side as usize].receiving = false;
-        let live = matches!(self.phase, Phase::Connecting | Phase::Open);
+        let live = self.is_live();
         match outcome {
             Ok(Received::Data { chunk, .. }) if !live => cx.driver.release(chunk),
             _ if !live => {}
@@ -195,6 +160,7 @@ impl<C> Session<C> {
                 self.last_active_ms = cx.now_ms;
                 self.sockets[side as usize].more_expected = more;
                 self.take(cx, side, chunk, len);
+                self.consider_bulk(cx, side, len);
                 return self.receive(cx, side);
             }
             Ok(Received::End) => {
@@ -208,7 +174,7 @@ impl<C> Session<C> {
                 cx.eager = true;
                 return self.receive(cx, side);
             }
-            Err(Errno::CANCELED) => {}
+            Err(Errno::CANCELED) => self.begin_bulk(cx),
             Err(_) => return self.broke(cx, side),
         }
         self.after_the_end(cx);
@@ -245,7 +211,7 @@ impl<C> Session<C> {
         if self.phase == Phase::Open && pipe.is_idle() {
             let out = cx
                 .protocol
-                .client_data(&mut self.conn, data, 0, &mut cx.scratch);
+                .client_data(&mut self.conn, data, 0, &mut cx.output);
             reset = out.reset;
             if out.end > out.forward {
                 pipe.hold(&data[out.forward..out.end]);
@@ -259,16 +225,23 @@ impl<C> Session<C> {
             let (data, held) = pipe.append(data);
             let out = cx
                 .protocol
-                .client_data(&mut self.conn, data, held, &mut cx.scratch);
+                .client_data(&mut self.conn, data, held, &mut cx.output);
             reset = out.reset;
             pipe.settle(out.forward, out.end);
             cx.driver.release(chunk);
             self.send_ready(cx, Side::Upstream);
         }
-        self.answer(cx);
+        self.put_out(cx);
         if reset {
             cx.share.counters.reset_by_mode.add(1);
-            self.give_up(cx, Side::Client);
+            self.ends_as(End::ByMode);
+            return self.give_up(cx, Side::Client);
+        }
+        if matches!(self.phase, Phase::Opening(Stage::Preface)) {
+            self.advance(cx);
+        }
+        if cx.protocol.has_ended(&self.conn) && !self.sockets[0].ended && self.is_live() {
+            self.ended(cx, Side::Client);
         }
     }
 
@@ -282,25 +255,38 @@ impl<C> Session<C> {
         let data = &cx.driver.chunk(&chunk)[..len];
         let passed = cx
             .protocol
-            .upstream_data(&mut self.conn, data, &mut cx.scratch);
+            .upstream_data(&mut self.conn, data, &mut cx.output.to_client);
         if passed == Passed::Unchanged && pipe.is_idle() {
             return self.fly(cx, Side::Client, chunk, len);
         }
         match passed {
             Passed::Unchanged => pipe.push(data),
-            Passed::Rewritten => pipe.push(&cx.scratch),
+            Passed::Rewritten => pipe.push(&cx.output.to_client),
         }
-        cx.scratch.clear();
+        cx.output.to_client.clear();
         cx.driver.release(chunk);
         self.send_ready(cx, Side::Client);
     }
 
-    /// Sends what the protocol answered itself.
-    pub(super) fn answer<D: Driver, P>(&mut self, cx: &mut Context<D, P>) {
-        if !cx.scratch.is_empty() {
-            self.pipes[Side::Client as usize].push(&cx.scratch);
-            cx.scratch.clear();
-            self.send_ready(cx, Side::Client);
+    /// Sends what the protocol wrote itself.
+    pub(super) fn put_out<D: Driver, P>(&mut self, cx: &mut Context<D, P>) {
+        let output = &mut cx.output;
+        let both = [
+            (Side::Client, &mut output.to_client),
+            (Side::Upstream, &mut output.to_upstream),
+        ];
+        let mut written = [false; 2];
+        for (side, bytes) in both {
+            if !bytes.is_empty() {
+                self.pipes[side as usize].push(bytes);
+                bytes.clear();
+                written[side as usize] = true;
+            }
+        }
+        for side in Side::BOTH {
+            if written[side as usize] {
+                self.send_ready(cx, side);
+            }
         }
     }
 
@@ -318,7 +304,7 @@ impl<C> Session<C> {
 
     /// Sends what is ready for a side, unless a send is in flight: then its end will.
     pub(super) fn send_ready<D: Driver, P>(&mut self, cx: &mut Context<D, P>, to: Side) {
-        if to == Side::Upstream && self.phase == Phase::Connecting {
+        if to == Side::Upstream && matches!(self.phase, Phase::Opening(_)) {
             return;
         }
         let pipe = &mut self.pipes[to as usize];
@@ -372,7 +358,7 @@ impl<C> Session<C> {
             }
             Landed::ShortHeap => self.send_rest(cx, to),
         }
-        if !matches!(self.phase, Phase::Connecting | Phase::Open) {
+        if !self.is_live() {
             self.send_ready(cx, to);
             return self.after_the_end(cx);
         }
@@ -384,17 +370,23 @@ impl<C> Session<C> {
         }
         self.send_ready(cx, to);
         self.settle_ends(cx);
-        if matches!(self.phase, Phase::Connecting | Phase::Open) {
+        if self.is_live() {
             self.receive(cx, to.other());
             self.receive(cx, Side::Client);
         }
     }
 
     /// Receives from a side, if that is possible and what it brings can be passed on.
-    fn receive<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>, from: Side) {
+    pub(super) fn receive<D: Driver, P: Protocol<Conn = C>>(
+        &mut self,
+        cx: &mut Context<D, P>,
+        from: Side,
+    ) {
+        if self.bulk != Bulk::No {
+            return self.begin_bulk(cx);
+        }
         let socket = &self.sockets[from as usize];
-        let live = matches!(self.phase, Phase::Connecting | Phase::Open);
-        if !live || socket.receiving || socket.ended || socket.fd.is_none() {
+        if !self.is_live() || socket.receiving || socket.ended || socket.fd.is_none() {
             return;
         }
         let target = &self.pipes[from.other() as usize];
@@ -414,6 +406,16 @@ impl<C> Session<C> {
                 .receive(self.owner(from), socket.raw(), socket.more_expected);
             self.sockets[from as usize].receiving = true;
         }
+    }
+
+    /// Whether bytes may still move.
+    fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Opening(_) | Phase::Open)
+    }
+
+    /// Notes why the connection ends, if nothing did so before.
+    pub(super) fn ends_as(&mut self, end: End) {
+        self.end.get_or_insert(end);
     }
 
     pub(super) fn owner(&self, side: Side) -> Owner {

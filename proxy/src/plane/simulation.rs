@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use protocol::foo::{Grammar, MAX_LINE_BYTES};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use super::control::{DriverChoice, Limits, PlaneConfig, WorkerShare};
+use super::control::WorkerShare;
 use super::driver::{
-    CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
+    CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Ready, Received, SendMode, Side,
 };
 use super::protocol::Protocol;
 use super::session::{Context, Phase, Session};
@@ -158,6 +158,10 @@ impl Driver for Kernel {
         self.done.push(Completion::Sent(owner, outcome));
     }
 
+    fn poll(&mut self, _owner: Owner, _fd: RawFd, _what: Ready, _again: bool) {
+        unreachable!("nothing here moves within the kernel");
+    }
+
     fn cancel(&mut self, owner: Owner, _fd: RawFd, what: Pending) {
         let matches = |op: &Op| match (op, what) {
             (Op::Connect, Pending::Connect) => true,
@@ -210,28 +214,11 @@ impl Driver for Kernel {
 /// Runs one session to its end and returns the kernel as it then is.
 fn run(kernel: Kernel, on_malformed: OnMalformed) -> Kernel {
     let mut protocol = shield(on_malformed, Grammar::Strict, MAX_LINE_BYTES);
-    let conn = protocol.connection();
-    let config = PlaneConfig {
-        upstream: vec!["127.0.0.1:1".parse().expect("an address")],
-        threads: 1,
-        driver: DriverChoice::Auto,
-        max_connections: 1,
-        limits: Limits {
-            connect_ms: 0,
-            idle_ms: 0,
-        },
-    };
-    let share = WorkerShare::new(&config, &Arc::default()).expect("an eventfd");
-    let mut cx = Context {
-        driver: kernel,
-        protocol,
-        share: Arc::new(share),
-        now_ms: 0,
-        eager: false,
-        scratch: Vec::new(),
-    };
     let client = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
     let client = client.expect("a socket");
+    let conn = protocol.connection(client.as_fd(), 0);
+    let share = WorkerShare::new(&Arc::default(), &Arc::default()).expect("an eventfd");
+    let mut cx = Context::new(kernel, protocol, Arc::new(share), 0);
     assert!(client.as_raw_fd() > 0);
     let mut session = Session::new(0, client, conn, 0);
     session.start(&mut cx);
@@ -251,6 +238,7 @@ fn run(kernel: Kernel, on_malformed: OnMalformed) -> Kernel {
                     session.received(&mut cx, owner.side, outcome);
                 }
                 Completion::Sent(owner, outcome) => session.sent(&mut cx, owner.side, outcome),
+                Completion::Polled(owner, what) => session.ready(&mut cx, owner.side, what),
                 Completion::Accepted(_) | Completion::Woken => {}
             }
         }

@@ -2,7 +2,7 @@
 //! from the control plane.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use slab::Slab;
 
-use super::control::WorkerShare;
+use super::control::{Backlog, WorkerShare};
 use super::driver::{Completion, Driver};
 use super::mailbox::Letter;
-use super::protocol::Protocol;
-use super::session::{Context, Phase, Session};
+use super::protocol::{End, Protocol};
+use super::session::{Context, Phase, Session, Stage};
 
 /// Pause before the next accept when descriptors have run out: long enough not to spin,
 /// short enough that a client does not notice much.
@@ -24,6 +24,10 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 /// How often a reset looks whether the last bytes before it are acknowledged; the kernel
 /// has no event for that.
 const RESET_POLL_MS: u64 = 5;
+
+/// How often those who wait for room look for it. What a session of the same worker
+/// leaves, they see at once; this is for room that another worker made.
+const QUEUE_POLL_MS: u64 = 2;
 
 /// What a worker may have more than another before it hands connections over: a share of
 /// theirs and a few. Handing over costs a wake-up, so small differences stay.
@@ -34,6 +38,9 @@ const FAIR_FEW: usize = 8;
 pub(super) struct Worker<D, P: Protocol> {
     cx: Context<D, P>,
     sessions: Slab<Session<P::Conn>>,
+    /// Sessions that wait for room, in the order in which they came.
+    queued: Vec<u32>,
+    next_queue_ms: u64,
     /// Sessions that wait for their last bytes to be acknowledged: looked at often.
     resetting: Vec<u32>,
     next_reset_ms: u64,
@@ -55,17 +62,11 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
     ) -> Self {
         let mut peers = shares.to_vec();
         let share = peers.remove(number);
-        let cx = Context {
-            driver,
-            protocol,
-            share,
-            now_ms: now_ms(),
-            eager: false,
-            scratch: Vec::new(),
-        };
         Self {
-            cx,
+            cx: Context::new(driver, protocol, share, now_ms()),
             sessions: Slab::new(),
+            queued: Vec::new(),
+            next_queue_ms: 0,
             resetting: Vec::new(),
             next_reset_ms: 0,
             next_sweep_ms: 0,
@@ -107,7 +108,8 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         }
         let sweep = (!self.sessions.is_empty()).then_some(self.next_sweep_ms);
         let reset = (!self.resetting.is_empty()).then_some(self.next_reset_ms);
-        let next = [sweep, reset, self.accept_resumes_ms]
+        let queue = (!self.queued.is_empty()).then_some(self.next_queue_ms);
+        let next = [sweep, reset, queue, self.accept_resumes_ms]
             .into_iter()
             .flatten()
             .min()?;
@@ -121,9 +123,9 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             Completion::Woken => return,
             Completion::Accepted(_) => (None, None),
             Completion::Connected(session, _) => (Some(*session), None),
-            Completion::Received(owner, _) | Completion::Sent(owner, ..) => {
-                (Some(owner.session), Some(owner.side))
-            }
+            Completion::Received(owner, _)
+            | Completion::Sent(owner, ..)
+            | Completion::Polled(owner, _) => (Some(owner.session), Some(owner.side)),
         };
         let Some(index) = index else {
             if let Completion::Accepted(outcome) = completion {
@@ -143,6 +145,9 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             (Completion::Sent(_, outcome), Some(side)) => {
                 session.sent(&mut self.cx, side, outcome);
             }
+            (Completion::Polled(_, what), Some(side)) => {
+                session.ready(&mut self.cx, side, what);
+            }
             _ => {}
         }
         if session.phase != phase {
@@ -150,18 +155,41 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         }
     }
 
-    /// Removes a session that is over, remembers one that is to be reset.
+    /// Removes a session that is over, remembers one that waits.
     fn phase_changed(&mut self, index: u32) {
         match self.sessions[index as usize].phase {
             Phase::Over => {
-                self.sessions.remove(index as usize);
+                let session = self.sessions.remove(index as usize);
+                self.over(session);
+                // There may be room now for somebody who waits for it.
+                self.next_queue_ms = 0;
                 // First, so that who sees a connection counted as closed finds its place free.
                 self.cx.share.open.fetch_sub(1, Ordering::Relaxed);
                 self.cx.share.counters.closed.add(1);
                 self.cx.share.load.fetch_sub(1, Ordering::Relaxed);
             }
             Phase::Resetting { .. } => self.resetting.push(index),
-            Phase::Connecting | Phase::Open | Phase::Closing => {}
+            Phase::Opening(Stage::Queued) => self.queued.push(index),
+            Phase::Opening(_) | Phase::Open | Phase::Closing => {}
+        }
+    }
+
+    fn over(&mut self, session: Session<P::Conn>) {
+        let end = session.end.unwrap_or(End::Stopped);
+        self.cx.protocol.over(session.conn, end, self.cx.now_ms);
+    }
+
+    /// Asks for those who wait whether there is room for them now.
+    fn retry_queued(&mut self) {
+        self.next_queue_ms = self.cx.now_ms + QUEUE_POLL_MS;
+        for index in std::mem::take(&mut self.queued) {
+            let Some(session) = self.sessions.get_mut(index as usize) else {
+                continue;
+            };
+            if session.phase == Phase::Opening(Stage::Queued) {
+                session.advance(&mut self.cx);
+                self.phase_changed(index);
+            }
         }
     }
 
@@ -183,18 +211,25 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             }
         }
         if now_ms >= self.next_sweep_ms && !self.sessions.is_empty() {
-            self.next_sweep_ms = now_ms + self.cx.share.limits.sweep_ms();
-            let is_overdue =
-                |s: &Session<P::Conn>| s.deadline_ms(&self.cx).is_some_and(|at| at <= now_ms);
-            let overdue = self
-                .sessions
-                .iter()
-                .filter(|(_, s)| is_overdue(s))
-                .map(|(index, _)| index);
-            for index in overdue.collect::<Vec<_>>() {
-                self.sessions[index].overdue(&mut self.cx);
-                self.phase_changed(index as u32);
+            let limits = self.cx.protocol.limits();
+            self.next_sweep_ms = now_ms + limits.sweep_ms();
+            let mut overdue = Vec::new();
+            for (index, session) in &mut self.sessions {
+                self.cx.protocol.tick(&mut session.conn);
+                if session.deadline_ms(&limits).is_some_and(|at| at <= now_ms) {
+                    overdue.push(index);
+                }
             }
+            for index in overdue {
+                let phase = self.sessions[index].phase;
+                self.sessions[index].overdue(&mut self.cx);
+                if self.sessions[index].phase != phase {
+                    self.phase_changed(index as u32);
+                }
+            }
+        }
+        if now_ms >= self.next_queue_ms && !self.queued.is_empty() {
+            self.retry_queued();
         }
         if self.accept_resumes_ms.is_some_and(|at| at <= now_ms) {
             self.accept_resumes_ms = None;
@@ -256,7 +291,8 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
     fn admit(&mut self, client: OwnedFd) {
         let share = Arc::clone(&self.cx.share);
         share.counters.accepted.add(1);
-        if share.open.fetch_add(1, Ordering::Relaxed) >= share.max_connections {
+        let most = share.max_connections.load(Ordering::Relaxed);
+        if share.open.fetch_add(1, Ordering::Relaxed) >= most {
             share.open.fetch_sub(1, Ordering::Relaxed);
             share.counters.refused.add(1);
             share.counters.closed.add(1);
@@ -265,7 +301,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             return;
         }
         share.load.fetch_add(1, Ordering::Relaxed);
-        let conn = self.cx.protocol.connection();
+        let conn = self.cx.protocol.connection(client.as_fd(), self.cx.now_ms);
         let entry = self.sessions.vacant_entry();
         let index = u32::try_from(entry.key()).expect("descriptors are far fewer");
         let session = Session::new(index, client, conn, self.cx.now_ms);
@@ -283,21 +319,27 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         for letter in self.cx.share.mailbox.take() {
             match letter {
                 Letter::Client(client) => self.admit(client),
-                Letter::Drain => self.drain(),
-                Letter::Stop => return true,
+                Letter::Drain(backlog) => self.drain(backlog),
+                Letter::Stop => {
+                    for session in self.sessions.drain().collect::<Vec<_>>() {
+                        self.over(session);
+                    }
+                    return true;
+                }
             }
         }
         false
     }
 
-    /// Takes the connections that the kernel has already accepted for us, and no more.
-    fn drain(&mut self) {
+    /// Accepts no more, but takes the connections that the kernel has already accepted
+    /// for us, if they are ours.
+    fn drain(&mut self, backlog: Backlog) {
         let Some(listener) = self.listener.take() else {
             return;
         };
         self.cx.driver.pause_accept();
         self.accept_resumes_ms = None;
-        if rustix::io::ioctl_fionbio(&listener, true).is_ok() {
+        if backlog == Backlog::Take && rustix::io::ioctl_fionbio(&listener, true).is_ok() {
             for _ in 0..eventloop::net::BACKLOG {
                 match rustix::net::accept_with(&listener, D::SOCKET_FLAGS) {
                     Ok(client) => self.admit(client),

@@ -10,6 +10,7 @@ fn probe(role: Role, begun_ms: u64, took_ms: u64, outcome: ProbeOutcome) -> Time
     let begun_mono_ns = begun_ms * MS;
     let probe = Probe {
         role,
+        name: None,
         phase: Phase::During,
         begun_mono_ns,
         outcome,
@@ -161,6 +162,7 @@ fn an_audit_tells_a_lying_upstream_from_a_lying_proxy() {
     let audit = |role, wrong| {
         Some(Audit {
             role,
+        name: None,
             sent: 1_000,
             right: 1_000 - wrong,
             wrong,

@@ -1,7 +1,6 @@
 //! The blocks of a scenario one after the other on one axis, in the order in which they
 //! ran, with the pauses between them left out.
 
-use crate::event::Role;
 use crate::evidence::Block;
 use crate::run::ScenarioRun;
 
@@ -123,14 +122,23 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
             text: format!("garbage from {}", fuzz.name),
         });
     }
-    for role in [Role::Upstream, Role::Proxy] {
-        let death = block.process(role).and_then(|process| process.death());
-        if let Some(death) = death {
+    for fault in &block.faults {
+        let to = fault.ended_mono_ns.or(block.ended_mono_ns);
+        let from_ns = fault.began_mono_ns;
+        all.push(Happening {
+            from_ns,
+            to_ns: to.unwrap_or(from_ns).max(from_ns + 1),
+            class: "fault",
+            text: fault.words(),
+        });
+    }
+    for (_, name, process) in block.watched() {
+        if let Some(death) = process.death() {
             all.push(Happening {
                 from_ns: death.mono_ns,
                 to_ns: death.mono_ns,
                 class: "death",
-                text: format!("{} died ({})", role.word(), death.exit.cause()),
+                text: format!("{name} died ({})", death.exit.cause()),
             });
         }
     }

@@ -61,13 +61,11 @@ pub(crate) fn survival(run: &RunFile) -> Survival {
     for scenario in &run.scenarios {
         for block in scenario.blocks.iter().filter(|block| is_telling(block)) {
             rows.push(row(scenario, block));
-            for role in [Role::Upstream, Role::Proxy] {
-                details.extend(
-                    block
-                        .process(role)
-                        .and_then(|process| death(scenario, role, process)),
-                );
-            }
+            details.extend(
+                block
+                    .watched()
+                    .filter_map(|(_, name, process)| death(scenario, &name, process)),
+            );
         }
     }
     Survival { rows, details }
@@ -87,9 +85,9 @@ fn row(scenario: &ScenarioRun, block: &Block) -> Vec<String> {
         number::bytes(block.garbage_bytes())
     };
     let errors = block
-        .upstream
-        .as_ref()
-        .map_or(0, ProcessEvidence::decode_errors);
+        .upstreams()
+        .map(|(_, process)| process.decode_errors())
+        .sum();
     let proxy = if block.subject == DIRECT {
         "-".to_owned()
     } else {
@@ -100,10 +98,23 @@ fn row(scenario: &ScenarioRun, block: &Block) -> Vec<String> {
         proxy_words(scenario, block),
         garbage,
         number::count(errors),
-        health::status(block, Role::Upstream).to_string(),
+        upstreams(block),
         proxy,
         answers(block),
     ]
+}
+
+/// What became of the servers; of several, those that did not simply survive by name.
+fn upstreams(block: &Block) -> String {
+    let status = health::status(block, Role::Upstream);
+    if block.more_upstreams.is_empty() || status == Status::Survived {
+        return status.to_string();
+    }
+    let others = block.upstreams().filter_map(|(name, _)| {
+        let status = health::status_of(block, &name);
+        (status != Status::Survived).then(|| format!("{status} ({name})"))
+    });
+    others.collect::<Vec<_>>().join(", ")
 }
 
 /// The subject, with the arguments that make it what it is here.
@@ -129,10 +140,9 @@ fn answers(block: &Block) -> String {
     if block.loads.is_empty() {
         return "none".to_owned();
     }
-    let somebody_died = [&block.upstream, &block.proxy]
-        .into_iter()
-        .flatten()
-        .any(|process| process.death().is_some());
+    let somebody_died = block
+        .watched()
+        .any(|(.., process)| process.death().is_some());
     if let Some(answered) = answers_during_attack(block, None).filter(|_| !somebody_died) {
         return format!("{} answered during the attack", number::count(answered));
     }
@@ -154,10 +164,10 @@ fn answers(block: &Block) -> String {
     )
 }
 
-fn death(scenario: &ScenarioRun, role: Role, process: &ProcessEvidence) -> Option<String> {
+fn death(scenario: &ScenarioRun, whose: &str, process: &ProcessEvidence) -> Option<String> {
     let death = process.death()?;
     let name = &scenario.header.name;
-    let mut said = format!("{name}: the {} died ({})", role.word(), death.exit.cause());
+    let mut said = format!("{name}: the {whose} died ({})", death.exit.cause());
     if let Some(Sample {
         resident_bytes,
         descriptors,

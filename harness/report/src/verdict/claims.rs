@@ -1,6 +1,6 @@
 //! The evidence for and against each kind of claim.
 
-use super::{Finding, Outcome, attack, measured};
+use super::{Finding, Outcome, attack, measured, phases};
 use crate::event::Role;
 use crate::evidence::Block;
 use crate::expect::{Claim, Fate};
@@ -15,6 +15,7 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
     match claim {
         Claim::Fate {
             role,
+            process,
             fate,
             signal,
             code,
@@ -25,13 +26,38 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
             worst(
                 scenario
                     .judged()
-                    .map(|block| fate_of(scenario, block, *role, *fate, wanted.as_deref())),
+                    .flat_map(|block| whose(block, *role, process.as_deref()))
+                    .map(|(block, name)| {
+                        fate_of(scenario, block, *role, &name, *fate, wanted.as_deref())
+                    }),
             )
         }
-        Claim::Metric { load, bound } => {
+        Claim::Metric { load, part, bound } => {
             let rows = measured::rows(scenario, load.as_deref());
-            worst(rows.map(|figures| measured::metric(scenario, figures, bound)))
+            worst(rows.map(|figures| match part {
+                None => measured::metric(scenario, figures, bound),
+                Some(part) => phases::metric(scenario, figures, bound, *part),
+            }))
         }
+        Claim::Beside {
+            load,
+            subject,
+            bound,
+        } => {
+            let rows = measured::rows(scenario, load.as_deref());
+            worst(rows.map(|figures| measured::beside(scenario, figures, subject, bound)))
+        }
+        Claim::Backend {
+            backend,
+            change,
+            within_us,
+            ..
+        } => worst(
+            scenario
+                .judged()
+                .map(|block| phases::backend(block, backend, *change, *within_us)),
+        ),
+        Claim::FaultsDone => phases::faults_done(scenario),
         Claim::Valid { load } => {
             worst(measured::rows(scenario, load.as_deref()).map(measured::validity))
         }
@@ -70,19 +96,38 @@ pub(super) fn worst(findings: impl Iterator<Item = Finding>) -> Finding {
         })
 }
 
+/// The processes in that role, or the one of that name.
+fn whose<'a>(
+    block: &'a Block,
+    role: Role,
+    name: Option<&str>,
+) -> impl Iterator<Item = (&'a Block, String)> {
+    let mut names: Vec<String> = block
+        .watched()
+        .filter(|(of, known, _)| *of == role && name.is_none_or(|name| name == known))
+        .map(|(_, known, _)| known)
+        .collect();
+    // Who was to be there and was not is not watched.
+    if names.is_empty() {
+        names.push(name.unwrap_or(role.word()).to_owned());
+    }
+    names.into_iter().map(move |name| (block, name))
+}
+
 fn fate_of(
     scenario: &ScenarioRun,
     block: &Block,
     role: Role,
+    name: &str,
     fate: Fate,
     cause: Option<&str>,
 ) -> Finding {
-    let status = health::status(block, role);
-    let said = described(block, role, &status);
+    let status = health::status_of(block, name);
+    let said = described(block, role, name, &status);
     if status == Status::Unwatched {
         return (
             Outcome::Inconclusive,
-            format!("the {} was not watched", role.word()),
+            format!("the {name} was not watched"),
         );
     }
     let cause_fits = match (&status, cause) {
@@ -112,16 +157,18 @@ fn plans_garbage(scenario: &ScenarioRun, block: &Block) -> bool {
 
 /// The upstream in the block of a subject that is not the judged one.
 fn survives_beside(scenario: &ScenarioRun, block: &Block, answers: bool) -> Finding {
-    let status = health::status(block, Role::Upstream);
-    let (outcome, said) = if answers {
-        fate_of(scenario, block, Role::Upstream, Fate::Survives, None)
-    } else {
+    let all = whose(block, Role::Upstream, None).map(|(block, name)| {
+        if answers {
+            return fate_of(scenario, block, Role::Upstream, &name, Fate::Survives, None);
+        }
+        let status = health::status_of(block, &name);
         let outcome = match status {
             Status::Died { .. } => Outcome::Fail,
             _ => Outcome::Pass,
         };
-        (outcome, described(block, Role::Upstream, &status))
-    };
+        (outcome, described(block, Role::Upstream, &name, &status))
+    });
+    let (outcome, said) = worst(all);
     (
         outcome,
         format!("{} (round {}): {said}", block.subject, block.round),
@@ -129,9 +176,9 @@ fn survives_beside(scenario: &ScenarioRun, block: &Block, answers: bool) -> Find
 }
 
 /// The status in a sentence, with what led to it.
-fn described(block: &Block, role: Role, status: &Status) -> String {
-    let mut said = format!("{} {status}", role.word());
-    let Some(process) = block.process(role) else {
+fn described(block: &Block, role: Role, name: &str, status: &Status) -> String {
+    let mut said = format!("{name} {status}");
+    let Some((.., process)) = block.watched().find(|(_, known, _)| known == name) else {
         return said;
     };
     if !block.fuzzes.is_empty() {

@@ -17,7 +17,13 @@ pub(super) fn expectations(scenario: &ScenarioRun) -> Vec<Expectation> {
                     .any(|block| block.process(*role).is_some())
         })
         .map(|role| Expectation::fate(role, Fate::Survives, None, None, Origin::Implied));
+    let faults_done = scenario
+        .blocks
+        .iter()
+        .any(|block| !block.faults.is_empty())
+        .then(Expectation::faults_done);
     fates
+        .chain(faults_done)
         .chain(survives_beside(scenario))
         .chain(intact(scenario))
         .collect()
@@ -52,7 +58,7 @@ fn intact(scenario: &ScenarioRun) -> Option<Expectation> {
     let is_spoken_of = claims.any(|claim| match claim {
         Claim::Fate { fate, .. } => *fate == Fate::Wrong,
         Claim::Metric { bound, .. } => {
-            bound.metric == Metric::Failed || INTEGRITY.contains(&bound.metric.word())
+            [Metric::Failed, Metric::Wrong].contains(&bound.metric) || INTEGRITY.contains(&bound.metric.word())
         }
         _ => false,
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use loadgen::record::{Counts, LoadRecord};
 
 use super::{Finding, Outcome};
-use crate::bound::{Bound, Metric, Unit};
+use crate::bound::{Bound, Metric, TimesBound, Unit};
 use crate::evidence::Block;
 use crate::figures::Figures;
 use crate::reconcile::INTEGRITY;
@@ -68,6 +68,29 @@ pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -
     (if holds { Outcome::Pass } else { Outcome::Fail }, said)
 }
 
+/// What a figure is beside that of another subject, and whether that is within the bound.
+pub(super) fn beside(
+    scenario: &ScenarioRun,
+    figures: &Figures,
+    subject: &str,
+    bound: &TimesBound,
+) -> Finding {
+    let mut rows = scenario.figures.iter();
+    let other = rows.find(|row| row.subject == subject && row.load == figures.load);
+    let value = |row: &Figures| figure(scenario, row, bound.metric);
+    let both = value(figures).zip(other.and_then(value));
+    let Some(((own, said), (others, others_said))) = both else {
+        let said = format!("nothing was measured of {subject} to set it beside");
+        return (Outcome::Inconclusive, said);
+    };
+    let said = format!(
+        "{said}, and of {subject} {others_said}: {:.2}x",
+        own / others
+    );
+    let holds = bound.op.holds(own, bound.times * others);
+    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
+}
+
 /// What a figure is, and that in words. A quantile is infinite where more requests than
 /// it leaves out never got an answer. None if nothing measured it, or not often enough.
 pub(crate) fn figure(
@@ -116,7 +139,9 @@ fn count(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
     let value = counted(scenario, figures, bound.metric);
     let mut said = format!("{} is {}", bound.metric.word(), number::count(value));
     match bound.metric {
-        Metric::Failed => said.push_str(&kinds(scenario, figures)),
+        Metric::Failed | Metric::FailedConnections | Metric::Wrong => {
+            said.push_str(&kinds(scenario, figures));
+        }
         Metric::Unanswered => said.push_str(&waits(scenario, figures)),
         _ => {}
     }
@@ -196,6 +221,8 @@ fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
     counts(scenario, figures)
         .map(|counts| match metric {
             Metric::Unanswered => counts.unanswered + counts.never_written,
+            Metric::FailedConnections => counts.connect_failed.values().sum::<u64>(),
+            Metric::Wrong => INTEGRITY.map(|kind| of_kind(counts, kind)).iter().sum(),
             Metric::Failed => {
                 counts.failed_total()
                     + counts.extra_answers.values().sum::<u64>()

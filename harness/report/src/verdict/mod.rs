@@ -1,12 +1,14 @@
 //! Judging: expectations against evidence, and the exit code that follows.
 //!
 //! `implied` is what goes without saying; `claims` looks for the evidence of each kind of
-//! claim, `measured` and `attack` for that of the load clients.
+//! claim, `measured` and `attack` for that of the load clients, `phases` for that of the parts before,
+//! during and after faults.
 
 mod attack;
 mod claims;
 mod implied;
 mod measured;
+mod phases;
 #[cfg(test)]
 mod tests;
 

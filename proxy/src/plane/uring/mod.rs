@@ -22,7 +22,7 @@ use rustix::net::SocketFlags;
 
 use self::buffers::Buffers;
 use super::driver::{
-    CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Received, SendMode, Side,
+    CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Ready, Received, SendMode, Side,
 };
 
 /// Operations that can be prepared before they are handed to the kernel. A turn that
@@ -48,17 +48,21 @@ enum Op {
     Receive,
     SendTry,
     SendWait,
+    PollRead,
+    PollWrite,
     Silent,
 }
 
 impl Op {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Accept,
         Self::Wake,
         Self::Connect,
         Self::Receive,
         Self::SendTry,
         Self::SendWait,
+        Self::PollRead,
+        Self::PollWrite,
         Self::Silent,
     ];
 }
@@ -206,11 +210,22 @@ impl Driver for Uring {
         self.push(&entry);
     }
 
+    fn poll(&mut self, owner: Owner, fd: RawFd, what: Ready, _again: bool) {
+        let (op, flags) = match what {
+            Ready::Read => (Op::PollRead, libc::POLLIN | libc::POLLRDHUP),
+            Ready::Write => (Op::PollWrite, libc::POLLOUT),
+        };
+        let poll = opcode::PollAdd::new(Fd(fd), flags as u32).build();
+        self.push(&poll.user_data(pack(op, owner)));
+    }
+
     fn cancel(&mut self, owner: Owner, _fd: RawFd, what: Pending) {
         let op = match what {
             Pending::Connect => Op::Connect,
             Pending::Receive => Op::Receive,
             Pending::Send => Op::SendWait,
+            Pending::Poll(Ready::Read) => Op::PollRead,
+            Pending::Poll(Ready::Write) => Op::PollWrite,
         };
         self.push_silent(opcode::AsyncCancel::new(pack(op, owner)).build());
     }
@@ -335,6 +350,8 @@ impl Uring {
             match op {
                 Op::SendTry => self.tried_and_failed.push((owner, entry.result())),
                 Op::SendWait => done.push(Completion::Sent(owner, outcome)),
+                Op::PollRead => done.push(Completion::Polled(owner, Ready::Read)),
+                Op::PollWrite => done.push(Completion::Polled(owner, Ready::Write)),
                 Op::Receive if outcome == Err(Errno::NOBUFS) => self.refused.push(owner),
                 Op::Receive => {
                     let buffer = cqueue::buffer_select(entry.flags()).map(Chunk);

@@ -1,0 +1,171 @@
+//! The clients of a scenario: those that send valid requests, and those that send garbage.
+
+use std::time::Duration;
+
+use report::event::Target;
+use serde::{Deserialize, Serialize};
+use service::units::{Rate, Size};
+
+use super::Mode;
+
+/// A client that sends valid requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// A name, unlike that of any other load.
+    #[serde(default = "default_load_name")]
+    pub name: String,
+    /// What it speaks.
+    #[serde(default)]
+    pub mode: Mode,
+    /// At the proxy, or past it.
+    #[serde(default)]
+    pub target: Target,
+    /// Requests per second, whatever comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// The next request when the answer is there, instead of a rate.
+    #[serde(default)]
+    pub closed: bool,
+    /// Connections.
+    #[serde(default = "default_connections")]
+    pub connections: u32,
+    /// Requests in flight on each.
+    #[serde(default = "default_pipeline")]
+    pub pipeline: u32,
+    /// Time measured.
+    #[serde(default = "default_duration", with = "service::units::duration")]
+    pub duration: Duration,
+    /// Time before that, with traffic that does not count.
+    #[serde(default = "default_warmup", with = "service::units::duration")]
+    pub warmup: Duration,
+    /// Length of the slices that the record is made of.
+    #[serde(default = "default_interval", with = "service::units::duration")]
+    pub interval: Duration,
+    /// A new connection after this many requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_connection: Option<u32>,
+    /// Worker threads; as many as the rate needs if absent, one for each core in a closed
+    /// loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// How long to measure the tool's own floor before the run.
+    #[serde(default, with = "service::units::duration")]
+    pub floor: Duration,
+    /// How long after the processes are ready it begins.
+    #[serde(default, with = "service::units::duration")]
+    pub start: Duration,
+    /// What only a load over plain TCP has.
+    #[serde(flatten)]
+    pub tcp: Tcp,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            name: default_load_name(),
+            mode: Mode::Foo,
+            target: Target::Proxy,
+            rate: None,
+            closed: false,
+            connections: default_connections(),
+            pipeline: default_pipeline(),
+            duration: default_duration(),
+            warmup: default_warmup(),
+            interval: default_interval(),
+            requests_per_connection: None,
+            threads: None,
+            floor: Duration::ZERO,
+            start: Duration::ZERO,
+            tcp: Tcp::default(),
+        }
+    }
+}
+
+fn default_load_name() -> String {
+    "load".to_owned()
+}
+
+fn default_connections() -> u32 {
+    32
+}
+
+fn default_pipeline() -> u32 {
+    1
+}
+
+fn default_duration() -> Duration {
+    Duration::from_secs(3)
+}
+
+fn default_warmup() -> Duration {
+    Duration::from_millis(500)
+}
+
+fn default_interval() -> Duration {
+    Duration::from_millis(100)
+}
+
+/// A client that sends garbage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fuzz {
+    /// A name, unlike that of any other fuzz client.
+    #[serde(default = "default_fuzz_name")]
+    pub name: String,
+    /// At the proxy, or past it.
+    #[serde(default)]
+    pub target: Target,
+    /// What the bytes look like.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Bytes on each connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Size>,
+    /// How long.
+    #[serde(default = "default_fuzz_duration", with = "service::units::duration")]
+    pub duration: Duration,
+    /// Connections at a time.
+    #[serde(default = "default_fuzz_connections")]
+    pub connections: u32,
+    /// Whether it ends when the target is gone.
+    #[serde(default)]
+    pub until_crash: bool,
+    /// How long after the processes are ready it begins.
+    #[serde(default, with = "service::units::duration")]
+    pub start: Duration,
+}
+
+fn default_fuzz_name() -> String {
+    "garbage".to_owned()
+}
+
+fn default_fuzz_duration() -> Duration {
+    Duration::from_secs(4)
+}
+
+fn default_fuzz_connections() -> u32 {
+    4
+}
+
+/// What garbage looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Uniform bytes: `cat /dev/random`.
+    #[default]
+    Random,
+    /// Random bytes with newlines at line-like distances.
+    Lines,
+}
+
+impl Strategy {
+    /// As `fuzzclient` takes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Lines => "lines",
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Bulk: bytes that nobody looks at move from socket to socket within the kernel.
+//!
+//! A connection whose reads come full, again and again, stops receiving into memory:
+//! `splice(2)` moves its bytes into a pipe and out of it, a mebibyte at a time. That is a
+//! system call more per turn and no copy per byte, which pays for long transfers and not
+//! for messages, so a connection begins without and changes over once, for good. A pipe
+//! belongs to a direction only while bytes are in it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+
+use super::driver::{CHUNK_BYTES, Driver, Pending, Ready, Side};
+use super::protocol::Protocol;
+use super::session::{Context, Phase, Session};
+
+/// What a pipe is asked to hold. With 64 KiB, the kernel's default, the same work was
+/// seen to cost half as much again.
+const PIPE_BYTES: usize = 1024 * 1024;
+
+/// Pipes that a worker keeps when they are empty. More are opened when they are needed,
+/// and closed again.
+const IDLE_PIPES: usize = 16;
+
+/// Full reads in a row that make a transfer: at 16 KiB each, a quarter of a mebibyte.
+const FULL_READS: u8 = 16;
+
+/// Turns that one connection may take before others have theirs.
+const TURNS: usize = 4;
+
+/// A pipe of the kernel's.
+#[derive(Debug)]
+struct KernelPipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    capacity: usize,
+}
+
+/// The pipes of a worker that are not in use.
+#[derive(Debug, Default)]
+pub(super) struct Pipes {
+    idle: Vec<KernelPipe>,
+}
+
+impl Pipes {
+    fn take(&mut self) -> Result<KernelPipe, Errno> {
+        if let Some(pipe) = self.idle.pop() {
+            return Ok(pipe);
+        }
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // What a user's pipes may hold together is limited; a smaller one works as well.
+        let _ = fcntl_setpipe_size(&write, PIPE_BYTES);
+        let capacity = rustix::pipe::fcntl_getpipe_size(&write)?;
+        Ok(KernelPipe {
+            read,
+            write,
+            capacity,
+        })
+    }
+
+    fn give_back(&mut self, pipe: KernelPipe) {
+        if self.idle.len() < IDLE_PIPES {
+            self.idle.push(pipe);
+        }
+    }
+}
+
+/// What is on its way to one socket within the kernel.
+#[derive(Debug, Default)]
+pub(super) struct Tunnel {
+    pipe: Option<KernelPipe>,
+    filled: usize,
+}
+
+impl Tunnel {
+    /// Whether nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Takes what the socket has. `None`: it has nothing now.
+    fn fill(&mut self, from: BorrowedFd<'_>, pipes: &mut Pipes) -> Result<Option<usize>, Errno> {
+        let pipe = match self.pipe.take() {
+            Some(pipe) => pipe,
+            None => pipes.take()?,
+        };
+        let moved = move_bytes(from, pipe.write.as_fd(), pipe.capacity);
+        self.filled = *moved.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
+        self.keep_while_used(pipe, pipes);
+        moved
+    }
+
+    /// Gives the socket what it takes. `None`: it takes nothing now.
+    fn empty(&mut self, to: BorrowedFd<'_>, pipes: &mut Pipes) -> Result<Option<usize>, Errno> {
+        let Some(pipe) = self.pipe.take() else {
+            return Ok(Some(0));
+        };
+        let moved = move_bytes(pipe.read.as_fd(), to, self.filled);
+        self.filled -= *moved.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
+        self.keep_while_used(pipe, pipes);
+        moved
+    }
+
+    fn keep_while_used(&mut self, pipe: KernelPipe, pipes: &mut Pipes) {
+        if self.filled > 0 {
+            self.pipe = Some(pipe);
+        } else {
+            pipes.give_back(pipe);
+        }
+    }
+
+    /// Drops what is on its way.
+    pub(super) fn discard(&mut self) {
+        // The pipe holds bytes of this connection: nobody else may have it.
+        *self = Self::default();
+    }
+}
+
+fn move_bytes(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    most: usize,
+) -> Result<Option<usize>, Errno> {
+    loop {
+        match splice(
+            from,
+            None,
+            to,
+            None,
+            most,
+            SpliceFlags::NONBLOCK | SpliceFlags::MOVE,
+        ) {
+            Ok(moved) => return Ok(Some(moved)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Where a connection is on its way to bulk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bulk {
+    /// It has had this many full reads in a row from either side.
+    #[default]
+    No,
+    /// Operations of the other kind have yet to come back.
+    Changing,
+    /// Bytes move within the kernel.
+    Yes,
+}
+
+impl<C> Session<C> {
+    /// Notes the size of a read, and changes over to bulk when it is time.
+    pub(super) fn consider_bulk<D: Driver, P: Protocol<Conn = C>>(
+        &mut self,
+        cx: &mut Context<D, P>,
+        side: Side,
+        len: usize,
+    ) {
+        let reads = &mut self.sockets[side as usize].full_reads;
+        *reads = if len == CHUNK_BYTES { *reads + 1 } else { 0 };
+        if *reads < FULL_READS || self.bulk != Bulk::No || self.phase != Phase::Open {
+            *reads = (*reads).min(FULL_READS);
+            return;
+        }
+        if !cx.protocol.is_opaque(&self.conn) {
+            *reads = 0;
+            return;
+        }
+        self.bulk = Bulk::Changing;
+        for side in Side::BOTH {
+            if self.sockets[side as usize].receiving {
+                let fd = self.sockets[side as usize].raw();
+                cx.driver.cancel(self.owner(side), fd, Pending::Receive);
+            }
+        }
+    }
+
+    /// Begins with bulk once nothing of the other kind is in flight.
+    pub(super) fn begin_bulk<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>) {
+        let receiving = self.sockets.iter().any(|socket| socket.receiving);
+        let moving = self.pipes.iter().any(|pipe| !pipe.is_drained());
+        if self.bulk != Bulk::Changing || self.phase != Phase::Open || receiving {
+            return;
+        }
+        if moving {
+            cx.eager |= self.pipes.iter().any(|p| p.in_flight() && !p.is_waiting());
+            return;
+        }
+        for side in Side::BOTH {
+            let fd = self.sockets[side as usize].fd.as_ref();
+            let nonblocking = fd.map(|fd| rustix::io::ioctl_fionbio(fd, true));
+            if !matches!(nonblocking, Some(Ok(()))) {
+                return self.broke(cx, side);
+            }
+        }
+        self.bulk = Bulk::Yes;
+        cx.share.counters.bulk.add(1);
+        for side in Side::BOTH {
+            self.pump(cx, side);
+        }
+    }
+
+    /// A socket is ready.
+    pub(super) fn ready<D: Driver, P: Protocol<Conn = C>>(
+        &mut self,
+        cx: &mut Context<D, P>,
+        side: Side,
+        what: Ready,
+    ) {
+        self.sockets[side as usize].polling[what as usize] = false;
+        match (self.phase, what) {
+            (Phase::Open, Ready::Read) => self.pump(cx, side),
+            (Phase::Open | Phase::Resetting { .. }, Ready::Write) => self.pump(cx, side.other()),
+            _ => {}
+        }
+        if self.phase != Phase::Open {
+            self.after_the_end(cx);
+        }
+    }
+
+    /// Moves what there is from one side to the other.
+    fn pump<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>, from: Side) {
+        let to = from.other();
+        for _ in 0..TURNS {
+            if self.tunnels[to as usize].is_empty() && !self.fill(cx, from) {
+                return;
+            }
+            if !self.empty(cx, to) {
+                return;
+            }
+        }
+        self.poll(cx, from, Ready::Read, true);
+    }
+
+    /// Takes bytes from a side. Says whether there are any.
+    fn fill<D: Driver, P: Protocol<Conn = C>>(
+        &mut self,
+        cx: &mut Context<D, P>,
+        from: Side,
+    ) -> bool {
+        if self.phase != Phase::Open || self.sockets[from as usize].ended {
+            return false;
+        }
+        let Some(fd) = &self.sockets[from as usize].fd else {
+            return false;
+        };
+        let tunnel = &mut self.tunnels[from.other() as usize];
+        match tunnel.fill(fd.as_fd(), &mut cx.pipes) {
+            Ok(None) => self.poll(cx, from, Ready::Read, false),
+            Ok(Some(0)) => self.ended(cx, from),
+            Ok(Some(moved)) => {
+                cx.share.counters.received(from, moved as u64);
+                cx.protocol.moved(&mut self.conn, from, moved);
+                self.last_active_ms = cx.now_ms;
+                return true;
+            }
+            // No descriptors for a pipe, for now.
+            Err(Errno::MFILE | Errno::NFILE) => {
+                cx.share.counters.failed_descriptors.add(1);
+                self.broke(cx, from);
+            }
+            Err(_) => self.broke(cx, from),
+        }
+        false
+    }
+
+    /// Gives a side what is on its way to it. Says whether it took everything.
+    fn empty<D: Driver, P: Protocol<Conn = C>>(
+        &mut self,
+        cx: &mut Context<D, P>,
+        to: Side,
+    ) -> bool {
+        let Some(fd) = &self.sockets[to as usize].fd else {
+            return false;
+        };
+        while !self.tunnels[to as usize].is_empty() {
+            match self.tunnels[to as usize].empty(fd.as_fd(), &mut cx.pipes) {
+                Ok(None) => {
+                    self.poll(cx, to, Ready::Write, false);
+                    return false;
+                }
+                Ok(Some(moved)) => {
+                    cx.share.counters.sent(to, moved as u64);
+                    self.last_active_ms = cx.now_ms;
+                }
+                Err(_) => {
+                    self.tunnels[to as usize].discard();
+                    if self.phase == Phase::Open {
+                        self.broke(cx, to);
+                    }
+                    return false;
+                }
+            }
+        }
+        if self.phase == Phase::Open {
+            self.settle_ends(cx);
+        }
+        self.phase == Phase::Open
+    }
+
+    /// Asks to be told when a socket is ready. `again`: it may be so already.
+    fn poll<D: Driver, P>(&mut self, cx: &mut Context<D, P>, side: Side, what: Ready, again: bool) {
+        let owner = self.owner(side);
+        let socket = &mut self.sockets[side as usize];
+        let over = what == Ready::Read && socket.ended;
+        if !socket.polling[what as usize] && !over {
+            socket.polling[what as usize] = true;
+            cx.driver.poll(owner, socket.raw(), what, again);
+        }
+    }
+}
