@@ -41,7 +41,7 @@ impl Sides {
             ));
         }
         let has = |is: fn(&Descriptor) -> bool| all().any(is);
-        if has(|side| *side == Descriptor::Builtin) && has(Descriptor::is_build_of_ours) {
+        if has(|side| matches!(side, Descriptor::Builtin(_))) && has(Descriptor::is_build_of_ours) {
             return Err(
                 "builtin is a part of the harness, and not the same kind of program as a proxy \
                  binary: compare with git:HEAD, or with the path of a binary, instead"
@@ -83,7 +83,8 @@ pub fn planned(
     let is_timed = is_timed(&scenario);
     let mut planned =
         Planned::new(scenario, source, run_seed).map_err(|error| error.to_string())?;
-    let ports = Ports::choose(planned.seed).map_err(|error| error.to_string())?;
+    let count = planned.scenario.upstream.len().max(1);
+    let ports = Ports::choose(planned.seed, count).map_err(|error| error.to_string())?;
     planned.ports = Some(ports);
     planned.compared = true;
     let pairs = if is_timed {

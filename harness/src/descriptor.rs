@@ -13,8 +13,9 @@ use crate::revision::Revision;
 /// What stands between clients and upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Descriptor {
-    /// The proxy of this workspace, out of this executable.
-    Builtin,
+    /// The proxy of this workspace, out of this executable, with these arguments beside those
+    /// of the scenario.
+    Builtin(Vec<String>),
     /// Nothing: clients connect to the upstream.
     Direct,
     /// A program that takes `foo --listen ADDR --forward ADDR`.
@@ -55,7 +56,7 @@ impl Template {
 /// A text that is none of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected builtin, direct, nginx, haproxy, envoy, git:REV, a path to a binary that takes \
+    "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, git:REV, a path to a binary that takes \
      \"foo --listen ADDR --forward ADDR\" (with a \"/\" in it), \"cmd:PROGRAM … {{listen}} … {{forward}}\" \
      or addr:HOST:PORT, got {text:?}{hint}"
 )]
@@ -73,9 +74,11 @@ impl FromStr for Descriptor {
             hint: hint.to_owned(),
         };
         if let Some(command) = text.strip_prefix("cmd:") {
-            let missing = ["{listen}", "{forward}"]
-                .into_iter()
-                .find(|part| !command.contains(part));
+            let holes = [&["{listen}"][..], &["{forward}", "{backends}"]];
+            let missing = holes.into_iter().find_map(|any| {
+                let is_there = any.iter().any(|part| command.contains(part));
+                (!is_there).then_some(any[0])
+            });
             return match missing {
                 Some(part) => Err(error(&format!(", which has no {part}"))),
                 None => Ok(Self::Command(command.trim().to_owned())),
@@ -92,8 +95,11 @@ impl FromStr for Descriptor {
             let revision = Revision::named(revision);
             return revision.map(Self::Revision).map_err(|hint| error(&hint));
         }
+        let mut words = text.split_whitespace().map(str::to_owned);
+        if words.next().as_deref() == Some(BUILTIN) {
+            return Ok(Self::Builtin(words.collect()));
+        }
         match text {
-            BUILTIN => Ok(Self::Builtin),
             DIRECT => Ok(Self::Direct),
             "nginx" => Ok(Self::Template(Template::Nginx)),
             "haproxy" => Ok(Self::Template(Template::Haproxy)),
@@ -107,7 +113,10 @@ impl FromStr for Descriptor {
 impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Builtin => f.write_str(BUILTIN),
+            Self::Builtin(args) => {
+                f.write_str(BUILTIN)?;
+                args.iter().try_for_each(|arg| write!(f, " {arg}"))
+            }
             Self::Direct => f.write_str(DIRECT),
             Self::Binary(path) => write!(f, "{}", path.display()),
             Self::Revision(revision) => revision.fmt(f),
@@ -123,7 +132,7 @@ impl Descriptor {
     /// make sense to it.
     #[must_use]
     pub fn takes_our_flags(&self) -> bool {
-        *self == Self::Builtin || self.is_build_of_ours()
+        matches!(self, Self::Builtin(_)) || self.is_build_of_ours()
     }
 
     /// Whether it is a program of its own that is started like our proxy.
@@ -138,7 +147,7 @@ impl Descriptor {
     /// That there is no such program, and where it was looked for.
     pub fn program(&self) -> Result<Option<PathBuf>, String> {
         match self {
-            Self::Builtin | Self::Direct | Self::Running(_) | Self::Revision(_) => Ok(None),
+            Self::Builtin(_) | Self::Direct | Self::Running(_) | Self::Revision(_) => Ok(None),
             Self::Binary(path) => installed::executable(path).map(Some),
             Self::Template(Template::Envoy) => installed::envoy().map(Some),
             Self::Template(template) => installed::find(template.program()).map(Some),
@@ -162,6 +171,7 @@ mod tests {
     fn descriptors() {
         for text in [
             "builtin",
+            "builtin --balance random",
             "direct",
             "nginx",
             "haproxy",
@@ -179,7 +189,7 @@ mod tests {
         let cases = [
             (
                 "squid",
-                "expected builtin, direct, nginx, haproxy, envoy, git:REV",
+                "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, git:REV",
             ),
             ("git:", "names no revision"),
             ("git:--output=x", "names no revision"),
@@ -199,7 +209,7 @@ mod tests {
 
     #[test]
     fn programs_are_looked_for_before_anything_starts() {
-        assert_eq!(Descriptor::Builtin.program(), Ok(None));
+        assert_eq!(Descriptor::Builtin(Vec::new()).program(), Ok(None));
         assert!(
             Descriptor::Binary("/nonexistent/proxy".into())
                 .program()

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Planned};
 use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::supervisor::guard::Guard;
-use crate::{host, output};
+use crate::{host, output, supervisor};
 
 /// What a run needs besides its plan.
 #[derive(Debug)]
@@ -95,6 +95,8 @@ async fn scenarios(
     let scratch = tempfile::Builder::new()
         .prefix(".scratch-")
         .tempdir_in(directory)?;
+    // A proxy that is upgraded leaves its successor to us.
+    supervisor::orphan::adopt()?;
     let guard = RefCell::new(Guard::start()?);
     let shared = Shared {
         plan,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::descriptor::{Descriptor, Template};
+use crate::scenario::Mode;
 use crate::supervisor::spawn::Spec;
 
 const NGINX: &str = include_str!("../templates/nginx.conf");
@@ -15,6 +16,43 @@ const ENVOY: &str = include_str!("../templates/envoy.yaml");
 /// in.
 const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
+/// A server that a proxy forwards to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// As the harness calls it: `upstream.1`.
+    pub name: String,
+    /// Where it listens.
+    pub at: SocketAddr,
+    /// Its share among the others.
+    pub weight: Option<u32>,
+}
+
+impl Backend {
+    /// As `proxy tcp` takes it.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        match self.weight {
+            None => self.at.to_string(),
+            Some(weight) => format!("{},weight={weight}", self.at),
+        }
+    }
+}
+
+/// How our own proxy is told where to listen and where to forward to: in mode `foo` to the
+/// first server, in mode `tcp` to all of them, which stand last.
+#[must_use]
+pub fn own_flags(mode: Mode, listen: &str, backends: &[Backend]) -> Vec<OsString> {
+    let mut args: Vec<OsString> = [mode.word(), "--listen", listen].map(OsString::from).into();
+    match mode {
+        Mode::Foo => {
+            args.push("--forward".into());
+            args.extend(backends.first().map(|first| first.at.to_string().into()));
+        }
+        Mode::Tcp => args.extend(backends.iter().map(|one| one.argument().into())),
+    }
+    args
+}
+
 /// What to start for `subject`, whose program is known, so that it listens and forwards
 /// as it is told. Configuration goes to `scratch`.
 ///
@@ -24,50 +62,46 @@ pub fn spec(
     subject: &Descriptor,
     program: PathBuf,
     listen: SocketAddr,
-    forward: SocketAddr,
-    args: &[String],
+    backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
     match subject {
         Descriptor::Template(template) => {
-            from_template(*template, program, listen, forward, scratch)
+            from_template(*template, program, listen, backends, scratch)
         }
-        Descriptor::Command(command) => {
-            let fill = |word: &str| {
-                word.replace("{listen}", &listen.to_string())
-                    .replace("{forward}", &forward.to_string())
-            };
-            let args = command
-                .split_whitespace()
-                .skip(1)
-                .map(|word| fill(word).into())
-                .collect();
-            Ok(Spec {
-                program,
-                args,
-                ..Spec::default()
-            })
-        }
-        _ => {
-            let (listen, forward) = (listen.to_string(), forward.to_string());
-            let mut all: Vec<OsString> = ["foo", "--listen", &listen, "--forward", &forward]
-                .map(OsString::from)
-                .to_vec();
-            all.extend(args.iter().map(OsString::from));
-            Ok(Spec {
-                program,
-                args: all,
-                ..Spec::default()
-            })
+        Descriptor::Command(command) => Ok(Spec {
+            program,
+            args: command_line(command, listen, backends),
+            ..Spec::default()
+        }),
+        other => Err(format!("{other} is no program of other people")),
+    }
+}
+
+/// The words of a command behind its program, filled in. `{backends}` is a word for each.
+fn command_line(command: &str, listen: SocketAddr, backends: &[Backend]) -> Vec<OsString> {
+    let forward = backends.first().map(|first| first.at.to_string());
+    let forward = forward.unwrap_or_default();
+    let mut args = Vec::new();
+    for word in command.split_whitespace().skip(1) {
+        let word = word
+            .replace("{listen}", &listen.to_string())
+            .replace("{forward}", &forward);
+        if word.contains("{backends}") {
+            let each = |one: &Backend| word.replace("{backends}", &one.at.to_string()).into();
+            args.extend(backends.iter().map(each));
+        } else {
+            args.push(word.into());
         }
     }
+    args
 }
 
 fn from_template(
     template: Template,
     program: PathBuf,
     listen: SocketAddr,
-    forward: SocketAddr,
+    backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
     let scratch = std::path::absolute(scratch).map_err(|error| error.to_string())?;
@@ -77,7 +111,8 @@ fn from_template(
         Template::Envoy => (ENVOY, "envoy.yaml"),
     };
     let path = scratch.join(name);
-    std::fs::write(&path, fill(source, listen, forward, &scratch))
+    let filled = fill(source, template, listen, backends, &scratch);
+    std::fs::write(&path, filled)
         .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let args: Vec<OsString> = match template {
         Template::Nginx => {
@@ -117,43 +152,82 @@ fn workers() -> usize {
 }
 
 /// Fills in a configuration.
-fn fill(source: &str, listen: SocketAddr, forward: SocketAddr, directory: &Path) -> String {
+fn fill(
+    source: &str,
+    template: Template,
+    listen: SocketAddr,
+    backends: &[Backend],
+    directory: &Path,
+) -> String {
     let module = if Path::new(NGINX_STREAM_MODULE).exists() {
         format!("load_module {NGINX_STREAM_MODULE};")
     } else {
         String::new()
     };
+    let lines: Vec<String> = backends.iter().map(|one| line(template, one)).collect();
     source
         .replace("{load_module}", &module)
         .replace("{workers}", &workers().to_string())
         .replace("{directory}", &directory.display().to_string())
         .replace("{listen}", &listen.to_string())
-        .replace("{forward}", &forward.to_string())
         .replace("{listen_ip}", &listen.ip().to_string())
         .replace("{listen_port}", &listen.port().to_string())
-        .replace("{forward_ip}", &forward.ip().to_string())
-        .replace("{forward_port}", &forward.port().to_string())
+        .replace("{backends}", lines.concat().trim_end())
+}
+
+/// One server, as a configuration has it.
+fn line(template: Template, backend: &Backend) -> String {
+    let Backend { name, at, weight } = backend;
+    match template {
+        Template::Nginx => {
+            let weight = weight.map_or_else(String::new, |weight| format!(" weight={weight}"));
+            format!("        server {at}{weight};\n")
+        }
+        Template::Haproxy => {
+            let weight = weight.map_or_else(String::new, |weight| format!(" weight {weight}"));
+            format!("    server {name} {at}{weight}\n")
+        }
+        Template::Envoy => {
+            let (ip, port) = (at.ip(), at.port());
+            let weight = weight.map_or_else(String::new, |weight| {
+                format!("          load_balancing_weight: {weight}\n")
+            });
+            format!(
+                "        - endpoint:\n            address: {{ socket_address: {{ address: \"{ip}\", port_value: {port} }} }}\n{weight}"
+            )
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn addresses() -> [SocketAddr; 2] {
-        [10_001, 10_002].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+    fn addresses() -> (SocketAddr, Vec<Backend>) {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let backend = |nth: u16, weight| Backend {
+            name: format!("upstream.{nth}"),
+            at: at(10_002 + nth),
+            weight,
+        };
+        (at(10_001), vec![backend(0, None), backend(1, Some(7))])
     }
 
     #[test]
     fn templates_are_filled_in() {
-        let [listen, forward] = addresses();
-        for source in [NGINX, HAPROXY, ENVOY] {
-            let filled = fill(source, listen, forward, Path::new("/d"));
+        let (listen, backends) = addresses();
+        for (template, source) in [
+            (Template::Nginx, NGINX),
+            (Template::Haproxy, HAPROXY),
+            (Template::Envoy, ENVOY),
+        ] {
+            let filled = fill(source, template, listen, &backends, Path::new("/d"));
             let settings: Vec<&str> = filled
                 .lines()
                 .filter(|line| !line.starts_with('#'))
                 .collect();
             let settings = settings.join("\n");
-            for part in ["127.0.0.1", "10001", "10002"] {
+            for part in ["127.0.0.1", "10001", "10002", "10003", "7"] {
                 assert!(settings.contains(part), "{filled}");
             }
             let mut holes = settings
@@ -167,20 +241,27 @@ mod tests {
 
     #[test]
     fn a_command_line_is_filled_in() {
-        let [listen, forward] = addresses();
-        let subject = Descriptor::Command("sh -c {listen} to={forward}".into());
-        let spec = spec(
-            &subject,
-            "/bin/sh".into(),
-            listen,
-            forward,
-            &["ignored".into()],
-            Path::new("/d"),
-        )
-        .unwrap();
+        let (listen, backends) = addresses();
+        let filled = command_line("sh -c {listen} to={forward} -b {backends}", listen, &backends);
+        let expected = [
+            "-c",
+            "127.0.0.1:10001",
+            "to=127.0.0.1:10002",
+            "-b",
+            "127.0.0.1:10002",
+            "127.0.0.1:10003",
+        ];
+        assert_eq!(filled, expected.map(OsString::from));
+    }
+
+    #[test]
+    fn our_own_proxy_is_told_of_one_server_or_of_all() {
+        let (_, backends) = addresses();
+        let flags = |mode| own_flags(mode, ":1", &backends).join(&OsString::from(" "));
+        assert_eq!(flags(Mode::Foo), "foo --listen :1 --forward 127.0.0.1:10002");
         assert_eq!(
-            spec.args,
-            ["-c", "127.0.0.1:10001", "to=127.0.0.1:10002"].map(OsString::from)
+            flags(Mode::Tcp),
+            "tcp --listen :1 127.0.0.1:10002 127.0.0.1:10003,weight=7"
         );
     }
 }

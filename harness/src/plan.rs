@@ -137,14 +137,16 @@ impl Planned {
         })
     }
 
-    /// The server to start for a block: none where something that runs already has a
-    /// server of its own that we are not told of.
+    /// The servers to start for a block: none where something that runs already has
+    /// servers of its own that we are not told of.
     #[must_use]
-    pub fn upstream(&self, subject: &Descriptor) -> Option<Upstream> {
-        let given = self.scenario.upstream.first();
+    pub fn upstreams(&self, subject: &Descriptor) -> Vec<Upstream> {
+        let given = &self.scenario.upstream;
         match subject {
-            Descriptor::Running(_) => given.filter(|upstream| upstream.listen.is_some()).cloned(),
-            _ => Some(given.cloned().unwrap_or_default()),
+            Descriptor::Running(_) if given.iter().any(|one| one.listen.is_none()) => Vec::new(),
+            Descriptor::Running(_) => given.clone(),
+            _ if given.is_empty() => vec![Upstream::default()],
+            _ => given.clone(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The same two ports for every block of a comparison.
+//! The same few ports for every block of a comparison, and for processes that come back.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,36 +10,44 @@ const LOWEST: u16 = 10_240;
 /// otherwise.
 const USUAL_EPHEMERAL: u16 = 32_768;
 
-/// Where upstream and proxy listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where upstreams and proxy listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// The server behind the proxy.
-    pub upstream: SocketAddr,
+    /// The servers behind the proxy.
+    pub upstreams: Vec<SocketAddr>,
     /// The proxy under test.
     pub proxy: SocketAddr,
+    /// Where it is told what to think of its backends.
+    pub admin: SocketAddr,
 }
 
 impl Ports {
-    /// Two ports that are free now and that no outgoing connection will be given: between
-    /// blocks nobody holds them.
+    /// Ports that are free now and that no outgoing connection will be given: between
+    /// blocks, and while a process is down, nobody holds them.
     ///
     /// # Errors
     /// That there are none.
-    pub fn choose(seed: u64) -> io::Result<Self> {
+    pub fn choose(seed: u64, upstreams: usize) -> io::Result<Self> {
         let end = ephemeral_start().max(LOWEST + 2);
         let count = end - LOWEST;
         let first = (seed % u64::from(count)) as u16;
         let mut free = (0..count)
             .map(|step| {
-                LOWEST + (u32::from(first) + u32::from(step)).rem_euclid(count.into()) as u16
+                LOWEST + ((u32::from(first) + u32::from(step)) % u32::from(count)) as u16
             })
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             .filter(|addr| TcpListener::bind(addr).is_ok());
-        match (free.next(), free.next()) {
-            (Some(upstream), Some(proxy)) => Ok(Self { upstream, proxy }),
+        let first_ports = free.next().zip(free.next());
+        let upstreams: Vec<SocketAddr> = free.take(upstreams).collect();
+        match first_ports {
+            Some((proxy, admin)) if !upstreams.is_empty() => Ok(Self {
+                upstreams,
+                proxy,
+                admin,
+            }),
             _ => Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
-                format!("no two free ports between {LOWEST} and {end}"),
+                format!("too few free ports between {LOWEST} and {end}"),
             )),
         }
     }
@@ -58,12 +66,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_free_ports_out_of_the_way() {
-        let ports = Ports::choose(1).unwrap();
-        assert_ne!(ports.upstream, ports.proxy);
-        assert!(ports.upstream.port() < ephemeral_start());
-        let held = TcpListener::bind(ports.upstream).unwrap();
-        let others = Ports::choose(1).unwrap();
-        assert_ne!(others.upstream, held.local_addr().unwrap());
+    fn free_ports_out_of_the_way() {
+        let ports = Ports::choose(1, 3).unwrap();
+        let mut all = [ports.upstreams.clone(), vec![ports.proxy, ports.admin]].concat();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 5, "{all:?}");
+        assert!(all.iter().all(|at| at.port() < ephemeral_start()));
+        let held = TcpListener::bind(ports.proxy).unwrap();
+        let others = Ports::choose(1, 1).unwrap();
+        assert_ne!(others.proxy, held.local_addr().unwrap());
     }
 }

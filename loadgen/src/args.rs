@@ -15,6 +15,10 @@ use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
 
+mod tcp;
+
+pub use tcp::{BulkArg, ReadRate, TcpArgs};
+
 /// Load a server or a proxy, and measure what a user would have waited.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
@@ -29,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Send Foo requests at a rate, or as many as there are answers, and report latency
     Foo(Box<FooArgs>),
+    /// Load anything that echoes bytes, or transfer bytes in bulk, and check every byte
+    Tcp(Box<TcpArgs>),
     /// Send 100 Foo requests one at a time and say OK! or FAILED!
     Check(CheckArgs),
 }
@@ -53,13 +59,25 @@ Exit codes: 0 every request was answered rightly; 1 something failed; 2 usage;
 #[derive(Debug, Args)]
 #[command(after_help = FOO_EXAMPLES, allow_negative_numbers = true)]
 pub struct FooArgs {
-    /// Connect to this address: HOST:PORT, or :PORT for this machine
-    #[arg(long, value_name = "ADDR")]
-    pub connect: HostPort,
+    /// What every load has.
+    #[command(flatten)]
+    pub load: LoadArgs,
 
     /// Check replies: by sequence number, by the reference server's digest, or not at all
     #[arg(long, value_enum, value_name = "HOW", default_value = "seq")]
     pub verify: Verify,
+
+    /// Send this many bytes of data in each request: a number or a range
+    #[arg(long, value_name = "BYTES", default_value_t = Lengths::default())]
+    pub payload: Lengths,
+}
+
+/// The arguments of every load.
+#[derive(Clone, Debug, Args)]
+pub struct LoadArgs {
+    /// Connect to this address: HOST:PORT, or :PORT for this machine
+    #[arg(long, value_name = "ADDR")]
+    pub connect: HostPort,
 
     /// Send this many requests per second, such as 500 or 20k/s, or `max` for as many as
     /// are answered [default: 10k/s]
@@ -105,10 +123,6 @@ pub struct FooArgs {
     /// most one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-
-    /// Send this many bytes of data in each request: a number or a range
-    #[arg(long, value_name = "BYTES", default_value_t = Lengths::default())]
-    pub payload: Lengths,
 
     /// Send for this long before measuring [default: 1s, 0 if --requests is given]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]

@@ -8,11 +8,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use service::units::format_duration;
 
-use crate::args::{FooArgs, RateArg};
+use crate::args::{FooArgs, LoadArgs, RateArg};
 use crate::mix::mix;
 use crate::pacer::{Pacer, PacerChoice};
-use crate::plan::{Mode, Plan};
+use crate::payload::Lengths;
+use crate::plan::{Mode, Plan, Wire};
 use crate::schedule::Arrivals;
+use crate::transport::Transport;
+
+mod tcp;
+
+pub use tcp::TcpConfig;
 
 /// How long a run with a number of requests may take: a target that never answers must
 /// not keep it for ever.
@@ -56,6 +62,17 @@ pub struct Config {
     pub plan: Plan,
     /// Every flag by its long name.
     pub flags: BTreeMap<String, Value>,
+    /// The program and its mode.
+    pub program: &'static str,
+}
+
+/// What a load is about, beside what every load has.
+struct Subject {
+    wire: Wire,
+    payload: Lengths,
+    transport: Transport,
+    /// Connections beside those that work.
+    idle: usize,
 }
 
 /// What the machine gives.
@@ -94,86 +111,114 @@ impl Config {
     /// # Errors
     /// The first flag that cannot be taken.
     pub fn new(args: &FooArgs, machine: Machine, fresh_seed: u64) -> Result<Self, ConfigError> {
-        let mode = mode(args)?;
-        let open = matches!(mode, Mode::Open { .. });
-        if !open {
-            let only_open = [
-                (args.arrivals.is_some(), "--arrivals"),
-                (args.pacer.is_some(), "--pacer"),
-                (args.max_backlog.is_some(), "--max-backlog"),
-            ];
-            if let Some((_, flag)) = only_open.iter().find(|(given, _)| *given) {
-                return bad(format!(
-                    "{flag} needs a rate: it means nothing with --closed or --rate max"
-                ));
-            }
-        }
-        at_least_one("--connections", args.connections as u64)?;
-        let most = most_connections(machine.descriptors);
-        if args.connections as u64 > most {
-            return bad(format!(
-                "--connections {} is above what the limit of open descriptors allows: at most {most} \
-                 (ulimit -Hn)",
-                args.connections
-            ));
-        }
-        let pipeline = args.pipeline.unwrap_or(match mode {
-            Mode::Open { .. } => 16,
-            Mode::Closed => 1,
-            Mode::Max => 64,
-        });
-        within("--pipeline", pipeline, MOST_PIPELINE)?;
-        let threads = threads(args, mode, machine.cores)?;
-        if let Some(requests) = args.requests {
-            at_least_one("--requests", requests)?;
-        }
-        if args.duration == Some(Duration::ZERO) {
-            return bad("--duration must be longer than 0".to_owned());
-        }
-        if args.interval < SHORTEST_INTERVAL {
-            return bad(format!(
-                "--interval {} is too short: at least 10ms",
-                format_duration(args.interval)
-            ));
-        }
-        if args.connect_timeout.is_zero() {
-            return bad("--connect-timeout must be longer than 0".to_owned());
-        }
-        let pacer = match mode {
-            Mode::Open { .. } => {
-                Pacer::choose(args.pacer.unwrap_or_default(), threads, machine.cores)
-            }
-            Mode::Closed | Mode::Max => Pacer::None,
-        };
-        let limited = args.requests.is_some();
-        let plan = Plan {
-            targets: targets(args)?,
-            mode,
-            connections: args.connections,
-            pipeline,
-            threads,
-            seed: args.seed.unwrap_or(fresh_seed),
+        let subject = Subject {
+            wire: Wire::Foo(args.verify),
             payload: args.payload,
-            verify: args.verify,
-            warmup: args
-                .warmup
-                .unwrap_or(Duration::from_secs(u64::from(!limited))),
-            duration: args.duration.or(Some(if limited {
-                LONGEST_COUNT
-            } else {
-                Duration::from_secs(10)
-            })),
-            requests: args.requests,
-            interval: args.interval,
-            drain: args.drain,
-            connect_timeout: args.connect_timeout,
-            requests_per_connection: args.requests_per_connection,
-            max_backlog: max_backlog(args, mode)?,
-            pacer,
+            transport: Transport::default(),
+            idle: 0,
         };
-        let flags = flags(args, &plan);
-        Ok(Self { plan, flags })
+        let plan = plan(&args.load, subject, machine, fresh_seed)?;
+        let mut flags = flags(&args.load, &plan);
+        flags.insert("verify".to_owned(), json!(args.verify));
+        Ok(Self {
+            plan,
+            flags,
+            program: "loadgen foo",
+        })
     }
+}
+
+fn plan(
+    args: &LoadArgs,
+    subject: Subject,
+    machine: Machine,
+    fresh_seed: u64,
+) -> Result<Plan, ConfigError> {
+    let mode = mode(args)?;
+    let open = matches!(mode, Mode::Open { .. });
+    if !open {
+        let only_open = [
+            (args.arrivals.is_some(), "--arrivals"),
+            (args.pacer.is_some(), "--pacer"),
+            (args.max_backlog.is_some(), "--max-backlog"),
+        ];
+        if let Some((_, flag)) = only_open.iter().find(|(given, _)| *given) {
+            return bad(format!(
+                "{flag} needs a rate: it means nothing with --closed or --rate max"
+            ));
+        }
+    }
+    at_least_one("--connections", args.connections as u64)?;
+    let most = most_connections(machine.descriptors);
+    if args.connections as u64 > most {
+        return bad(format!(
+            "--connections {} is above what the limit of open descriptors allows: at most {most} \
+             (ulimit -Hn)",
+            args.connections
+        ));
+    }
+    if (args.connections as u64).saturating_add(subject.idle as u64) > most {
+        return bad(format!(
+            "--connections {} and --idle {} are above what the limit of open descriptors allows: \
+             at most {most} (ulimit -Hn)",
+            args.connections, subject.idle
+        ));
+    }
+    let pipeline = args.pipeline.unwrap_or(match mode {
+        Mode::Open { .. } => 16,
+        Mode::Closed => 1,
+        Mode::Max => 64,
+    });
+    within("--pipeline", pipeline, MOST_PIPELINE)?;
+    let threads = threads(args, mode, machine.cores)?;
+    if let Some(requests) = args.requests {
+        at_least_one("--requests", requests)?;
+    }
+    if args.duration == Some(Duration::ZERO) {
+        return bad("--duration must be longer than 0".to_owned());
+    }
+    if args.interval < SHORTEST_INTERVAL {
+        return bad(format!(
+            "--interval {} is too short: at least 10ms",
+            format_duration(args.interval)
+        ));
+    }
+    if args.connect_timeout.is_zero() {
+        return bad("--connect-timeout must be longer than 0".to_owned());
+    }
+    let pacer = match mode {
+        Mode::Open { .. } => {
+            Pacer::choose(args.pacer.unwrap_or_default(), threads, machine.cores)
+        }
+        Mode::Closed | Mode::Max => Pacer::None,
+    };
+    let limited = args.requests.is_some();
+    Ok(Plan {
+        targets: targets(args)?,
+        mode,
+        connections: args.connections,
+        pipeline,
+        threads,
+        seed: args.seed.unwrap_or(fresh_seed),
+        payload: subject.payload,
+        wire: subject.wire,
+        transport: subject.transport,
+        warmup: args
+            .warmup
+            .unwrap_or(Duration::from_secs(u64::from(!limited))),
+        duration: args.duration.or(Some(if limited {
+            LONGEST_COUNT
+        } else {
+            Duration::from_secs(10)
+        })),
+        requests: args.requests,
+        interval: args.interval,
+        drain: args.drain,
+        connect_timeout: args.connect_timeout,
+        requests_per_connection: args.requests_per_connection,
+        max_backlog: max_backlog(args, mode)?,
+        pacer,
+    })
 }
 
 /// A seed that differs from run to run, small enough for every reader of JSON.
@@ -201,7 +246,7 @@ fn within(flag: &str, value: usize, most: usize) -> Result<(), ConfigError> {
     bad(format!("{flag} must be from 1 to {most}, got {value}"))
 }
 
-fn mode(args: &FooArgs) -> Result<Mode, ConfigError> {
+fn mode(args: &LoadArgs) -> Result<Mode, ConfigError> {
     let arrivals = args.arrivals.unwrap_or_default();
     match (args.closed, args.rate) {
         (true, Some(rate)) => bad(format!(
@@ -220,7 +265,7 @@ fn mode(args: &FooArgs) -> Result<Mode, ConfigError> {
     }
 }
 
-fn threads(args: &FooArgs, mode: Mode, cores: usize) -> Result<usize, ConfigError> {
+fn threads(args: &LoadArgs, mode: Mode, cores: usize) -> Result<usize, ConfigError> {
     if let Some(threads) = args.threads {
         within("--threads", threads, MOST_THREADS)?;
         if threads > args.connections {
@@ -238,7 +283,7 @@ fn threads(args: &FooArgs, mode: Mode, cores: usize) -> Result<usize, ConfigErro
     Ok(wanted.clamp(1, cores.min(args.connections)))
 }
 
-fn max_backlog(args: &FooArgs, mode: Mode) -> Result<u64, ConfigError> {
+fn max_backlog(args: &LoadArgs, mode: Mode) -> Result<u64, ConfigError> {
     if let Some(most) = args.max_backlog {
         at_least_one("--max-backlog", most)?;
         return Ok(most);
@@ -249,7 +294,7 @@ fn max_backlog(args: &FooArgs, mode: Mode) -> Result<u64, ConfigError> {
         .max(10_000.0) as u64)
 }
 
-fn targets(args: &FooArgs) -> Result<Vec<std::net::SocketAddr>, ConfigError> {
+fn targets(args: &LoadArgs) -> Result<Vec<std::net::SocketAddr>, ConfigError> {
     let connect = &args.connect;
     if connect.port() == 0 {
         return bad(format!("--connect {connect}: nothing listens on port 0"));
@@ -265,7 +310,7 @@ fn targets(args: &FooArgs) -> Result<Vec<std::net::SocketAddr>, ConfigError> {
     Ok(targets)
 }
 
-fn flags(args: &FooArgs, plan: &Plan) -> BTreeMap<String, Value> {
+fn flags(args: &LoadArgs, plan: &Plan) -> BTreeMap<String, Value> {
     let time = |duration: Duration| json!(format_duration(duration));
     let path =
         |path: &Option<std::path::PathBuf>| json!(path.as_ref().map(|p| p.display().to_string()));
@@ -288,7 +333,6 @@ fn flags(args: &FooArgs, plan: &Plan) -> BTreeMap<String, Value> {
     };
     let flags = [
         ("connect", json!(args.connect)),
-        ("verify", json!(plan.verify)),
         ("rate", rate),
         ("closed", json!(args.closed)),
         ("connections", json!(plan.connections)),

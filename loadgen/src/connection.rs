@@ -1,8 +1,7 @@
 //! One connection of a worker.
 
-use eventloop::Stream;
-
-use crate::payload::Payload;
+use crate::dialect::Dialect;
+use crate::link::Link;
 use crate::tracker::Tracker;
 
 /// What a connection is doing.
@@ -12,6 +11,8 @@ pub(crate) enum State {
     Idle,
     /// Being opened since this moment.
     Connecting(u64),
+    /// Connected, and agreeing on TLS since this moment.
+    ShakingHands(u64),
     /// Open.
     Open,
     /// Closed or never opened, and not yet to be tried again.
@@ -20,15 +21,21 @@ pub(crate) enum State {
 
 /// A connection and the requests open on it.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Connection<D: Dialect> {
     /// Its number in the run; another one after each reconnect.
     pub(crate) id: u32,
     /// What it is doing.
     pub(crate) state: State,
     /// Its socket, unless it is idle or resting.
-    pub(crate) stream: Option<Stream>,
+    pub(crate) link: Option<Link>,
     /// Its open requests.
     pub(crate) tracker: Tracker,
+    /// What is remembered of its replies from one read to the next.
+    pub(crate) cutting: D::Cutting,
+    /// Whether a byte has come.
+    pub(crate) heard: bool,
+    /// Whether our side has ended, so that nothing can be written any more.
+    pub(crate) half_closed: bool,
     /// Whether the worker has it in its list of connections with places.
     pub(crate) listed: bool,
     /// Whether the worker has it in its list of connections with something to write.
@@ -37,15 +44,18 @@ pub(crate) struct Connection {
     pub(crate) failures: u32,
 }
 
-impl Connection {
+impl<D: Dialect> Connection<D> {
     /// A connection that is not open yet.
     #[must_use]
     pub(crate) fn new(pipeline: usize) -> Self {
         Self {
             id: 0,
             state: State::Resting,
-            stream: None,
+            link: None,
             tracker: Tracker::new(pipeline),
+            cutting: D::Cutting::default(),
+            heard: false,
+            half_closed: false,
             listed: false,
             dirty: false,
             failures: 0,
@@ -58,8 +68,8 @@ impl Connection {
     #[must_use]
     pub(crate) fn places(&self, pipeline: usize, quota: u64) -> usize {
         let takes = match self.state {
-            State::Open => true,
-            State::Idle | State::Connecting(_) => quota > 0,
+            State::Open => !self.half_closed,
+            State::Idle | State::Connecting(_) | State::ShakingHands(_) => quota > 0,
             State::Resting => false,
         };
         if !takes {
@@ -75,15 +85,20 @@ impl Connection {
 
     /// Adds a request that is due at `due` to what will be written.
     #[inline]
-    pub(crate) fn push(&mut self, due: u64, payload: &Payload) {
+    pub(crate) fn push(&mut self, due: u64, dialect: &D) {
         let seq = self.tracker.push(due);
-        if let Some(stream) = &mut self.stream {
-            let out = stream.outbound();
-            out.extend_from_slice(b"REQ ");
-            out.extend_from_slice(itoa::Buffer::new().format(seq).as_bytes());
-            out.push(b' ');
-            payload.write(self.id, seq, out);
-            out.push(b'\n');
+        if let Some(link) = &mut self.link {
+            dialect.write(self.id, seq, link.outbound());
         }
+    }
+
+    /// Forgets the socket, and all that belonged to it. Its requests must be settled.
+    pub(crate) fn disconnect(&mut self, state: State) {
+        self.link = None;
+        self.state = state;
+        self.tracker.restart();
+        self.cutting = D::Cutting::default();
+        self.heard = false;
+        self.half_closed = false;
     }
 }

@@ -15,8 +15,11 @@ use crate::histograms::{self, Histogram};
 use crate::load_meter::LoadMeter;
 use crate::merge::Merge;
 use crate::outcome::{Outcome, outcome};
+use crate::dialect::Dialect;
+use crate::echoes::Echoes;
+use crate::judge::Replies;
 use crate::payload::Payload;
-use crate::plan::{Plan, nanos};
+use crate::plan::{Plan, Wire, nanos};
 use crate::record::Interval;
 use crate::stop::StopFlag;
 use crate::tally::{ConnectTally, Tally};
@@ -46,7 +49,43 @@ pub(crate) struct SliceDone {
     pub(crate) sent: u64,
     pub(crate) answered: u64,
     pub(crate) failed: u64,
+    pub(crate) connections: Connections,
     pub(crate) response: Histogram,
+}
+
+/// Connections of a slice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Connections {
+    pub(crate) opened: u64,
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Connections {
+    /// Those of a whole run.
+    pub(crate) fn of(tally: &ConnectTally) -> Self {
+        Self {
+            opened: tally.opened,
+            completed: tally.completed,
+            failed: tally.failed_total() + tally.broken_total(),
+        }
+    }
+
+    /// Those since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self {
+            opened: self.opened - before.opened,
+            completed: self.completed - before.completed,
+            failed: self.failed - before.failed,
+        }
+    }
+
+    /// Adds another worker's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.completed += other.completed;
+        self.failed += other.failed;
+    }
 }
 
 /// One worker's part of the run.
@@ -58,6 +97,7 @@ pub(crate) struct WorkerDone {
     pub(crate) service: Histogram,
     pub(crate) send_lag: Histogram,
     pub(crate) connect: Histogram,
+    pub(crate) handshake: Histogram,
     pub(crate) ended: u64,
     pub(crate) sent_in_time: u64,
     pub(crate) waiting_at_end: u64,
@@ -110,7 +150,15 @@ pub fn run(
     stop: &StopFlag,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, CrewError> {
-    let crew = Crew::hire(plan, stop)?;
+    let crew = match plan.wire {
+        Wire::Foo(verify) => {
+            let payload = Arc::new(Payload::new(plan.seed, plan.payload));
+            Crew::hire(plan, stop, || Replies::new(verify, payload.clone()))?
+        }
+        Wire::Echo(integrity) => Crew::hire(plan, stop, || {
+            Echoes::new(integrity, plan.seed, plan.payload)
+        })?,
+    };
     let (open, connects) = crew.wait_opened()?;
     if open == 0 {
         return Err(CrewError::NothingOpened(Box::new(connects)));
@@ -130,9 +178,12 @@ struct Crew {
 }
 
 impl Crew {
-    fn hire(plan: &Plan, stop: &StopFlag) -> io::Result<Self> {
+    fn hire<D: Dialect>(
+        plan: &Plan,
+        stop: &StopFlag,
+        dialect: impl Fn() -> D,
+    ) -> io::Result<Self> {
         let (outbox, inbox) = mpsc::channel();
-        let payload = Arc::new(Payload::new(plan.seed, plan.payload));
         let plan = Arc::new(plan.clone());
         let mut crew = Self {
             workers: vec![],
@@ -149,7 +200,7 @@ impl Crew {
                 index,
                 plan.clone(),
                 stop.clone(),
-                payload.clone(),
+                dialect(),
                 outbox.clone(),
                 spares,
             )?;

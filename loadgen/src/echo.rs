@@ -1,4 +1,4 @@
-//! A Foo server in this process: what the load client measures its own floor against.
+//! A server in this process: what the load client measures its own floor against.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eventloop::{Events, Fill, Interest, Poller, Stream, Waker};
 use protocol::foo::{Answer, Message};
 
-/// A server thread that answers every request rightly, and ends when it is dropped.
+use crate::plan::Wire;
+
+/// A server thread that answers every request of a protocol rightly, and ends when it is dropped.
 pub(crate) struct Echo {
     pub(crate) at: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -18,7 +20,7 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(wire: Wire) -> io::Result<Self> {
         let listener = eventloop::net::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let at = eventloop::net::local_addr(listener.as_fd())?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -31,7 +33,10 @@ impl Echo {
             .name("echo".to_owned())
             .spawn(move || {
                 // An echo that fails makes the floor fail, and that is all there is to say.
-                let _ = serve(&listener, &poller, &stopped);
+                let _ = match wire {
+                    Wire::Foo(_) => serve(&listener, &poller, &stopped, answer_foo),
+                    Wire::Echo(_) => serve(&listener, &poller, &stopped, answer_alike),
+                };
             })?;
         Ok(Self {
             at,
@@ -55,7 +60,12 @@ impl Drop for Echo {
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 
-fn serve(listener: impl AsFd, poller: &Poller, stop: &AtomicBool) -> io::Result<()> {
+fn serve(
+    listener: impl AsFd,
+    poller: &Poller,
+    stop: &AtomicBool,
+    answer: fn(&mut Stream),
+) -> io::Result<()> {
     let mut events = Events::new();
     let mut streams: Vec<Option<Stream>> = Vec::new();
     while !stop.load(Ordering::Acquire) {
@@ -72,7 +82,7 @@ fn serve(listener: impl AsFd, poller: &Poller, stop: &AtomicBool) -> io::Result<
                 }
                 at => {
                     let slot = &mut streams[at as usize];
-                    if slot.as_mut().is_some_and(|stream| !answer_all(stream)) {
+                    if slot.as_mut().is_some_and(|stream| !answer_all(stream, answer)) {
                         *slot = None;
                     }
                 }
@@ -83,19 +93,11 @@ fn serve(listener: impl AsFd, poller: &Poller, stop: &AtomicBool) -> io::Result<
 }
 
 /// Answers what is there. `false` when the connection is over.
-fn answer_all(stream: &mut Stream) -> bool {
+fn answer_all(stream: &mut Stream, answer: fn(&mut Stream)) -> bool {
     loop {
         match stream.fill() {
             Ok(Fill::Data(_)) => {
-                let (inbound, out) = stream.split();
-                let mut at = 0;
-                while let Some((message, len)) = Message::next(&inbound[at..]) {
-                    if let Ok(request) = message {
-                        Answer::to(request.seq, request.data).encode(out);
-                    }
-                    at += len;
-                }
-                stream.consume(at);
+                answer(stream);
                 if stream.flush().is_err() {
                     return false;
                 }
@@ -104,4 +106,23 @@ fn answer_all(stream: &mut Stream) -> bool {
             Ok(Fill::End) | Err(_) => return false,
         }
     }
+}
+
+fn answer_foo(stream: &mut Stream) {
+    let (inbound, out) = stream.split();
+    let mut at = 0;
+    while let Some((message, len)) = Message::next(&inbound[at..]) {
+        if let Ok(request) = message {
+            Answer::to(request.seq, request.data).encode(out);
+        }
+        at += len;
+    }
+    stream.consume(at);
+}
+
+fn answer_alike(stream: &mut Stream) {
+    let (inbound, out) = stream.split();
+    let bytes = inbound.len();
+    out.extend_from_slice(inbound);
+    stream.consume(bytes);
 }

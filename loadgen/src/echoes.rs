@@ -155,9 +155,13 @@ impl Echoes {
         let taken = end.min(one);
         skipping.left = one - taken;
         let bytes = &inbound[..taken.max(WORD).min(inbound.len())];
+        let is_shifted = |(at, word): (usize, &[u8])| {
+            let own = self.known(word).filter(|origin| self.is_own(*origin));
+            own.is_some_and(|origin| origin.index as usize * WORD != at)
+        };
         let fate = if self.has_foreign_words(bytes) {
             Failure::Misrouted
-        } else if self.any_word(bytes, |origin| self.is_own(origin)) {
+        } else if bytes.windows(WORD).enumerate().any(is_shifted) {
             // The end of a message whose beginning is gone.
             Failure::Lost
         } else {

@@ -8,6 +8,7 @@ use crate::histograms::{Histogram, percentiles};
 use crate::plan::Plan;
 use crate::record::{Interval, Percentiles};
 use crate::stop::StopFlag;
+use crate::transport::Transport;
 
 /// Traffic before measuring the floor: caches and connections are warm after it.
 const WARMUP: Duration = Duration::from_millis(50);
@@ -27,7 +28,7 @@ pub fn measure(
     descriptors: u64,
     stop: &StopFlag,
 ) -> Option<Percentiles> {
-    let echo = Echo::start().ok()?;
+    let echo = Echo::start(plan.wire).ok()?;
     // Both ends of a connection are in this process.
     let most = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2).unwrap_or(1);
     let connections = plan.connections.min(most).max(plan.threads);
@@ -38,6 +39,8 @@ pub fn measure(
         duration: Some(duration),
         requests: None,
         drain: DRAIN,
+        // Only what the tool and the machine add to a message is asked for.
+        transport: Transport::default(),
         ..plan.clone()
     };
     let outcome = crew::run(&plan, stop, &mut Unobserved).ok()?;

@@ -1,4 +1,4 @@
-//! `loadgen foo`: from arguments to an exit code.
+//! `loadgen foo` and the messages of `loadgen tcp`: from arguments to an exit code.
 
 use std::process::ExitCode;
 
@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use service::cli::USAGE;
 use service::signals::Stop;
 
-use crate::args::FooArgs;
+use crate::args::{FooArgs, LoadArgs};
 use crate::config::{Config, Machine, fresh_seed};
 use crate::crew::{self, CrewError};
 use crate::floor;
+use crate::idle::{Crowd, IdlePlan};
 use crate::output::Output;
 use crate::stop::{StopFlag, on_signals};
 use crate::summary::{exit_code, record, record_of_nothing};
@@ -21,18 +22,29 @@ pub(crate) fn run(args: &FooArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return service::cli::exit(Err(error), USAGE),
     };
-    let output = match Output::open(args, &config) {
+    carry_out(&args.load, &config, machine, None)
+}
+
+/// Runs what is configured, with idle connections beside it if they are wanted.
+pub(crate) fn carry_out(
+    args: &LoadArgs,
+    config: &Config,
+    machine: Machine,
+    idle: Option<&IdlePlan>,
+) -> ExitCode {
+    let output = match Output::open(args, config) {
         Ok(output) => output,
         Err(error) => return service::cli::exit(Err(format!("{error:#}")), USAGE),
     };
-    let ended = measure(args, &config, machine, output).map_err(|error| format!("{error:#}"));
+    let ended = measure(args, config, machine, idle, output).map_err(|error| format!("{error:#}"));
     service::cli::exit(ended, 1)
 }
 
 fn measure(
-    args: &FooArgs,
+    args: &LoadArgs,
     config: &Config,
     machine: Machine,
+    idle: Option<&IdlePlan>,
     mut output: Output,
 ) -> anyhow::Result<ExitCode> {
     let stop = StopFlag::default();
@@ -43,6 +55,10 @@ fn measure(
         floor::measure(&config.plan, args.floor, machine.descriptors, &stop)
     };
     output.begin(config);
+    let mut crowd = match idle {
+        Some(idle) => Some(Crowd::gather(&config.plan, idle, &stop).context("idle connections")?),
+        None => None,
+    };
     let outcome = match crew::run(&config.plan, &stop, &mut output) {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -57,6 +73,9 @@ fn measure(
         }
     };
     let mut record = record(config, &outcome, floor);
+    if let Some(crowd) = &mut crowd {
+        record.counts.idle = Some(crowd.check(&stop).context("idle connections")?);
+    }
     let stopped = signal.try_recv().ok();
     if let Some(stopped) = stopped {
         let name = match stopped {

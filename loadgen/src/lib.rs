@@ -16,17 +16,22 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub mod args;
+mod bulk;
 mod check;
 pub mod config;
 mod connection;
 pub mod crew;
+mod dialect;
 mod dialer;
 mod echo;
+pub mod echoes;
 mod feed;
 pub mod floor;
 mod foo;
 pub mod histograms;
+mod idle;
 pub mod judge;
+mod link;
 mod load_meter;
 mod merge;
 pub mod mix;
@@ -41,9 +46,14 @@ pub mod schedule;
 pub mod stop;
 pub mod summary;
 pub mod tally;
+mod tcp;
+mod throttle;
 pub mod timeline;
+mod tls;
 pub mod tracker;
+pub mod transport;
 pub mod validity;
+mod words;
 mod worker;
 
 /// The program: arguments from the process, exit code to it.
@@ -58,6 +68,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     match service::cli::parse::<args::Cli>(args) {
         Ok(cli) => match cli.command {
             args::Command::Foo(args) => foo::run(&args),
+            args::Command::Tcp(args) => tcp::run(&args),
             args::Command::Check(args) => check::run(&args),
         },
         Err(code) => code,

@@ -130,7 +130,7 @@ impl Link {
             Self::Layered(layered) => layered
                 .tls
                 .as_ref()
-                .is_some_and(ClientConnection::is_handshaking),
+                .is_some_and(|tls| tls.is_handshaking()),
         }
     }
 
@@ -243,7 +243,7 @@ impl Layered {
     fn has_unsent(&self) -> bool {
         !self.first.is_empty()
             || self.sent < self.outbound.len()
-            || self.tls.as_ref().is_some_and(ClientConnection::wants_write)
+            || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
     fn flush(&mut self) -> io::Result<bool> {

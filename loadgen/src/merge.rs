@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::crew::{Observer, SliceDone};
+use crate::crew::{Connections, Observer, SliceDone};
 use crate::histograms::{self, Histogram};
 use crate::outcome::seconds;
 use crate::record::Interval;
@@ -24,6 +24,7 @@ struct Pending {
     sent: u64,
     answered: u64,
     failed: u64,
+    connections: Connections,
     response: Histogram,
 }
 
@@ -45,6 +46,7 @@ impl Merge {
             sent,
             answered,
             failed,
+            connections,
             mut response,
         } = part;
         self.reported[worker] = slice.index + 1;
@@ -54,6 +56,7 @@ impl Merge {
                 sent,
                 answered,
                 failed,
+                connections,
                 response,
             };
             self.open.insert(slice.index, pending);
@@ -63,6 +66,7 @@ impl Merge {
         pending.sent += sent;
         pending.answered += answered;
         pending.failed += failed;
+        pending.connections.add(&connections);
         pending
             .response
             .add(&response)
@@ -109,6 +113,11 @@ impl Pending {
             sent: self.sent,
             answered: self.answered,
             failed: self.failed,
+            connections_opened: self.connections.opened,
+            connections_completed: self.connections.completed,
+            connections_failed: self.connections.failed,
+            bytes_sent: 0,
+            bytes_received: 0,
             p50_us: percentiles.p50,
             p99_us: percentiles.p99,
             max_us: percentiles.max,

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub send_lag: Histogram,
     /// How long connecting took.
     pub connect: Histogram,
+    /// How long agreeing on TLS took.
+    pub handshake: Histogram,
     /// The run in slices.
     pub intervals: Vec<Interval>,
     /// When measuring began, on the wall clock.
@@ -88,6 +90,7 @@ pub(crate) fn outcome(
         service: histograms::empty(),
         send_lag: histograms::empty(),
         connect: histograms::empty(),
+        handshake: histograms::empty(),
         intervals: merge.intervals,
         started_unix_ms: unix_ms().saturating_sub(since_start_ns / 1_000_000),
         started_mono_ns: timeline.measure_from,
@@ -109,6 +112,7 @@ pub(crate) fn outcome(
             (&mut all.service, &worker.service),
             (&mut all.send_lag, &worker.send_lag),
             (&mut all.connect, &worker.connect),
+            (&mut all.handshake, &worker.handshake),
         ] {
             to.add(from).expect("both have the same bounds");
         }
@@ -150,6 +154,7 @@ pub(crate) mod tests {
             response,
             send_lag,
             connect: histograms::empty(),
+            handshake: histograms::empty(),
             intervals: vec![],
             started_unix_ms: 0,
             started_mono_ns: 0,

@@ -37,21 +37,25 @@ impl Default for Lengths {
     }
 }
 
+impl Lengths {
+    /// Parses a length or a range of lengths from `least` to `most`.
+    pub(crate) fn parse(text: &str, least: usize, most: usize) -> Option<Self> {
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        let (min, max) = (min.parse().ok()?, max.parse().ok()?);
+        (least <= min && min <= max && max <= most).then_some(Self { min, max })
+    }
+}
+
 impl FromStr for Lengths {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (min, max) = text.split_once('-').unwrap_or((text, text));
-        let number = |text: &str| text.parse::<usize>().ok();
-        match (number(min), number(max)) {
-            (Some(min), Some(max)) if TAG_BYTES <= min && min <= max && max <= MAX_BYTES => {
-                Ok(Self { min, max })
-            }
-            _ => Err(format!(
+        Self::parse(text, TAG_BYTES, MAX_BYTES).ok_or_else(|| {
+            format!(
                 "expected a length such as 20 or a range such as 14-32, from {TAG_BYTES} (which \
                  name run, connection and sequence number) to {MAX_BYTES} bytes, got {text:?}"
-            )),
-        }
+            )
+        })
     }
 }
 

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::echoes::Integrity;
 use crate::judge::Verify;
 use crate::pacer::Pacer;
 use crate::payload::Lengths;
 use crate::schedule::{Arrivals, Schedule};
+use crate::transport::Transport;
 
 /// What makes requests due.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +47,15 @@ impl Mode {
     }
 }
 
+/// What is spoken, and how closely replies are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Foo, with a server that answers.
+    Foo(Verify),
+    /// Whatever is sent comes back.
+    Echo(Integrity),
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -62,8 +73,10 @@ pub struct Plan {
     pub seed: u64,
     /// Length of the requests' data.
     pub payload: Lengths,
-    /// How closely replies are checked.
-    pub verify: Verify,
+    /// What is spoken.
+    pub wire: Wire,
+    /// What lies below that.
+    pub transport: Transport,
     /// Traffic before measuring.
     pub warmup: Duration,
     /// Time measured, if it is limited.
@@ -147,7 +160,8 @@ pub(crate) mod tests {
             threads: 3,
             seed: 1,
             payload: Lengths::default(),
-            verify: Verify::Seq,
+            wire: Wire::Foo(Verify::Seq),
+            transport: Transport::default(),
             warmup: Duration::from_millis(10),
             duration: Some(Duration::from_secs(10)),
             requests: None,

@@ -50,6 +50,34 @@ pub struct LoadRecord {
     pub intervals: Vec<Interval>,
     /// The load client itself.
     pub client: Client,
+    /// A bulk transfer, if that is what was run. Each connection counts as one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<Bulk>,
+}
+
+/// What a bulk transfer came to; bytes and rates are those of the time measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bulk {
+    /// `send`, `receive`, `both` or `echo`.
+    pub direction: String,
+    /// Bytes written.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+    /// Bytes written per second.
+    pub sent_bytes_per_s: f64,
+    /// Bytes read per second.
+    pub received_bytes_per_s: f64,
+    /// The same in Gbit/s.
+    pub sent_gbit_per_s: f64,
+    /// The same in Gbit/s.
+    pub received_gbit_per_s: f64,
+    /// Bytes read that were not what belongs at their place, warm-up included.
+    pub wrong_bytes: u64,
+    /// Where the first of them was in its connection's stream.
+    pub first_wrong_at: Option<u64>,
+    /// Bytes that should have come back and did not before the target ended.
+    pub missing_bytes: u64,
 }
 
 /// What happened to the requests of a run.
@@ -77,6 +105,37 @@ pub struct Counts {
     pub connections: u64,
     /// Connections that could not be opened, by kind. No request was sent on them.
     pub connect_failed: BTreeMap<String, u64>,
+    /// Connections that ended as planned.
+    #[serde(default)]
+    pub connections_completed: u64,
+    /// Connections that the target ended while no request was open: no failure by itself.
+    #[serde(default)]
+    pub connections_closed_idle: u64,
+    /// Connections that were open and failed, by kind: `reset_before_byte`, `reset`,
+    /// `closed_before_byte`, `closed_early`, `no_end`, `spoilt`.
+    #[serde(default)]
+    pub connections_broken: BTreeMap<String, u64>,
+    /// Connections that sent nothing during the run, if any were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+}
+
+/// Connections that were opened before the run and sent nothing during it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// Connections asked for.
+    pub asked: u64,
+    /// Opened.
+    pub opened: u64,
+    /// Those that could not be opened, by kind.
+    pub connect_failed: BTreeMap<String, u64>,
+    /// Still open when the run ended.
+    pub open_at_end: u64,
+    /// Checked by an echo at the end, and it came back rightly.
+    pub answered: u64,
+    /// Lost during the run or wrong when checked, by kind: `reset`, `closed`, `timeout`,
+    /// `corrupted`, `unexpected`.
+    pub failed: BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -98,6 +157,9 @@ pub struct Latencies {
     pub send_lag: Percentiles,
     /// From `connect` to an open connection.
     pub connect: Percentiles,
+    /// From an open connection to an agreement on TLS.
+    #[serde(default)]
+    pub handshake: Percentiles,
 }
 
 /// Percentiles of one measured time, in microseconds.
@@ -134,6 +196,21 @@ pub struct Interval {
     pub answered: u64,
     /// Failures seen in it.
     pub failed: u64,
+    /// Connections opened in it.
+    #[serde(default)]
+    pub connections_opened: u64,
+    /// Connections that ended as planned in it.
+    #[serde(default)]
+    pub connections_completed: u64,
+    /// Connections that could not be opened, or were open and failed, in it.
+    #[serde(default)]
+    pub connections_failed: u64,
+    /// Bytes written in it; bulk only.
+    #[serde(default)]
+    pub bytes_sent: u64,
+    /// Bytes read in it; bulk only.
+    #[serde(default)]
+    pub bytes_received: u64,
     /// Median response time of the answers received in it.
     pub p50_us: Option<f64>,
     /// 99th percentile of the same.

@@ -14,12 +14,15 @@ use crate::validity::{achieved, invalid_reasons, notes};
 pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) -> LoadRecord {
     let plan = &config.plan;
     let invalid_reasons = invalid_reasons(plan, outcome);
-    let histograms = [
+    let mut histograms = vec![
         ("response", &outcome.response),
         ("service", &outcome.service),
         ("send_lag", &outcome.send_lag),
         ("connect", &outcome.connect),
     ];
+    if plan.transport.tls.is_some() {
+        histograms.push(("handshake", &outcome.handshake));
+    }
     LoadRecord {
         schema_version: SCHEMA_VERSION,
         config: config.flags.clone(),
@@ -40,10 +43,12 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
             service: percentiles(&outcome.service),
             send_lag: percentiles(&outcome.send_lag),
             connect: percentiles(&outcome.connect),
+            handshake: percentiles(&outcome.handshake),
         },
         histograms: histograms
+            .into_iter()
             .map(|(name, h)| (name.to_owned(), encode(h)))
-            .into(),
+            .collect(),
         intervals: outcome.intervals.clone(),
         client: Client {
             threads: plan.threads,
@@ -52,6 +57,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
             pacer: plan.pacer.name().to_owned(),
             floor_us: floor,
         },
+        bulk: None,
     }
 }
 
@@ -82,6 +88,7 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
             pacer: plan.pacer.name().to_owned(),
             ..Client::default()
         },
+        bulk: None,
     }
 }
 
@@ -94,6 +101,10 @@ pub fn exit_code(record: &LoadRecord) -> u8 {
         || counts.never_written > 0
         || !counts.extra_answers.is_empty()
         || !counts.connect_failed.is_empty()
+        || !counts.connections_broken.is_empty()
+        || counts.idle.as_ref().is_some_and(|idle| {
+            !idle.failed.is_empty() || !idle.connect_failed.is_empty()
+        })
         || counts.acked + counts.naked == 0;
     match (failed, record.valid) {
         (true, _) => 1,
@@ -133,6 +144,7 @@ mod tests {
             histograms: BTreeMap::new(),
             intervals: vec![],
             client: Client::default(),
+            bulk: None,
         };
         assert_eq!(exit_code(&empty), 0);
         let invalid = LoadRecord {

@@ -70,6 +70,8 @@ kinds! {
         NoPort = "no_port",
         /// No file descriptor is free.
         NoDescriptor = "no_descriptor",
+        /// No agreement on TLS: an untrusted certificate, a refusal, no TLS at all.
+        Tls = "tls",
         /// No way there.
         Unreachable = "unreachable",
         /// Anything else.
@@ -77,9 +79,28 @@ kinds! {
     }
 }
 
+kinds! {
+    /// How a connection that was open failed.
+    Breakage {
+        /// Reset with requests open, before a byte came.
+        ResetBeforeByte = "reset_before_byte",
+        /// Reset with requests open, after bytes had come.
+        Reset = "reset",
+        /// Ended by the target with requests open, before a byte came.
+        ClosedBeforeByte = "closed_before_byte",
+        /// Ended by the target with requests open, after bytes had come.
+        ClosedEarly = "closed_early",
+        /// What came could not be followed any more.
+        Spoilt = "spoilt",
+        /// All was answered and our side ended, and the target did not end its side.
+        NoEnd = "no_end",
+    }
+}
+
 const FAILURES: usize = Failure::ALL.len();
 const EXTRAS: usize = Extra::ALL.len();
 const CONNECT_FAILURES: usize = ConnectFailure::ALL.len();
+const BREAKAGES: usize = Breakage::ALL.len();
 
 /// Counters of one worker and one phase of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,13 +171,35 @@ impl Tally {
 pub struct ConnectTally {
     /// Connections opened.
     pub opened: u64,
+    /// Connections that ended as planned.
+    pub completed: u64,
+    /// Connections that the target ended while no request was open.
+    pub closed_idle: u64,
     failed: [u64; CONNECT_FAILURES],
+    broken: [u64; BREAKAGES],
 }
 
 impl ConnectTally {
     /// Counts a connection that could not be opened.
     pub fn fail(&mut self, kind: ConnectFailure) {
         self.failed[kind as usize] += 1;
+    }
+
+    /// Counts a connection that was open and failed.
+    pub fn breaks(&mut self, kind: Breakage) {
+        self.broken[kind as usize] += 1;
+    }
+
+    /// Connections that were open and failed in this way.
+    #[must_use]
+    pub fn broken(&self, kind: Breakage) -> u64 {
+        self.broken[kind as usize]
+    }
+
+    /// Connections that were open and failed.
+    #[must_use]
+    pub fn broken_total(&self) -> u64 {
+        self.broken.iter().sum()
     }
 
     /// Connections that could not be opened.
@@ -168,7 +211,10 @@ impl ConnectTally {
     /// Adds another worker's counters.
     pub fn add(&mut self, other: &Self) {
         self.opened += other.opened;
+        self.completed += other.completed;
+        self.closed_idle += other.closed_idle;
         add_all(&mut self.failed, &other.failed);
+        add_all(&mut self.broken, &other.broken);
     }
 }
 
@@ -214,6 +260,7 @@ pub fn counts(tally: &Tally, connects: &ConnectTally) -> Counts {
     let failures: Vec<_> = Failure::ALL.iter().map(|kind| kind.name()).collect();
     let extras: Vec<_> = Extra::ALL.iter().map(|kind| kind.name()).collect();
     let connect: Vec<_> = ConnectFailure::ALL.iter().map(|kind| kind.name()).collect();
+    let broken: Vec<_> = Breakage::ALL.iter().map(|kind| kind.name()).collect();
     Counts {
         sent: tally.sent,
         acked: tally.acked,
@@ -224,6 +271,10 @@ pub fn counts(tally: &Tally, connects: &ConnectTally) -> Counts {
         extra_answers: named(&extras, &tally.extra),
         connections: connects.opened,
         connect_failed: named(&connect, &connects.failed),
+        connections_completed: connects.completed,
+        connections_closed_idle: connects.closed_idle,
+        connections_broken: named(&broken, &connects.broken),
+        idle: None,
     }
 }
 

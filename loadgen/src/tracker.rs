@@ -137,12 +137,6 @@ impl Tracker {
         self.head
     }
 
-    /// Whether the connection has brought a reply of any kind.
-    #[must_use]
-    pub fn has_replies(&self) -> bool {
-        self.replies > 0
-    }
-
     /// Requests given to this connection so far.
     #[must_use]
     pub fn given(&self) -> u64 {

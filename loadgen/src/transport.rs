@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use protocol::proxy_header::{Addresses, Version, encode};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -51,4 +52,17 @@ pub enum ProxyVersion {
     V1,
     /// Binary.
     V2,
+}
+
+impl ProxyVersion {
+    /// The header that tells `source` and `target`.
+    pub(crate) fn encode(self, source: SocketAddr, target: SocketAddr) -> Vec<u8> {
+        let version = match self {
+            Self::V1 => Version::V1,
+            Self::V2 => Version::V2,
+        };
+        let mut out = Vec::new();
+        encode(version, &Addresses::tcp(source, target), &mut out);
+        out
+    }
 }

@@ -18,13 +18,12 @@ use eventloop::{Events, Poller};
 use service::clock::mono_ns;
 
 use crate::connection::{Connection, State};
-use crate::crew::FromWorker;
+use crate::crew::{Connections, FromWorker};
+use crate::dialect::Dialect;
 use crate::dialer::Dialer;
 use crate::feed::{ClosedLoop, Feed, OpenLoop};
 use crate::histograms::{self, Histogram};
-use crate::judge::Replies;
 use crate::load_meter::LoadMeter;
-use crate::payload::Payload;
 use crate::plan::{Plan, nanos};
 use crate::recorder::Recorder;
 use crate::stop::StopFlag;
@@ -35,24 +34,26 @@ use crate::timeline::{Slice, Timeline};
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// A worker and all it owns.
-pub(crate) struct Worker {
+pub(crate) struct Worker<D: Dialect> {
     index: usize,
     plan: Arc<Plan>,
     stop: StopFlag,
-    payload: Arc<Payload>,
     poller: Poller,
     dialer: Dialer,
-    connections: Vec<Connection>,
+    connections: Vec<Connection<D>>,
     next_id: u32,
     /// Connections with free places, the one that waited longest first.
     ready: VecDeque<usize>,
     dirty: Vec<usize>,
     connecting: VecDeque<(u64, usize, u32)>,
     rests: BinaryHeap<Reverse<(u64, usize)>>,
+    /// Connections that may be read again from some moment on.
+    pauses: BinaryHeap<Reverse<(u64, usize)>>,
     feed: Feed,
-    recorder: Recorder,
+    recorder: Recorder<D>,
     connects: ConnectTally,
     connect_time: Histogram,
+    handshake_time: Histogram,
     send_lag: Histogram,
     meter: LoadMeter,
     timeline: Timeline,
@@ -60,6 +61,10 @@ pub(crate) struct Worker {
     reported: Reported,
     /// When sending was over, and what was known then.
     over: Option<Over>,
+    /// Requests that count and were given up with a connection that could not be opened.
+    given_up: u64,
+    /// Whether our sides of all connections are ended as soon as they are written.
+    ending: bool,
     to_crew: Sender<FromWorker>,
     spares: Receiver<Histogram>,
 }
@@ -70,6 +75,7 @@ struct Reported {
     sent: u64,
     answered: u64,
     failed: u64,
+    connections: Connections,
 }
 
 #[derive(Clone, Copy)]
@@ -81,14 +87,14 @@ struct Over {
     deadline: u64,
 }
 
-impl Worker {
+impl<D: Dialect> Worker<D> {
     /// Worker number `index` of `plan`. It reports to `to_crew` and takes cleared
     /// histograms back from `spares`.
     pub(crate) fn new(
         index: usize,
         plan: Arc<Plan>,
         stop: StopFlag,
-        payload: Arc<Payload>,
+        dialect: D,
         to_crew: Sender<FromWorker>,
         spares: Receiver<Histogram>,
     ) -> io::Result<Self> {
@@ -104,7 +110,6 @@ impl Worker {
                 Feed::Closed(ClosedLoop { left })
             }
         };
-        let judge = Replies::new(plan.verify, payload.clone());
         let timeline = Timeline {
             start: 0,
             measure_from: 0,
@@ -115,25 +120,28 @@ impl Worker {
         Ok(Self {
             index,
             stop,
-            payload,
             poller: Poller::new()?,
-            dialer: Dialer::new(plan.targets.clone(), spread, index as u32 * 61),
+            dialer: Dialer::new(plan.targets.clone(), &plan.transport, spread, index),
             connections: (0..own).map(|_| Connection::new(plan.pipeline)).collect(),
             next_id: index as u32,
             ready: VecDeque::with_capacity(own),
             dirty: Vec::with_capacity(own),
             connecting: VecDeque::with_capacity(own),
             rests: BinaryHeap::new(),
+            pauses: BinaryHeap::new(),
             feed,
-            recorder: Recorder::new(judge, plan.waits_apart()),
+            recorder: Recorder::new(dialect, plan.waits_apart()),
             connects: ConnectTally::default(),
             connect_time: histograms::empty(),
+            handshake_time: histograms::empty(),
             send_lag: histograms::empty(),
             meter: LoadMeter::default(),
             slice: timeline.first(),
             timeline,
             reported: Reported::default(),
             over: None,
+            given_up: 0,
+            ending: false,
             to_crew,
             spares,
             plan,
@@ -167,6 +175,7 @@ impl Worker {
 
     fn begin(&mut self, timeline: Timeline) {
         self.timeline = timeline;
+        self.reported.connections = Connections::of(&self.connects);
         self.slice = timeline.first();
         self.recorder.books.measure_from = timeline.measure_from;
         self.recorder.enter(self.slice.phase);
@@ -195,7 +204,11 @@ impl Worker {
         let more_due = self.write_due(now);
         let wrote = self.recorder.books.sent() > sent_before;
         self.try_again(now);
+        self.read_again(now);
         self.time_out_connects(now);
+        if self.plan.transport.half_close {
+            self.end_ours();
+        }
         if let Some(over) = self.over
             && (now >= over.deadline || !self.awaits_something())
         {
@@ -220,7 +233,12 @@ impl Worker {
     fn awaits_something(&self) -> bool {
         let waiting = self.waiting() > 0;
         let mut connections = self.connections.iter();
-        connections.any(|c| c.tracker.open() > 0 || (waiting && c.state != State::Resting))
+        let half_close = self.plan.transport.half_close;
+        connections.any(|c| {
+            c.tracker.open() > 0
+                || (waiting && c.state != State::Resting)
+                || (half_close && c.state == State::Open)
+        })
     }
 
     /// Writes what is due to connections with places. `true` if more may be due.
@@ -236,7 +254,10 @@ impl Worker {
             self.connections[at].listed = false;
             if self.connections[at].state == State::Idle {
                 self.dial(at, now);
-                continue;
+                if self.connections[at].state == State::Idle {
+                    // It failed at once, and its request was given up.
+                    continue;
+                }
             }
             self.give_one(at);
             self.list(at);
@@ -261,7 +282,7 @@ impl Worker {
             return;
         }
         let Some(due) = open.take() else { return };
-        connection.push(due, &self.payload);
+        connection.push(due, &self.recorder.dialect);
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.push(at);
@@ -285,8 +306,10 @@ impl Worker {
         } else {
             wake = wake.min(self.timeline.end);
         }
-        if let Some(Reverse((when, _))) = self.rests.peek() {
-            wake = wake.min(*when);
+        for timers in [&self.rests, &self.pauses] {
+            if let Some(Reverse((when, _))) = timers.peek() {
+                wake = wake.min(*when);
+            }
         }
         let timer = Duration::from_nanos(wake.saturating_sub(now));
         let Feed::Open(open) = &self.feed else {

@@ -7,6 +7,9 @@
 
 mod foo;
 mod plane;
+mod printer;
+mod prometheus;
+mod tcp;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,7 +25,8 @@ use clap::{Parser, Subcommand};
 Examples:
   proxy foo --listen :8002 --forward localhost:8001
   proxy foo -listen=:8002 -forward=localhost:8001     the same, Go style
-  proxy foo --help                                    all about one mode"
+  proxy tcp --listen :4000 localhost:8001 localhost:8002
+  proxy tcp --help                                    all about one mode"
 )]
 struct Args {
     #[command(subcommand)]
@@ -33,6 +37,8 @@ struct Args {
 enum Mode {
     /// Relay the Foo protocol, keep malformed lines from the server, count messages.
     Foo(Box<foo::FooArgs>),
+    /// Balance TCP connections over backends, and keep those away that are down.
+    Tcp(Box<tcp::TcpArgs>),
 }
 
 /// Runs the proxy with this process's arguments.
@@ -44,10 +50,16 @@ pub fn main() -> ExitCode {
 /// Runs the proxy with these arguments, the first of which is its name.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
+    if args.get(1).is_some_and(|a| a == "quick") {
+        tcp::quick::main(args[2..].iter().map(|a| a.to_string_lossy().into_owned()).collect());
+    }
     match service::cli::parse::<Args>(args) {
         Ok(Args {
             mode: Mode::Foo(args),
         }) => service::cli::exit(foo::run(*args), 1),
+        Ok(Args {
+            mode: Mode::Tcp(args),
+        }) => service::cli::exit(tcp::run(*args), 1),
         Err(code) => code,
     }
 }

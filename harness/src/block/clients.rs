@@ -13,8 +13,8 @@ use service::units::{Rate, format_duration};
 use super::start::words;
 use super::{Block, Cut, GRACE};
 use crate::plan::split;
-use crate::scenario::{Fuzz, Load};
-use crate::supervisor::probe::Check;
+use crate::scenario::fault::{self, Step};
+use crate::scenario::{Fuzz, Load, Mode};
 use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE};
 
 /// How long clients go on after upstream or proxy died: time to see what that does to
@@ -36,17 +36,35 @@ impl Client<'_> {
     }
 }
 
+/// Something that is yet to happen.
+enum Due<'a> {
+    Client(Client<'a>),
+    Fault(Step),
+}
+
+impl Due<'_> {
+    fn at(&self) -> Duration {
+        match self {
+            Self::Client(client) => client.start(),
+            Self::Fault(step) => step.at,
+        }
+    }
+}
+
 impl Block<'_> {
     pub(super) async fn run_clients(&mut self) -> Result<(), Cut> {
         let planned = self.planned;
         let loads = planned.scenario.load.iter().map(Client::Load);
-        let mut waiting: Vec<Client<'_>> = loads
-            .chain(planned.scenario.fuzz.iter().map(Client::Fuzz))
+        let clients = loads.chain(planned.scenario.fuzz.iter().map(Client::Fuzz));
+        let faults = fault::timeline(&planned.scenario.fault).into_iter();
+        let mut waiting: Vec<Due<'_>> = clients
+            .map(Due::Client)
+            .chain(faults.map(Due::Fault))
             .collect();
-        waiting.sort_by_key(Client::start);
+        waiting.sort_by_key(Due::at);
         let begun = Instant::now();
-        for client in waiting {
-            let due = begun + client.start();
+        for next in waiting {
+            let due = begun + next.at();
             self.listen_until(due.min(self.deadline), Self::is_anybody_dead)
                 .await?;
             if due > self.deadline && !self.is_anybody_dead() {
@@ -55,9 +73,10 @@ impl Block<'_> {
             if self.is_anybody_dead() {
                 break;
             }
-            match client {
-                Client::Load(load) => self.start_load(load)?,
-                Client::Fuzz(fuzz) => self.start_fuzz(fuzz)?,
+            match next {
+                Due::Client(Client::Load(load)) => self.start_load(load)?,
+                Due::Client(Client::Fuzz(fuzz)) => self.start_fuzz(fuzz)?,
+                Due::Fault(step) => self.do_step(&step).await?,
             }
         }
         let done = |block: &Self| block.are_clients_done() || block.is_anybody_dead();
@@ -130,7 +149,7 @@ impl Block<'_> {
     fn address(&self, target: Target) -> Result<SocketAddr, Cut> {
         let at = match target {
             Target::Proxy => self.entry,
-            Target::Upstream => self.upstream_at,
+            Target::Upstream => self.backends.first().map(|backend| backend.at),
         };
         at.ok_or_else(|| Cut::Problem("there is no upstream of ours to aim at".to_owned()))
     }
@@ -138,17 +157,13 @@ impl Block<'_> {
     fn start_load(&mut self, load: &Load) -> Result<(), Cut> {
         let at = self.address(load.target)?;
         let record = self.record_path("load", &load.name);
-        let mut args = words(&["loadgen", "foo", "--connect", &at.to_string()]);
+        let mode = load.mode.word();
+        let mut args = words(&["loadgen", mode, "--connect", &at.to_string()]);
         let rate = self.plan.rate.or(load.rate.map(Rate::per_second));
         args.extend(match rate {
             Some(rate) => words(&["--rate", &rate.to_string()]),
             None => words(&["--closed"]),
         });
-        let verify = if self.check() == Check::Digest {
-            "digest"
-        } else {
-            "seq"
-        };
         let seed = split(self.plan.seed, &format!("load {}", load.name)).to_string();
         for (flag, value) in [
             ("--connections", load.connections.to_string()),
@@ -157,10 +172,14 @@ impl Block<'_> {
             ("--warmup", format_duration(load.warmup)),
             ("--interval", format_duration(load.interval)),
             ("--floor", format_duration(load.floor)),
-            ("--verify", verify.to_owned()),
             ("--seed", seed),
         ] {
             args.extend(words(&[flag, &value]));
+        }
+        match load.mode {
+            Mode::Foo if self.backends.is_empty() => args.extend(words(&["--verify", "seq"])),
+            Mode::Foo => args.extend(words(&["--verify", "digest"])),
+            Mode::Tcp => args.extend(tcp_flags(load)),
         }
         if let Some(requests) = load.requests_per_connection {
             args.extend(words(&["--requests-per-connection", &requests.to_string()]));
@@ -222,6 +241,7 @@ impl Block<'_> {
             args,
             write_fds,
             core_dumps: self.shared.plan.core_dumps,
+            descriptors: None,
         };
         let at = self.start(role, name, target, &spec)?;
         self.children[at].record = Some(record);
@@ -234,6 +254,34 @@ impl Block<'_> {
         let _ = std::fs::remove_file(&path);
         path
     }
+}
+
+/// What only a load over plain TCP has.
+fn tcp_flags(load: &Load) -> Vec<OsString> {
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    let with_value = [
+        ("--payload", load.payload.clone()),
+        ("--bulk", load.bulk.clone()),
+        ("--bytes", load.bytes.map(|bytes| bytes.to_string())),
+        ("--idle", number(load.idle)),
+        ("--read-rate", load.read_rate.clone()),
+        ("--proxy-protocol", load.proxy_protocol.clone()),
+        ("--sources", number(load.sources)),
+    ];
+    let mut args = Vec::new();
+    for (flag, value) in with_value {
+        if let Some(value) = value {
+            args.extend(words(&[flag, &value]));
+        }
+    }
+    if load.half_close {
+        args.extend(words(&["--half-close"]));
+    }
+    if load.tls {
+        // The certificate is one of ours, made for the run.
+        args.extend(words(&["--tls", "--tls-insecure"]));
+    }
+    args
 }
 
 fn is_client(role: Role) -> bool {

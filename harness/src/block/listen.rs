@@ -10,7 +10,7 @@ use report::event::{Event, Mark, Role};
 use serde::de::DeserializeOwned;
 use service::signals::Stop;
 
-use super::Block;
+use super::{Block, Probed};
 use crate::supervisor::child::Child;
 use crate::supervisor::drain::Output;
 use crate::supervisor::notes::Note;
@@ -73,17 +73,20 @@ impl Block<'_> {
             Note::Ready(at, None) => self.children[at].is_mute = true,
             Note::Load(at, event) => self.take_load_event(at, *event),
             Note::Probe(mono_ns, probe) => {
-                self.note_outcome(probe.role, probe.outcome);
+                self.note_outcome(probe.role, probe.name.as_deref(), probe.outcome);
                 self.shared
                     .recorder
                     .borrow_mut()
                     .take_at(mono_ns, Event::Probe(probe));
             }
-            Note::ProberDone(role) => {
-                for probed in self.probed.iter_mut().filter(|probed| probed.role == role) {
+            Note::ProberDone(role, name) => {
+                let mut probed = self.probed.iter_mut();
+                let is_meant = |one: &&mut Probed| one.whom.role == role && one.whom.name == name;
+                if let Some(probed) = probed.find(is_meant) {
                     probed.is_done = true;
                 }
             }
+            Note::State(state) => self.take_state(&state),
             Note::Audit(audit) => {
                 self.audits += 1;
                 self.emit(Event::Audit(audit));
@@ -116,15 +119,21 @@ impl Block<'_> {
 
     /// What has the proxy used so far?
     fn mark_cpu(&self, load: &str, at: Mark) {
-        if let Some(pid) = self.pid(Role::Proxy) {
-            let (role, name) = (Role::Proxy, load.to_owned());
-            self.emit(Event::CpuMark {
-                role,
-                name,
-                at,
-                cpu_ns: tree::cpu_ns(pid),
-            });
+        let pids = self.pids(Role::Proxy);
+        if pids.is_empty() {
+            return;
         }
+        // Those that have handed over and ended cost what they had cost when they were last
+        // looked at.
+        let ended = self.children.iter().filter(|child| !child.is_running());
+        let ended = ended.filter(|child| child.role == Role::Proxy);
+        let before: u64 = ended.map(|child| child.cpu_ns).sum();
+        self.emit(Event::CpuMark {
+            role: Role::Proxy,
+            name: load.to_owned(),
+            at,
+            cpu_ns: before + tree::cpu_ns(&pids),
+        });
     }
 
     async fn take_exit(&mut self, at: usize, status: ExitStatus) {
@@ -139,7 +148,8 @@ impl Block<'_> {
             Role::Fuzz => self.take_fuzz_record(at),
             Role::Upstream | Role::Proxy => {
                 if let Some(counts) = child.stdout.output(Output::last_object) {
-                    self.emit(Event::Counted { role, counts });
+                    let name = self.name_in_events(role, &name);
+                    self.emit(Event::Counted { role, name, counts });
                 }
             }
         }
@@ -188,24 +198,52 @@ impl Block<'_> {
         });
     }
 
-    /// Looks at what the process in `role` uses.
-    pub(super) fn look(&self, role: Role) {
-        if let Some(sample) = self.pid(role).and_then(tree::sample) {
-            self.emit(Event::Sample { role, sample });
+    /// Looks at what the processes in `role` use.
+    pub(super) fn look(&mut self, role: Role) {
+        for child in &mut self.children {
+            if child.role == role && child.is_running() {
+                child.cpu_ns = child.cpu_ns.max(tree::cpu_ns_of(child.pid));
+            }
+        }
+        if role == Role::Proxy {
+            if let Some(sample) = tree::sample(&self.pids(role)) {
+                let name = None;
+                self.emit(Event::Sample { role, name, sample });
+            }
+            return;
+        }
+        let running = self.children.iter().filter(|child| child.is_running());
+        let running: Vec<_> = running
+            .filter(|child| child.role == role)
+            .map(|child| (child.pid, child.name.clone()))
+            .collect();
+        for (pid, name) in running {
+            if let Some(sample) = tree::sample(&[pid]) {
+                let name = self.name_in_events(role, &name);
+                self.emit(Event::Sample { role, name, sample });
+            }
         }
     }
 
-    /// The process in `role`, while it runs.
-    pub(super) fn pid(&self, role: Role) -> Option<u32> {
-        let child = self
-            .children
-            .iter()
-            .find(|child| child.role == role && child.is_running());
-        let foreign = self.shared.plan.pid.filter(|_| {
-            role == Role::Proxy
-                && matches!(self.plan.subject, crate::descriptor::Descriptor::Running(_))
-        });
-        child.map(|child| child.pid).or(foreign)
+    /// The name of somebody in events that need it only if there are several.
+    fn name_in_events(&self, role: Role, name: &str) -> Option<String> {
+        (role == Role::Upstream && self.backends.len() > 1).then(|| name.to_owned())
+    }
+
+    /// The processes in `role` that run: a proxy and its successor may be two.
+    pub(super) fn pids(&self, role: Role) -> Vec<u32> {
+        let running = self.children.iter().filter(|child| child.is_running());
+        let mut pids: Vec<u32> = running
+            .filter(|child| child.role == role)
+            .map(|child| child.pid)
+            .collect();
+        if pids.is_empty()
+            && role == Role::Proxy
+            && matches!(self.plan.subject, crate::descriptor::Descriptor::Running(_))
+        {
+            pids.extend(self.shared.plan.pid);
+        }
+        pids
     }
 }
 

@@ -1,12 +1,21 @@
 //! One block: fresh processes, one fixed schedule, and everything seen on the way as
 //! events.
 //!
-//! This module is the order of things; `start` starts processes, `clients` runs the
-//! schedule, `listen` is the one loop through which all waiting goes.
+//! This module is the order of things; `start` starts our own processes, `foreign` those of
+//! other people, both by `launch`. `clients` runs the schedule, `faults` does what is done on
+//! purpose, `successor` follows a proxy that is upgraded, `backends` asks and tells it what
+//! to think of its servers. `ending` leaves nobody behind. `listen` is the one loop through
+//! which all waiting goes.
 
+mod backends;
 mod clients;
+mod ending;
+mod faults;
+mod foreign;
+mod launch;
 mod listen;
 mod start;
+mod successor;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -14,13 +23,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use report::event::{Binary, Event, Phase, ProbeOutcome, Role};
-use rustix::process::Signal;
 use service::signals::{Stop, StopSignals};
 use tokio::sync::mpsc;
 
+use self::backends::Transitions;
 use crate::descriptor::Descriptor;
-use crate::plan::{Plan, Planned};
+use crate::foreign::Backend;
+use crate::plan::{Plan, Planned, split};
+use crate::ports::Ports;
 use crate::recorder::Recorder;
+use crate::scenario::Server;
 use crate::schedule::BlockPlan;
 use crate::supervisor::child::Child;
 use crate::supervisor::guard::Guard;
@@ -32,9 +44,6 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a process may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long a process may take to end when it is killed: the kernel has to tear it down.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all blocks of a run share.
 #[derive(Debug)]
@@ -78,8 +87,14 @@ struct Block<'a> {
     phase: SharedPhase,
     /// Where clients connect.
     entry: Option<SocketAddr>,
-    /// Where the upstream listens, if it is ours.
-    upstream_at: Option<SocketAddr>,
+    /// The servers, as far as they are ours.
+    backends: Vec<Backend>,
+    /// Where the proxy is told what to think of its backends, if it can be told.
+    admin: Option<SocketAddr>,
+    /// Where everybody listens, if that must not change.
+    ports: Option<Ports>,
+    /// What the proxy has said of its backends so far.
+    known: Transitions,
     /// Who is probed, with how many probes done, and whether the last one is over.
     probed: Vec<Probed>,
     audits: usize,
@@ -91,8 +106,7 @@ struct Block<'a> {
 }
 
 struct Probed {
-    role: Role,
-    at: SocketAddr,
+    whom: notes::Probed,
     count: usize,
     last: Option<ProbeOutcome>,
     is_done: bool,
@@ -116,7 +130,10 @@ pub async fn run(
         sink,
         phase: SharedPhase::default(),
         entry: None,
-        upstream_at: None,
+        backends: Vec::new(),
+        admin: None,
+        ports: None,
+        known: Transitions::default(),
         probed: Vec::new(),
         audits: 0,
         is_suspicious: false,
@@ -147,12 +164,15 @@ pub async fn run(
 
 impl Block<'_> {
     async fn work(&mut self) -> Result<(), Cut> {
-        self.start_upstream().await?;
+        self.choose_ports()?;
+        self.start_upstreams().await?;
         self.start_proxy().await?;
         self.first_probes().await?;
         self.phase.set(Phase::During);
+        self.watch_backends();
         self.run_clients().await?;
         self.last_probes().await?;
+        self.last_state().await?;
         self.audit_if_suspicious().await
     }
 
@@ -160,12 +180,39 @@ impl Block<'_> {
         self.shared.recorder.borrow_mut().take(event);
     }
 
-    fn check(&self) -> Check {
-        if self.upstream_at.is_some() {
-            Check::Digest
-        } else {
-            Check::Seq
+    /// Whoever goes down and comes back must find its port free.
+    fn choose_ports(&mut self) -> Result<(), Cut> {
+        self.ports.clone_from(&self.planned.ports);
+        if self.ports.is_none() && !self.planned.scenario.fault.is_empty() {
+            let count = self.planned.scenario.upstream.len().max(1);
+            let seed = split(self.plan.seed, &self.plan.subject.to_string());
+            let ports = Ports::choose(seed, count);
+            self.ports = Some(ports.map_err(|error| Cut::Problem(error.to_string()))?);
         }
+        Ok(())
+    }
+
+    /// What the server of that number has to answer.
+    fn check_of(&self, nth: usize) -> Check {
+        let upstream = self.planned.scenario.upstream.get(nth);
+        match upstream.map_or(Server::Foo, |upstream| upstream.mode) {
+            Server::Foo if self.backends.is_empty() => Check::Seq,
+            Server::Foo => Check::Digest,
+            Server::Echo => Check::Echo,
+            Server::Sink => Check::Open,
+            Server::Source => Check::Bytes,
+            Server::Http => Check::Http,
+        }
+    }
+
+    /// What the proxy has to answer. Where clients begin with more than their bytes, a
+    /// probe that does not is only to be taken.
+    fn check_of_proxy(&self) -> Check {
+        let mut loads = self.planned.scenario.load.iter();
+        if loads.any(|load| load.tls || load.proxy_protocol.is_some()) {
+            return Check::Open;
+        }
+        self.check_of(0)
     }
 
     fn is_direct(&self) -> bool {
@@ -174,30 +221,32 @@ impl Block<'_> {
 
     /// Everybody is asked once before anything is done to them.
     async fn first_probes(&mut self) -> Result<(), Cut> {
-        let proxied = self
-            .entry
-            .filter(|_| !self.is_direct())
-            .map(|at| (Role::Proxy, at));
-        let targets = self
-            .upstream_at
-            .map(|at| (Role::Upstream, at))
-            .into_iter()
-            .chain(proxied);
-        for (role, at) in targets.collect::<Vec<_>>() {
-            self.probed.push(Probed {
-                role,
+        let several = self.backends.len() > 1;
+        let upstreams = self.backends.iter().enumerate();
+        let mut targets: Vec<notes::Probed> = upstreams
+            .map(|(nth, backend)| notes::Probed {
+                role: Role::Upstream,
+                name: several.then(|| backend.name.clone()),
+                at: backend.at,
+                check: self.check_of(nth),
+            })
+            .collect();
+        targets.extend(self.entry.filter(|_| !self.is_direct()).map(|at| {
+            notes::Probed {
+                role: Role::Proxy,
+                name: None,
                 at,
+                check: self.check_of_proxy(),
+            }
+        }));
+        for whom in targets {
+            notes::probe_on_and_on(whom.clone(), self.phase.clone(), self.sink.clone());
+            self.probed.push(Probed {
+                whom,
                 count: 0,
                 last: None,
                 is_done: false,
             });
-            notes::probe_on_and_on(
-                role,
-                at,
-                self.check(),
-                self.phase.clone(),
-                self.sink.clone(),
-            );
         }
         let patience = Instant::now() + 2 * notes::HANG_AFTER;
         self.listen_until(patience, |block| {
@@ -223,79 +272,25 @@ impl Block<'_> {
         if !self.is_suspicious {
             return Ok(());
         }
-        for probed in &self.probed {
-            notes::audit(probed.role, probed.at, self.check(), self.sink.clone());
+        let suspects = self.probed.iter().map(|probed| &probed.whom);
+        let suspects: Vec<_> = suspects.filter(|whom| whom.check.is_foo()).collect();
+        let wanted = suspects.len();
+        for whom in suspects {
+            notes::audit(whom.clone(), self.sink.clone());
         }
-        let wanted = self.probed.len();
         let patience = Instant::now() + Duration::from_secs(10);
         self.listen_until(patience, |block| block.audits == wanted)
             .await?;
         Ok(())
     }
 
-    fn note_outcome(&mut self, role: Role, outcome: ProbeOutcome) {
+    fn note_outcome(&mut self, role: Role, name: Option<&str>, outcome: ProbeOutcome) {
         self.is_suspicious |= outcome == ProbeOutcome::Wrong;
-        if let Some(probed) = self.probed.iter_mut().find(|probed| probed.role == role) {
+        let mut probed = self.probed.iter_mut();
+        let is_meant = |one: &&mut Probed| one.whom.role == role && one.whom.name.as_deref() == name;
+        if let Some(probed) = probed.find(is_meant) {
             probed.count += 1;
             probed.last = Some(outcome);
         }
-    }
-
-    /// Ends all children, clients first, and the upstream last so that nobody suffers
-    /// from its end.
-    async fn end_everything(&mut self) {
-        for role in [Role::Fuzz, Role::Load, Role::Proxy, Role::Upstream] {
-            self.look(role);
-            self.end(role).await;
-        }
-        // Workers that their parent left behind are in its process group still.
-        for child in &self.children {
-            crate::supervisor::spawn::signal_group(child.pid, Signal::KILL);
-            self.shared.guard.borrow_mut().forget(child.pid);
-        }
-    }
-
-    async fn end(&mut self, role: Role) {
-        self.signal(role, Signal::TERM).await;
-        let in_a_hurry = self.ends_too_slowly(role, GRACE).await;
-        if self.is_gone(role) {
-            return;
-        }
-        let is_hung = |probed: &Probed| {
-            probed.role == role && matches!(probed.last, Some(ProbeOutcome::Silent))
-        };
-        let may_be_killed = in_a_hurry || self.probed.iter().any(is_hung);
-        for child in self.children.iter_mut().filter(|child| child.role == role) {
-            child.may_be_killed = may_be_killed;
-        }
-        self.signal(role, Signal::KILL).await;
-        self.ends_too_slowly(role, KILL_PATIENCE).await;
-    }
-
-    async fn signal(&mut self, role: Role, signal: Signal) {
-        // What has died by itself is not to look as if it had been asked to.
-        self.take_waiting_notes().await;
-        for child in self.children.iter_mut().filter(|child| child.role == role) {
-            child.signal(signal);
-        }
-    }
-
-    /// Waits until all in this role have ended. `true` if somebody is in a hurry: the
-    /// first Ctrl-C is remembered, a second means now.
-    async fn ends_too_slowly(&mut self, role: Role, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        loop {
-            let waited = self.listen_until(deadline, |block| block.is_gone(role));
-            match waited.await {
-                Ok(_) => return false,
-                Err(stop) if self.stopped.is_none() => self.stopped = Some(stop),
-                Err(_) => return true,
-            }
-        }
-    }
-
-    fn is_gone(&self, role: Role) -> bool {
-        let mut children = self.children.iter();
-        children.all(|child| child.role != role || !child.is_running())
     }
 }

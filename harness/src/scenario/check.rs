@@ -1,10 +1,15 @@
 //! What the types of a scenario cannot say.
 
-use super::Scenario;
-use super::limits;
+use report::fold::MOST_UPSTREAMS;
+
+use super::{Mode, Scenario};
+use super::{fault, limits};
 use super::parse::ScenarioError;
 use super::source::Source;
 use crate::descriptor::Descriptor;
+
+/// Descriptors without which no program starts.
+const LEAST_DESCRIPTORS: u64 = 16;
 
 impl Source<'_> {
     /// What the types cannot say.
@@ -37,11 +42,28 @@ impl Source<'_> {
                 }
             }
         }
+        if scenario.proxy.mode == Mode::Foo && scenario.upstream.len() > 1 {
+            let said = "a proxy of mode \"foo\" has one upstream behind it: expected [proxy] mode = \"tcp\"";
+            return self.at("upstream", 1, "mode", said.to_owned());
+        }
+        if scenario.upstream.len() > MOST_UPSTREAMS {
+            let said = format!("expected at most {MOST_UPSTREAMS} upstreams");
+            return self.at("upstream", MOST_UPSTREAMS, "mode", said);
+        }
+        if scenario.proxy.descriptors.is_some_and(|most| most < LEAST_DESCRIPTORS) {
+            let said = format!("expected {LEAST_DESCRIPTORS} or more");
+            return self.at("proxy", 0, "descriptors", said);
+        }
         for (key, text) in std::iter::once(("descriptor", &scenario.proxy.descriptor))
             .chain(scenario.proxy.against.iter().map(|text| ("against", text)))
         {
             if let Err(error) = text.parse::<Descriptor>() {
                 return self.at("proxy", 0, key, error.to_string());
+            }
+        }
+        for (nth, fault) in scenario.fault.iter().enumerate() {
+            if let Err((key, reason)) = fault::check(fault, scenario) {
+                return self.at("fault", nth, key, reason);
             }
         }
         self.check_clients(scenario)

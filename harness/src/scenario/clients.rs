@@ -55,9 +55,34 @@ pub struct Load {
     /// How long after the processes are ready it begins.
     #[serde(default, with = "service::units::duration")]
     pub start: Duration,
-    /// What only a load over plain TCP has.
-    #[serde(flatten)]
-    pub tcp: Tcp,
+    /// Bytes of each message, a number or a range; `tcp` only, as all that follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// Bytes as fast as they go, instead of messages: `send`, `receive`, `both`, `echo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<String>,
+    /// Bytes of such a stream, after which it begins again on a new connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<Size>,
+    /// More connections, which are opened first and say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<u32>,
+    /// Whether each connection ends its own direction after the last request, and waits
+    /// for what is still to come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half_close: bool,
+    /// Bytes that each connection reads in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_rate: Option<String>,
+    /// Whether it speaks TLS, to whatever certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+    /// The PROXY header that each connection begins with: `v1`, `v2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<String>,
+    /// Loopback addresses that connections come from, in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<u32>,
 }
 
 impl Default for Load {
@@ -77,7 +102,15 @@ impl Default for Load {
             threads: None,
             floor: Duration::ZERO,
             start: Duration::ZERO,
-            tcp: Tcp::default(),
+            payload: None,
+            bulk: None,
+            bytes: None,
+            idle: None,
+            half_close: false,
+            read_rate: None,
+            tls: false,
+            proxy_protocol: None,
+            sources: None,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What must come of a scenario: one of `upstream`, `proxy`, `load` and `counts`, and
-/// what belongs to it.
+/// What must come of a scenario: one of `upstream`, `proxy`, `load`, `backend` and
+/// `counts`, and what belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -28,7 +28,22 @@ pub struct Expect {
     /// `reconcile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<String>,
-    /// The part of the run that is meant: `all`.
+    /// Which process is meant by `upstream`, such as `upstream.1`; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
+    /// The subject that `load` is beside, which then has a factor: `p99 < 0.8x`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
+    /// The backend, such as `upstream.1`, that `ejected` or `readmitted` is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// How soon after a fault the proxy sends nobody there: `< 2s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected: Option<String>,
+    /// How soon after its end it may be sent somebody again: `< 5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readmitted: Option<String>,
+    /// The part of the run that is meant: `all`, or `before`, `during`, `after` its faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
 }

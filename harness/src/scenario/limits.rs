@@ -7,7 +7,7 @@ use loadgen::config::{MOST_PIPELINE, MOST_THREADS, SHORTEST_INTERVAL, most_conne
 use rustix::process::{Resource, getrlimit};
 use service::units::format_duration;
 
-use super::{Fuzz, Load, Scenario};
+use super::{Fuzz, Load, Scenario, fault};
 
 /// Longest time that a block may take: the clock can always be set to its end.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -106,7 +106,10 @@ pub fn timeout(scenario: &Scenario) -> Result<(), String> {
         let parts = [fuzz.start, fuzz.duration];
         (format!("fuzz client {:?}", fuzz.name), sum(&parts))
     });
-    for (client, takes) in loads.chain(fuzzes) {
+    let faults = fault::timeline(&scenario.fault)
+        .into_iter()
+        .map(|step| (format!("fault {}", step.id), step.at));
+    for (client, takes) in loads.chain(fuzzes).chain(faults) {
         if takes > timeout {
             return Err(format!(
                 "timeout: {} is too short: {client} takes {} with its start and warm-up",

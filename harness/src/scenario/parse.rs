@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use report::event::Role;
-use report::expect::{Expectation, Fate, Origin};
-use toml::Value;
-
+use super::Scenario;
+use super::demand;
 use super::source::Source;
-use super::{Expect, Scenario};
 
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +33,7 @@ pub enum ScenarioError {
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What the schema has room for and nothing stands behind yet.
-const NOT_BUILT: [&str; 2] = ["link", "fault"];
+const NOT_BUILT: [&str; 1] = ["link"];
 
 /// Reads a scenario from a file.
 ///
@@ -69,16 +66,18 @@ pub fn text(source: &str, file: &str) -> Result<Scenario, ScenarioError> {
     let mut scenario: Scenario =
         toml::from_str(source.text).map_err(|error| source.explain(&error))?;
     source.check(&scenario)?;
+    let mut expectations = Vec::new();
     for (at, expect) in scenario.expect.iter().enumerate() {
         let line = source.line_of_table("expect", at);
-        let expectation = expectation(expect).map_err(|(key, reason)| {
+        let expectation = demand::expectation(expect, &scenario).map_err(|(key, reason)| {
             source.wrong(
                 source.line_of_key_below(line, key),
                 format!("{key}: {reason}"),
             )
         })?;
-        scenario.expectations.push(expectation);
+        expectations.push(expectation);
     }
+    scenario.expectations = expectations;
     Ok(scenario)
 }
 
@@ -94,65 +93,7 @@ fn refuse_what_is_not_built(source: &Source<'_>) -> Result<(), ScenarioError> {
             return Err(source.wrong(line, format!("[[{name}]] is not built yet")));
         }
     }
-    if let Some(Value::Array(upstreams)) = table.get("upstream")
-        && upstreams.len() > 1
-    {
-        let line = source.line_of_table("upstream", 1);
-        return Err(source.wrong(
-            line,
-            "a second [[upstream]] is not built yet: mode \"foo\" has one".to_owned(),
-        ));
-    }
     Ok(())
-}
-
-/// One `[[expect]]`, or the key that is wrong and why.
-fn expectation(expect: &Expect) -> Result<Expectation, (&'static str, String)> {
-    if let Some(phase) = expect.phase.as_deref().filter(|phase| *phase != "all") {
-        return Err((
-            "phase",
-            format!("{phase:?} is not built yet; accepted: \"all\""),
-        ));
-    }
-    let fate = |key: &'static str, role: Role, word: &str| {
-        let fate: Fate = word.parse().map_err(|error| (key, format!("{error}")))?;
-        if fate != Fate::Dies && (expect.signal.is_some() || expect.code.is_some()) {
-            let key = if expect.signal.is_some() {
-                "signal"
-            } else {
-                "code"
-            };
-            return Err((key, "belongs to \"dies\" only".to_owned()));
-        }
-        Ok(Expectation::fate(
-            role,
-            fate,
-            expect.signal.clone(),
-            expect.code,
-            Origin::Scenario,
-        ))
-    };
-    match (
-        &expect.upstream,
-        &expect.proxy,
-        &expect.load,
-        expect.counts.as_deref(),
-    ) {
-        (Some(word), None, None, None) => fate("upstream", Role::Upstream, word),
-        (None, Some(word), None, None) => fate("proxy", Role::Proxy, word),
-        (None, None, Some(text), None) => {
-            Expectation::load(text, expect.client.clone(), Origin::Scenario)
-                .map_err(|error| ("load", error.to_string()))
-        }
-        (None, None, None, Some("reconcile")) => Ok(Expectation::reconcile(Origin::Scenario)),
-        (None, None, None, Some(other)) => {
-            Err(("counts", format!("expected \"reconcile\", got {other:?}")))
-        }
-        _ => Err((
-            "expect",
-            "expected exactly one of upstream, proxy, load and counts".to_owned(),
-        )),
-    }
 }
 
 #[cfg(test)]
@@ -210,11 +151,17 @@ mod tests {
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[fault]]\nkind = \"x\"\n"),
-                "s.toml:4: [[fault]] is not built yet",
+                "s.toml:5: unknown key \"kind\"; accepted: at",
+            ),
+            (
+                format!(
+                    "name = \"a\"\n{LOAD}[[fault]]\nat = \"1s\"\nprocess = \"upstream.1\"\naction = \"kill\"\n"
+                ),
+                "s.toml:6: process: there is no \"upstream.1\"; accepted: upstream, proxy",
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[upstream]]\n[[upstream]]\n"),
-                "s.toml:5: a second [[upstream]]",
+                "s.toml:5: mode: a proxy of mode \"foo\" has one upstream behind it",
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[upstream]]\ndefects = [\"explode\"]\n"),
@@ -234,7 +181,7 @@ mod tests {
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[expect]]\nupstream = \"dies\"\nphase = \"fault\"\n"),
-                "s.toml:6: phase: \"fault\" is not built yet",
+                "s.toml:6: phase: unknown value \"fault\"; accepted: all, before",
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[expect]]\nupstream = \"dies\"\nproxy = \"dies\"\n"),

@@ -9,7 +9,7 @@ use report::event::{Exit, Role, Target};
 use rustix::process::Signal;
 
 use super::drain::Drain;
-use super::spawn::signal_group;
+use super::spawn::{Spec, signal_group};
 
 /// A child of the harness.
 #[derive(Debug)]
@@ -18,8 +18,12 @@ pub struct Child {
     pub role: Role,
     /// Its name among those of its part.
     pub name: String,
-    /// Its process and process group.
+    /// Its process.
     pub pid: u32,
+    /// Its process group: its own, or that of a process whose successor it is.
+    pub group: u32,
+    /// What it was started with, if it can be started again.
+    pub spec: Option<Spec>,
     /// Where it aims, if it is a client.
     pub target: Target,
     /// Where it leaves its record, if it is a client.
@@ -43,8 +47,11 @@ pub struct Child {
     pub may_be_killed: bool,
     /// How it ended.
     pub status: Option<ExitStatus>,
-    /// Whether another was started in its place, because its port was taken.
+    /// Whether nobody is surprised that it ended: another was started in its place, because
+    /// its port was taken, or a fault ended it.
     pub is_replaced: bool,
+    /// CPU time of its process tree when it was last looked at.
+    pub cpu_ns: u64,
 }
 
 impl Child {
@@ -58,8 +65,15 @@ impl Child {
     pub fn signal(&mut self, signal: Signal) {
         if self.is_running() {
             self.asked = true;
-            signal_group(self.pid, signal);
+            signal_group(self.group, signal);
         }
+    }
+
+    /// Ends it as a fault does, and surprises nobody with that.
+    pub fn end_on_purpose(&mut self, signal: Signal) {
+        self.may_be_killed = true;
+        self.is_replaced = true;
+        self.signal(signal);
     }
 
     /// How it ended, once it has and its pipes are empty.

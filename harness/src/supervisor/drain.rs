@@ -113,6 +113,16 @@ impl Drain {
         }
     }
 
+    /// What comes out of the pipe from now on belongs to another process that holds it;
+    /// nobody waits for its end on behalf of this one any more.
+    #[must_use]
+    pub fn hand_on(&mut self) -> Self {
+        Self {
+            output: Arc::clone(&self.output),
+            ended: self.ended.take(),
+        }
+    }
+
     /// Waits for the pipe's end, but not for ever: a process that left its group may
     /// still hold it.
     pub async fn end(&mut self) {

@@ -15,6 +15,7 @@ use service::ready::Ready;
 use tokio::process::Child;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::orphan;
 use super::probe::{self, Check};
 
 /// Between the end of a probe and the next: often enough to see a freeze of a few
@@ -44,7 +45,9 @@ pub enum Note {
     /// A probe is over, at this monotonic time.
     Probe(u64, Probe),
     /// A prober has sent its last probe.
-    ProberDone(Role),
+    ProberDone(Role, Option<String>),
+    /// The proxy says what it thinks of its backends.
+    State(serde_json::Value),
     /// An audit is over.
     Audit(Audit),
 }
@@ -58,6 +61,15 @@ pub fn on_exit(mut child: Child, at: usize, sink: Sink) {
         if let Ok(status) = child.wait().await {
             let _ = sink.send(Note::Exited(at, status));
         }
+    });
+}
+
+/// Waits for the end of a process that is not our child yet, but will be when its parent
+/// ends: this process takes orphans in.
+pub fn on_exit_of_orphan(pid: u32, at: usize, sink: Sink) {
+    std::thread::spawn(move || {
+        let status = orphan::wait(pid);
+        let _ = sink.send(Note::Exited(at, status));
     });
 }
 
@@ -117,9 +129,29 @@ impl SharedPhase {
     }
 }
 
-/// Probes `at` again and again, until the phase is over and a last probe has been sent.
-pub fn probe_on_and_on(role: Role, at: SocketAddr, check: Check, phase: SharedPhase, sink: Sink) {
+/// Who is probed, and how.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// The server, or the proxy.
+    pub role: Role,
+    /// Its name, if it is not the only one in that role.
+    pub name: Option<String>,
+    /// Where it listens.
+    pub at: SocketAddr,
+    /// What it has to answer.
+    pub check: Check,
+}
+
+/// Probes somebody again and again, until the phase is over and a last probe has been
+/// sent.
+pub fn probe_on_and_on(probed: Probed, phase: SharedPhase, sink: Sink) {
     tokio::spawn(async move {
+        let Probed {
+            role,
+            name,
+            at,
+            check,
+        } = probed;
         let mut seq = 1_i64;
         loop {
             let during = phase.get();
@@ -132,6 +164,7 @@ pub fn probe_on_and_on(role: Role, at: SocketAddr, check: Check, phase: SharedPh
             let (outcome, sent) = probe::once(at, check, seq, patience).await;
             let probe = Probe {
                 role,
+                name: name.clone(),
                 phase: during,
                 begun_mono_ns,
                 outcome,
@@ -141,7 +174,7 @@ pub fn probe_on_and_on(role: Role, at: SocketAddr, check: Check, phase: SharedPh
                 return;
             }
             if during == Phase::After {
-                let _ = sink.send(Note::ProberDone(role));
+                let _ = sink.send(Note::ProberDone(role, name));
                 return;
             }
             // A refusal costs nobody anything and may be over soon.
@@ -156,10 +189,16 @@ pub fn probe_on_and_on(role: Role, at: SocketAddr, check: Check, phase: SharedPh
     });
 }
 
-/// Audits `at`.
-pub fn audit(role: Role, at: SocketAddr, check: Check, sink: Sink) {
+/// Audits somebody.
+pub fn audit(probed: Probed, sink: Sink) {
     tokio::spawn(async move {
-        let audit = probe::audit(at, check, role, LAST_PATIENCE).await;
+        let Probed {
+            role,
+            name,
+            at,
+            check,
+        } = probed;
+        let audit = probe::audit(at, check, role, name, LAST_PATIENCE).await;
         let _ = sink.send(Note::Audit(audit));
     });
 }

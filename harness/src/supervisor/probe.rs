@@ -28,9 +28,35 @@ pub enum Check {
     Digest,
     /// ACK or NAK with the request's sequence number, as any Foo server answers.
     Seq,
+    /// The same bytes.
+    Echo,
+    /// That the connection is taken: whatever is sent, nothing comes back.
+    Open,
+    /// Anything, without being asked.
+    Bytes,
+    /// An answer of HTTP.
+    Http,
 }
 
 impl Check {
+    /// What is sent.
+    fn request(self, seq: i64) -> Vec<u8> {
+        let mut request = Vec::new();
+        match self {
+            Self::Digest | Self::Seq => encode(Kind::Req, seq, data(seq).as_bytes(), &mut request),
+            Self::Echo => request.extend(format!("{}\n", data(seq)).bytes()),
+            Self::Http => request.extend_from_slice(HTTP_REQUEST),
+            Self::Open | Self::Bytes => {}
+        }
+        request
+    }
+
+    /// Whether it is asked in Foo, so that an audit makes sense.
+    #[must_use]
+    pub fn is_foo(self) -> bool {
+        matches!(self, Self::Digest | Self::Seq)
+    }
+
     fn accepts(self, message: &Message<'_>, seq: i64, data: &[u8]) -> bool {
         let of_this_request = message.seq == seq && message.kind != Kind::Req;
         match self {
@@ -39,6 +65,7 @@ impl Check {
                 let answer = Answer::to(seq, data);
                 of_this_request && message.kind == answer.kind && message.data == answer.digits
             }
+            _ => false,
         }
     }
 }
@@ -55,21 +82,25 @@ pub async fn once(
         let Ok(mut stream) = TcpStream::connect(at).await else {
             return ProbeOutcome::Refused;
         };
-        let data = format!("probe{seq:x}");
-        let mut request = Vec::new();
-        encode(Kind::Req, seq, data.as_bytes(), &mut request);
+        let request = check.request(seq);
         if stream.write_all(&request).await.is_err() {
             return ProbeOutcome::Closed;
         }
-        sent = true;
+        sent = !request.is_empty();
+        if check == Check::Open {
+            return ProbeOutcome::Answered;
+        }
+        if check == Check::Bytes {
+            let read = stream.read(&mut [0; 1]).await;
+            return match read {
+                Ok(1..) => ProbeOutcome::Answered,
+                _ => ProbeOutcome::Closed,
+            };
+        }
         match read_line(&mut stream, &mut Vec::new()).await {
             Err(_) => ProbeOutcome::Closed,
-            Ok(line) => match Message::next(&line) {
-                Some((Ok(message), _)) if check.accepts(&message, seq, data.as_bytes()) => {
-                    ProbeOutcome::Answered
-                }
-                _ => ProbeOutcome::Wrong,
-            },
+            Ok(line) if is_right(check, seq, &request, &line) => ProbeOutcome::Answered,
+            Ok(_) => ProbeOutcome::Wrong,
         }
     };
     let outcome = timeout(patience, asking)
@@ -78,11 +109,36 @@ pub async fn once(
     (outcome, sent)
 }
 
+/// A request that any server of HTTP answers.
+const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
+
+fn data(seq: i64) -> String {
+    format!("probe{seq:x}")
+}
+
+/// Whether `line` is what `request` is to be answered with.
+fn is_right(check: Check, seq: i64, request: &[u8], line: &[u8]) -> bool {
+    match check {
+        Check::Echo => line == request,
+        Check::Http => line.starts_with(b"HTTP/1.1 200"),
+        _ => Message::next(line).is_some_and(|(message, _)| {
+            message.is_ok_and(|message| check.accepts(&message, seq, data(seq).as_bytes()))
+        }),
+    }
+}
+
 /// Sends many requests, some at a time, and counts right and wrong answers. What is not
 /// answered in time is neither.
-pub async fn audit(at: SocketAddr, check: Check, role: Role, patience: Duration) -> Audit {
+pub async fn audit(
+    at: SocketAddr,
+    check: Check,
+    role: Role,
+    name: Option<String>,
+    patience: Duration,
+) -> Audit {
     let mut audit = Audit {
         role,
+        name,
         sent: 0,
         right: 0,
         wrong: 0,

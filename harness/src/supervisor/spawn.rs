@@ -27,6 +27,8 @@ pub struct Spec {
     pub write_fds: Vec<&'static str>,
     /// Whether it may leave a core dump.
     pub core_dumps: bool,
+    /// How many descriptors it may have open; as many as this process, if absent.
+    pub descriptors: Option<u64>,
 }
 
 impl Spec {
@@ -98,8 +100,8 @@ pub fn spawn(spec: &Spec) -> io::Result<Spawned> {
         theirs.push(writer);
     }
     let parent = rustix::process::getpid();
-    let core_dumps = spec.core_dumps;
-    let prepare = move || prepare(parent, core_dumps, &theirs);
+    let (core_dumps, descriptors) = (spec.core_dumps, spec.descriptors);
+    let prepare = move || prepare(parent, core_dumps, descriptors, &theirs);
     // SAFETY: the closure only makes system calls, which are safe between fork and exec;
     // it neither allocates nor takes a lock.
     unsafe { command.pre_exec(prepare) };
@@ -126,7 +128,12 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Runs in the child, before it becomes the program.
-fn prepare(parent: Pid, core_dumps: bool, keep: &[OwnedFd]) -> io::Result<()> {
+fn prepare(
+    parent: Pid,
+    core_dumps: bool,
+    descriptors: Option<u64>,
+    keep: &[OwnedFd],
+) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The harness may have died before the line above.
     if rustix::process::getppid() != Some(parent) {
@@ -141,10 +148,25 @@ fn prepare(parent: Pid, core_dumps: bool, keep: &[OwnedFd]) -> io::Result<()> {
             },
         )?;
     }
+    if descriptors.is_some() {
+        // Both, so that the program cannot raise it again.
+        let limit = Rlimit {
+            current: descriptors,
+            maximum: descriptors,
+        };
+        rustix::process::setrlimit(Resource::Nofile, limit)?;
+    }
     for fd in keep {
         rustix::io::fcntl_setfd(fd.as_fd(), FdFlags::empty())?;
     }
     Ok(())
+}
+
+/// Sends a signal to one process. That it is gone is no error.
+pub fn signal_process(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
 }
 
 /// Sends a signal to a child's process group. That the group is gone is no error.
@@ -166,7 +188,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: ["-c", script, "sh"].map(OsString::from).to_vec(),
             write_fds: vec!["--ready-fd"],
-            core_dumps: false,
+            ..Spec::default()
         }
     }
 
@@ -186,6 +208,17 @@ mod tests {
             ("0\n", "oops\n")
         );
         assert_eq!(spawned.child.wait().await.unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_descriptors_cannot_be_raised() {
+        let spec = Spec {
+            descriptors: Some(20),
+            ..shell("ulimit -n; ulimit -n 21 2>&1 >/dev/null | wc -l")
+        };
+        let mut spawned = spawn(&spec).unwrap();
+        assert_eq!(read(spawned.stdout), "20\n1\n");
+        spawned.child.wait().await.unwrap();
     }
 
     #[tokio::test]

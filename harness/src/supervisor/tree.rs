@@ -1,5 +1,6 @@
 //! What a process and its descendants use, from `/proc`.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use report::event::Sample;
@@ -8,11 +9,11 @@ use report::event::Sample;
 /// bound should somebody fork without end.
 const MAX_PROCESSES: usize = 512;
 
-/// Looks at the process tree below `pid`; none if the process is gone.
+/// Looks at the process trees below `pids`; none if all of them are gone.
 #[must_use]
-pub fn sample(pid: u32) -> Option<Sample> {
+pub fn sample(pids: &[u32]) -> Option<Sample> {
     let mut sum = Sample::default();
-    for pid in tree(pid) {
+    for pid in trees(pids) {
         let Some(status) = fs::read_to_string(format!("/proc/{pid}/status")).ok() else {
             continue;
         };
@@ -33,10 +34,33 @@ pub fn sample(pid: u32) -> Option<Sample> {
     (sum.processes > 0).then_some(sum)
 }
 
-/// CPU time of the process tree below `pid`.
+/// CPU time of the process trees below `pids`.
 #[must_use]
-pub fn cpu_ns(pid: u32) -> u64 {
-    tree(pid).into_iter().map(process_cpu_ns).sum()
+pub fn cpu_ns(pids: &[u32]) -> u64 {
+    trees(pids).into_iter().map(process_cpu_ns).sum()
+}
+
+/// CPU time of one process.
+#[must_use]
+pub fn cpu_ns_of(pid: u32) -> u64 {
+    process_cpu_ns(pid)
+}
+
+/// All of these processes and their descendants, each once.
+fn trees(pids: &[u32]) -> BTreeSet<u32> {
+    pids.iter().flat_map(|pid| tree(*pid)).collect()
+}
+
+/// The children of `pid`, of all its threads.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let of_thread = |thread| {
+        let path = format!("/proc/{pid}/task/{thread}/children");
+        fs::read_to_string(path).unwrap_or_default()
+    };
+    let lists: Vec<String> = threads(pid).into_iter().map(of_thread).collect();
+    let numbers = lists.iter().flat_map(|list| list.split_whitespace());
+    numbers.filter_map(|child| child.parse().ok()).collect()
 }
 
 /// `pid` and its descendants.
@@ -44,15 +68,8 @@ fn tree(pid: u32) -> Vec<u32> {
     let mut found = vec![pid];
     let mut next = 0;
     while next < found.len() && found.len() < MAX_PROCESSES {
-        for thread in threads(found[next]) {
-            let path = format!("/proc/{}/task/{thread}/children", found[next]);
-            let children = fs::read_to_string(path).unwrap_or_default();
-            found.extend(
-                children
-                    .split_whitespace()
-                    .filter_map(|child| child.parse::<u32>().ok()),
-            );
-        }
+        let below = children(found[next]);
+        found.extend(below);
         next += 1;
     }
     found.truncate(MAX_PROCESSES);
@@ -111,7 +128,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen() {
-        let seen = sample(std::process::id()).unwrap();
+        let seen = sample(&[std::process::id()]).unwrap();
         assert!(
             seen.processes >= 1 && seen.threads >= 1 && seen.descriptors >= 3,
             "{seen:?}"
@@ -140,6 +157,6 @@ mod tests {
     fn a_process_that_is_gone_has_no_sample() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        assert_eq!(sample(child.id()), None);
+        assert_eq!(sample(&[child.id()]), None);
     }
 }

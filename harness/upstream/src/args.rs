@@ -6,8 +6,11 @@ use clap::{Args, Parser, Subcommand};
 use service::addr::HostPort;
 use service::logging::LogLevel;
 use service::ready::InheritedFd;
+use service::units::Size;
 
 use crate::defect::{Defect, Defects};
+use crate::examples;
+use crate::mode::Mode;
 use crate::server::Config;
 
 /// Run a reference server, sound or with planted defects.
@@ -15,21 +18,16 @@ use crate::server::Config;
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Upstream {
     #[command(subcommand)]
-    mode: Mode,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Mode {
+enum Command {
     Foo(Foo),
-}
-
-impl Upstream {
-    /// What was asked for.
-    pub(crate) fn foo(self) -> Foo {
-        match self.mode {
-            Mode::Foo(flags) => flags,
-        }
-    }
+    Echo(Echo),
+    Sink(Sink),
+    Source(Source),
+    Http(Http),
 }
 
 /// Answer Foo requests with a digest of their sequence number and data.
@@ -39,8 +37,71 @@ impl Upstream {
 /// or more closes its connection. SIGUSR1 writes the counts as one JSON line to stdout,
 /// SIGTERM and SIGINT do so and end.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
-pub(crate) struct Foo {
+#[command(after_help = examples::foo())]
+struct Foo {
+    #[command(flatten)]
+    server: Flags,
+}
+
+/// Send every byte back, in order.
+///
+/// After the client's end everything that is left is sent back, then our side ends.
+/// SIGUSR1 writes the counts as one JSON line to stdout, SIGTERM and SIGINT do so and end.
+#[derive(Args, Debug)]
+#[command(after_help = examples::echo())]
+struct Echo {
+    #[command(flatten)]
+    server: Flags,
+}
+
+/// Take everything, count it, and say nothing.
+///
+/// SIGUSR1 writes the counts as one JSON line to stdout, SIGTERM and SIGINT do so and end.
+#[derive(Args, Debug)]
+#[command(after_help = examples::sink())]
+struct Sink {
+    #[command(flatten)]
+    server: Flags,
+
+    /// Answer the client's end with the count of its bytes, as 8 bytes, big-endian
+    #[arg(long)]
+    acknowledge: bool,
+}
+
+/// Send bytes that are known from their position, whatever the client says.
+///
+/// Word i of the stream, 8 bytes little-endian, is m + (i mod 8) * 0xD1B54A32D192ED03,
+/// where m is what SplitMix64 with this seed draws as number i / 8, from 0. SIGUSR1 writes
+/// the counts as one JSON line to stdout, SIGTERM and SIGINT do so and end.
+#[derive(Args, Debug)]
+#[command(after_help = examples::source())]
+struct Source {
+    #[command(flatten)]
+    server: Flags,
+
+    /// Send so much to each client and end, such as 10MiB [default: until the client ends]
+    #[arg(long, value_name = "SIZE")]
+    bytes: Option<Size>,
+}
+
+/// Answer HTTP/1.1 requests with as many bytes as they ask for.
+///
+/// GET /bytes/N answers N bytes of the stream that source sends; POST /bytes/N takes a
+/// body first. GET /status/CODE answers with that status, GET / with "ok", POST / with the
+/// length of the body, POST /echo with the body. Connections are kept alive and requests
+/// may be pipelined; heads are parsed strictly and are 16 KiB at most; bodies need a
+/// Content-Length. SIGUSR1 writes the counts as one JSON line to stdout, SIGTERM and
+/// SIGINT do so and end.
+#[derive(Args, Debug)]
+#[command(after_help = examples::http())]
+struct Http {
+    #[command(flatten)]
+    server: Flags,
+}
+
+/// What every reference server takes.
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
     /// Listen on this address; ":8001" is all interfaces, port 0 any free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8001")]
     pub(crate) listen: HostPort,
@@ -53,9 +114,18 @@ pub(crate) struct Foo {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Choose wrong replies by this seed
+    /// Choose wrong replies, and what a stream consists of, by this seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+
+    /// Call the server this in its record and its log, to tell several apart
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    name: Option<String>,
+
+    /// Expect each connection to begin with a PROXY header, version 1 or 2; the record
+    /// tells how many did and who the first clients were
+    #[arg(long)]
+    proxy_protocol: bool,
 
     /// Announce the socket with one JSON line on this open descriptor
     #[arg(long, value_name = "FD")]
@@ -66,11 +136,40 @@ pub(crate) struct Foo {
     pub(crate) log_level: LogLevel,
 }
 
-impl Foo {
-    /// What the server needs to know.
-    pub(crate) fn config(&self) -> Config {
+impl Upstream {
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// That a defect makes no sense for this server, and which do.
+    pub(crate) fn settle(self) -> Result<(Flags, Config), String> {
+        let (flags, mode) = match self.command {
+            Command::Foo(of_foo) => (of_foo.server, Mode::Foo),
+            Command::Echo(echo) => (echo.server, Mode::Echo),
+            Command::Sink(sink) => {
+                let acknowledge = sink.acknowledge;
+                (sink.server, Mode::Sink { acknowledge })
+            }
+            Command::Source(source) => {
+                let bytes = source.bytes.map(|size| size.0);
+                (source.server, Mode::Source { bytes })
+            }
+            Command::Http(http) => (http.server, Mode::Http),
+        };
+        for defect in &flags.defects {
+            defect.suits(mode.name())?;
+        }
+        let config = flags.config(mode);
+        Ok((flags, config))
+    }
+}
+
+impl Flags {
+    fn config(&self, mode: Mode) -> Config {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Config {
+            mode,
+            name: self.name.clone(),
+            proxy_protocol: self.proxy_protocol,
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
             seed: self.seed,
             defects: Defects::new(&self.defects),
@@ -79,27 +178,15 @@ impl Foo {
     }
 }
 
-const EXAMPLES: &str = "\
-Defects, each of them real:
-  segfault-after-decode-errors=N  SIGSEGV at the Nth line that cannot be decoded
-  abort-on-line=BYTES             SIGABRT at a line that holds BYTES (\\xNN, \\r, \\t, \\\\ work)
-  panic-on-invalid-utf8           exit 101 at a line that is not UTF-8
-  hang-after=N                    after N requests nothing is read or answered ever again
-  freeze=DURATION@PERIOD          stop for DURATION once in every PERIOD
-  slow=DURATION                   delay each answer; pipelined ones do not add up
-  wrong-reply=[KIND:]1/N          every Nth answer is wrong; KIND is swapped, duplicated,
-                                  corrupted, stale or dropped, otherwise the first four
-                                  take turns (swapped needs pipelined requests)
-  leak-memory=BYTES               keep this much more memory with every request
-  leak-descriptors                keep one more descriptor open with every connection
-  accept-then-close               accept connections and close them at once
-
-Examples:
-  A sound server on port 8001, and a request by hand:
-    harness upstream foo --listen 127.0.0.1:8001
-    printf 'REQ 1 hello\\n' | nc -N 127.0.0.1 8001
-  The recorded crash, to be triggered with random bytes:
-    harness upstream foo --defect segfault-after-decode-errors=1000
-    cat /dev/random | nc 127.0.0.1 8001
-  Freeze for 200 ms every 2 s, and answer every 1000th request wrongly:
-    harness upstream foo --defect freeze=200ms@2s --defect wrong-reply=1/1000";
+/// A name that can stand in a log line and in an HTTP header.
+fn name(text: &str) -> Result<String, String> {
+    let is_name = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("expected up to 64 letters, digits, \"-\", \"_\" and \".\"".to_owned())
+    }
+}

@@ -1,14 +1,18 @@
 //! Reference servers with planted defects.
 //!
-//! What a proxy or a fuzzer is tested against: a Foo server that answers as the
-//! original was seen to, as fast as two system calls per read allow, and that crashes,
-//! hangs, freezes, leaks or answers wrongly on demand. Each defect is real: a crash is a
-//! bad memory access, a hang is threads that never run again.
+//! What a proxy or a fuzzer is tested against: servers for Foo, for bare bytes (`echo`,
+//! `sink`, `source`) and for HTTP, as fast as two system calls per read allow, that crash,
+//! hang, freeze, leak, reset or answer wrongly on demand. Each defect is real: a crash is
+//! a bad memory access, a hang is threads that never run again, a closed port is closed.
 //!
-//! In reading order: `args` is the command line, [`defect`] what may be planted,
-//! [`server`] starts and stops the workers, `worker` is one event loop, `connection`
-//! one client, `lines` what it sent and is answered, `replies` what a defect makes of
-//! the answers, `process` what the workers share, `fatal` the ways to die, [`record`] what was counted.
+//! In reading order: `args` is the command line with its `examples`, [`mode`] which server
+//! it is, [`defect`] what may be planted, [`server`] starts and stops the workers,
+//! `worker` is one event loop, `door` its listener, `connection` one client, the same for
+//! every mode, over a `socket` with borrowed buffers; `preface` is the PROXY header before
+//! it, `talk` what is said on it, one conversation for each mode, [`pattern`] the bytes
+//! that are sent unasked. What defects make of a connection is `planted` (time and
+//! counts) and `distort` (bytes); `process` is what the workers share, `fatal` the ways to
+//! die, [`record`] what was counted.
 //!
 //! It never retries, repairs or forgives: a harness that misses a planted defect must
 //! not be able to blame the server.
@@ -16,12 +20,19 @@
 mod args;
 mod connection;
 pub mod defect;
+mod distort;
+mod door;
+mod examples;
 mod fatal;
-mod lines;
+pub mod mode;
+pub mod pattern;
+mod planted;
+mod preface;
 mod process;
 pub mod record;
-mod replies;
 pub mod server;
+mod socket;
+mod talk;
 mod worker;
 
 use std::ffi::OsString;
@@ -32,6 +43,7 @@ use service::ready::Ready;
 use service::signals::StopSignals;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use mode::Mode;
 pub use record::UpstreamRecord;
 pub use server::{Config, Server};
 
@@ -44,15 +56,20 @@ pub fn main() -> ExitCode {
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let flags = match service::cli::parse::<args::Upstream>(args) {
-        Ok(upstream) => upstream.foo(),
+        Ok(upstream) => upstream.settle(),
         Err(code) => return code,
     };
+    let (flags, config) = match flags {
+        Ok(settled) => settled,
+        Err(error) => return service::cli::exit(Err(error), service::cli::USAGE),
+    };
     service::logging::init(flags.log_level);
-    service::cli::exit(serve(&flags), 1)
+    service::limits::raise_descriptors();
+    service::cli::exit(serve(&flags, config), 1)
 }
 
 /// Serves until a signal asks to stop.
-fn serve(flags: &args::Foo) -> io::Result<ExitCode> {
+fn serve(flags: &args::Flags, config: Config) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -61,9 +78,12 @@ fn serve(flags: &args::Foo) -> io::Result<ExitCode> {
         let mut stop = StopSignals::listen()?;
         let mut report = signal(SignalKind::user_defined1())?;
         let (listener, at) = service::addr::listen(&flags.listen)?;
-        let server = Server::start(listener, flags.config())?;
-        tracing::info!("listening on {at}");
-        Ready::new("upstream foo", [("listen", at.to_string())]).announce(flags.ready_fd)?;
+        let mode = config.mode;
+        let called = config.name.as_ref().map(|name| format!("{name}: "));
+        let server = Server::start(listener, config)?;
+        tracing::info!("{}{mode} listening on {at}", called.unwrap_or_default());
+        let name = format!("upstream {mode}");
+        Ready::new(&name, [("listen", at.to_string())]).announce(flags.ready_fd)?;
         loop {
             tokio::select! {
                 stop = stop.next() => {

@@ -20,6 +20,13 @@ const LOG_BATCH_BYTES: usize = 64 * 1024;
 /// log line.
 const LOGGED_FIELD_BYTES: usize = 64;
 
+/// Sources of PROXY headers that are shown: enough to see whether they are the clients'
+/// own, in a record that stays readable.
+const NOTED_SOURCES: usize = 8;
+
+/// The exit code of the planted exit.
+const EXITED: i32 = 1;
+
 /// Shared by all workers of a server.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -27,11 +34,15 @@ pub(crate) struct Process {
     started: Instant,
     log: Mutex<DecodeLog>,
     log_pending: AtomicBool,
-    requests: AtomicU64,
+    messages: AtomicU64,
+    moved: AtomicU64,
+    planned: AtomicU64,
+    connections: AtomicU64,
     answers: AtomicU64,
     stopping: AtomicBool,
     hung: AtomicBool,
     leaked: Mutex<Vec<Vec<u8>>>,
+    sources: Mutex<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +66,15 @@ impl Process {
             started: Instant::now(),
             log: Mutex::default(),
             log_pending: AtomicBool::new(false),
-            requests: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
+            moved: AtomicU64::new(0),
+            planned: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             hung: AtomicBool::new(false),
             leaked: Mutex::default(),
+            sources: Mutex::default(),
         }
     }
 
@@ -82,6 +97,26 @@ impl Process {
             log.write_out();
         }
         if fatal {
+            fatal::segfault();
+        }
+    }
+
+    /// Logs a head that was refused, and crashes if this was the one to crash at.
+    pub(crate) fn head_error(&self, why: &str, first_line: &[u8]) {
+        let mut log = self.log();
+        log.errors += 1;
+        if self.config.log_decode_errors {
+            let shown = &first_line[..first_line.len().min(LOGGED_FIELD_BYTES)];
+            writeln!(
+                log.lines,
+                "Decode error: {why} \"{}\"",
+                shown.escape_ascii()
+            )
+            .expect("a vector takes everything");
+            self.log_pending.store(true, Relaxed);
+        }
+        if self.config.defects.segfault_after_decode_errors == Some(log.errors) {
+            log.write_out();
             fatal::segfault();
         }
     }
@@ -110,14 +145,14 @@ impl Process {
         }
     }
 
-    /// Counts a request, and compares its number with that of the last one before the
+    /// Counts a message, and compares its number with that of the last one before the
     /// process hangs: `Equal` is still answered, `Greater` is not. The other workers hang
     /// from that last one on as well.
-    pub(crate) fn count_request(&self) -> Ordering {
+    pub(crate) fn count_message(&self) -> Ordering {
         let Some(limit) = self.config.defects.hang_after else {
             return Ordering::Less;
         };
-        let number = self.requests.fetch_add(1, Relaxed) + 1;
+        let number = self.messages.fetch_add(1, Relaxed) + 1;
         if number >= limit {
             self.hung.store(true, Relaxed);
         }
@@ -128,6 +163,52 @@ impl Process {
     /// defect asks for it.
     pub(crate) fn next_answer(&self) -> u64 {
         self.answers.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Takes bytes into account that were read or written, and crashes if these were the
+    /// ones to crash at.
+    pub(crate) fn count_bytes(&self, bytes: usize) {
+        if let Some(limit) = self.config.defects.segfault_after_bytes
+            && self.moved.fetch_add(bytes as u64, Relaxed) + bytes as u64 >= limit
+        {
+            self.log().write_out();
+            fatal::segfault();
+        }
+    }
+
+    /// Numbers the next `len` bytes among all that the process is to send, from 0.
+    pub(crate) fn plan_bytes(&self, len: usize) -> u64 {
+        self.planned.fetch_add(len as u64, Relaxed)
+    }
+
+    /// The number of a connection, from 1; ends the process if this is the one to end at.
+    pub(crate) fn count_connection(&self) -> u64 {
+        let number = self.connections.fetch_add(1, Relaxed) + 1;
+        if self.config.defects.exit_after.is_some_and(|n| number >= n) {
+            self.log().write_out();
+            tracing::error!("connection {number} was accepted: the planted exit");
+            std::process::exit(EXITED);
+        }
+        number
+    }
+
+    /// Keeps the source of a PROXY header, if it is one of the first few.
+    pub(crate) fn note_source(&self, source: SocketAddr) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if sources.len() < NOTED_SOURCES {
+            sources.push(source.to_string());
+        }
+    }
+
+    /// The sources that were kept.
+    pub(crate) fn sources(&self) -> Vec<String> {
+        let sources = self.sources.lock();
+        sources.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long the process has been running.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Keeps memory, written to so that it is really there, until the process ends.

@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use eventloop::Waker;
 
 use crate::defect::Defects;
+use crate::door::Door;
+use crate::mode::Mode;
 use crate::process::Process;
 use crate::record::UpstreamRecord;
 use crate::worker::Worker;
@@ -19,9 +21,16 @@ const PANICKED: i32 = 101;
 /// What a server is like.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What it does with the bytes of a connection.
+    pub mode: Mode,
+    /// What it is called.
+    pub name: Option<String>,
+    /// Whether each connection must begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// Worker threads.
     pub threads: usize,
-    /// Where the choice of wrong replies starts.
+    /// Where the choice of wrong replies starts, and the seed of what is sent: see
+    /// [`pattern`](crate::pattern).
     pub seed: u64,
     /// What is wrong with it.
     pub defects: Defects,
@@ -30,9 +39,12 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// A sound server with one thread.
+    /// A sound Foo server with one thread.
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
+            name: None,
+            proxy_protocol: false,
             threads: 1,
             seed: 1,
             defects: Defects::default(),
@@ -62,7 +74,7 @@ impl Server {
     /// # Errors
     /// That a poller or a thread could not be made.
     pub fn start(listener: OwnedFd, config: Config) -> io::Result<Self> {
-        let listener = Arc::new(listener);
+        let door = Arc::new(Door::new(listener, &config.defects)?);
         let threads = config.threads.max(1);
         let process = Arc::new(Process::new(config));
         let mut server = Self {
@@ -71,7 +83,7 @@ impl Server {
             threads: Vec::new(),
         };
         for number in 0..threads {
-            let started = server.start_worker(number, &listener);
+            let started = server.start_worker(number, &door);
             if let Err(error) = started {
                 let _ = server.stop();
                 return Err(error);
@@ -80,12 +92,12 @@ impl Server {
         Ok(server)
     }
 
-    fn start_worker(&mut self, number: usize, listener: &Arc<OwnedFd>) -> io::Result<()> {
+    fn start_worker(&mut self, number: usize, door: &Arc<Door>) -> io::Result<()> {
         let waker = Arc::new(Waker::new()?);
         let published = Arc::new(Mutex::default());
         let worker = Worker::new(
             Arc::clone(&self.process),
-            Arc::clone(listener),
+            Arc::clone(door),
             Arc::clone(&waker),
             Arc::clone(&published),
         )?;
@@ -106,7 +118,14 @@ impl Server {
     /// The counts of all workers.
     #[must_use]
     pub fn record(&self) -> UpstreamRecord {
-        let mut sum = UpstreamRecord::default();
+        let mut sum = UpstreamRecord {
+            name: self.process.config.name.clone(),
+            proxy_sources: self.process.sources(),
+            ..UpstreamRecord::default()
+        };
+        if let Some(freeze) = self.process.config.defects.freeze {
+            sum.hits.freeze = freeze.begun(self.process.age());
+        }
         for worker in &self.workers {
             let published = worker.published.lock();
             sum.add(&published.unwrap_or_else(PoisonError::into_inner));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use service::ready::{InheritedFd, Ready};
 
-use crate::args::FooArgs;
+use crate::args::LoadArgs;
 use crate::config::Config;
 use crate::crew::Observer;
 use crate::histograms::Histogram;
@@ -29,6 +29,7 @@ pub(crate) struct Output {
     events: Option<Events>,
     progress: Option<Progress>,
     ready: Option<InheritedFd>,
+    program: &'static str,
     target: String,
     /// What could not be written while the run went on.
     trouble: Option<anyhow::Error>,
@@ -36,7 +37,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// Opens what `args` ask for.
-    pub(crate) fn open(args: &FooArgs, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &LoadArgs, config: &Config) -> anyhow::Result<Self> {
         let record = args.json.as_deref().map(RecordFile::open).transpose();
         let log = args.hlog.as_deref().map(IntervalLog::open).transpose();
         let events = args
@@ -54,6 +55,7 @@ impl Output {
             events: events.context("--events-fd")?,
             progress: (!args.quiet).then(|| Progress::new(wanted)),
             ready: args.ready_fd,
+            program: config.program,
             target: args.connect.to_string(),
             trouble: None,
         })
@@ -62,7 +64,7 @@ impl Output {
     /// Says what is about to run.
     pub(crate) fn begin(&mut self, config: &Config) {
         if let Some(progress) = &self.progress {
-            progress.say(&text::headline(&self.target, &config.plan));
+            progress.say(&text::headline(self.program, &self.target, &config.plan));
         }
     }
 
@@ -98,7 +100,7 @@ impl Output {
 impl Observer for Output {
     fn opened(&mut self, open: usize, failed: u64) {
         let sockets = [("connect", self.target.clone())];
-        let announced = Ready::new("loadgen foo", sockets).announce(self.ready.take());
+        let announced = Ready::new(self.program, sockets).announce(self.ready.take());
         if let Some(progress) = &self.progress {
             if failed > 0 {
                 progress.say(&format!(

@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use super::chart::{draw, micros};
 use crate::histograms::{Histogram, P99_9_SAMPLES};
 use crate::plan::{Mode, Plan};
-use crate::record::{Counts, LoadRecord, Percentiles};
+use crate::record::{Counts, Idle, LoadRecord, Percentiles};
 
 /// What is about to run, in one line.
-pub(crate) fn headline(target: &str, plan: &Plan) -> String {
+pub(crate) fn headline(program: &str, target: &str, plan: &Plan) -> String {
     let load = match plan.mode {
         Mode::Open { rate, .. } => format!("open loop, {} requests/s", grouped(rate as u64)),
         Mode::Closed => "closed loop".to_owned(),
         Mode::Max => "as fast as answered".to_owned(),
     };
     format!(
-        "loadgen foo → {target}: {load}, {} with up to {} open, {}, pacer {}, seed {}",
+        "{program} → {target}: {load}, {} with up to {} open, {}, pacer {}, seed {}",
         plural(plan.connections as u64, "connection"),
         plural(plan.pipeline as u64, "request"),
         plural(plan.threads as u64, "thread"),
@@ -78,6 +78,9 @@ fn table(text: &mut String, record: &LoadRecord) {
         rows.insert(1, ("service", &latency.service));
     }
     rows.push(("connect", &latency.connect));
+    if latency.handshake.count > 0 {
+        rows.push(("handshake", &latency.handshake));
+    }
     if let Some(floor) = &record.client.floor_us {
         rows.push(("own floor", floor));
     }
@@ -132,6 +135,7 @@ fn counts(text: &mut String, counts: &Counts) {
         ("failed", &counts.failed),
         ("answers to nothing", &counts.extra_answers),
         ("connections not opened", &counts.connect_failed),
+        ("connections broken", &counts.connections_broken),
     ];
     for (name, kinds) in named.iter().filter(|(_, kinds)| !kinds.is_empty()) {
         let kinds: Vec<_> = kinds
@@ -141,6 +145,24 @@ fn counts(text: &mut String, counts: &Counts) {
         let _ = writeln!(text, "{name}: {}", kinds.join(", "));
     }
     let _ = writeln!(text, "{} opened", plural(counts.connections, "connection"));
+    if let Some(idle) = &counts.idle {
+        idle_connections(text, idle);
+    }
+}
+
+fn idle_connections(text: &mut String, idle: &Idle) {
+    let _ = write!(
+        text,
+        "{} of {} idle connections opened, {} open at the end, {} answered",
+        grouped(idle.opened),
+        grouped(idle.asked),
+        grouped(idle.open_at_end),
+        grouped(idle.answered),
+    );
+    for (kind, number) in idle.connect_failed.iter().chain(&idle.failed) {
+        let _ = write!(text, ", {} {kind}", grouped(*number));
+    }
+    text.push('\n');
 }
 
 fn verdict(text: &mut String, record: &LoadRecord) {

@@ -5,16 +5,19 @@ use std::collections::VecDeque;
 use service::clock::mono_ns;
 
 use super::{Over, Reported, Worker};
-use crate::crew::{FromWorker, SliceDone, WorkerDone};
+use crate::connection::State;
+use crate::crew::{Connections, FromWorker, SliceDone, WorkerDone};
+use crate::dialect::Dialect;
 use crate::feed::Feed;
 use crate::histograms;
 use crate::plan::nanos;
+use crate::tally::Breakage;
 use crate::timeline::{Phase, Slice};
 
 /// After a request to stop, how long late answers are waited for.
 const DRAIN_WHEN_STOPPED_NS: u64 = 200_000_000;
 
-impl Worker {
+impl<D: Dialect> Worker<D> {
     /// Enters slices and phases, and ends sending when it is time.
     pub(super) fn keep_time(&mut self, now: u64) {
         if self.over.is_none() {
@@ -60,7 +63,7 @@ impl Worker {
             Some(_) => nanos(self.plan.drain).min(DRAIN_WHEN_STOPPED_NS),
             None => nanos(self.plan.drain),
         };
-        let sent = self.recorder.books.measured.sent;
+        let sent = self.recorder.books.measured.sent + self.given_up;
         let last_reply = self.recorder.last_reply;
         let deadline = now.saturating_add(drain);
         self.over = Some(Over {
@@ -80,6 +83,7 @@ impl Worker {
             sent: books.sent(),
             answered: books.warmup.answered() + books.measured.answered(),
             failed: books.warmup.failed_total() + books.measured.failed_total(),
+            connections: Connections::of(&self.connects),
         };
         let empty = self
             .spares
@@ -91,6 +95,7 @@ impl Worker {
             sent: now.sent - self.reported.sent,
             answered: now.answered - self.reported.answered,
             failed: now.failed - self.reported.failed,
+            connections: now.connections.since(&self.reported.connections),
             response: std::mem::replace(&mut self.recorder.response, empty),
         };
         self.reported = now;
@@ -104,6 +109,18 @@ impl Worker {
         }
         for connection in &mut self.connections {
             connection.tracker.take_unwritten(&mut unwritten);
+            if let Some(link) = &connection.link {
+                let rest = link.inbound().len();
+                self.recorder
+                    .take_rest(rest, &mut connection.tracker, &connection.cutting);
+            }
+            if connection.state == State::Open && connection.tracker.open() == 0 {
+                if self.plan.transport.half_close {
+                    self.connects.breaks(Breakage::NoEnd);
+                } else {
+                    self.connects.completed += 1;
+                }
+            }
             connection.tracker.finish(&mut self.recorder.books);
         }
         for due in &unwritten {
@@ -123,6 +140,7 @@ impl Worker {
             service: self.recorder.service,
             send_lag: self.send_lag,
             connect: self.connect_time,
+            handshake: self.handshake_time,
             ended: over.at,
             sent_in_time: over.sent,
             waiting_at_end: over.waiting,

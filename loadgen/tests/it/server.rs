@@ -11,10 +11,11 @@ use loadgen::judge::Verify;
 use loadgen::outcome::Outcome;
 use loadgen::pacer::Pacer;
 use loadgen::payload::Lengths;
-use loadgen::plan::{Mode, Plan};
+use loadgen::plan::{Mode, Plan, Wire};
 use loadgen::record::Interval;
 use loadgen::schedule::Arrivals;
 use loadgen::stop::StopFlag;
+use loadgen::transport::Transport;
 use protocol::foo::{Answer, Message};
 
 /// What a connection sends for its `n`-th request (from 1), whose right answer is given.
@@ -85,7 +86,8 @@ pub(crate) fn plan(target: SocketAddr) -> Plan {
         threads: 1,
         seed: 11,
         payload: Lengths::default(),
-        verify: Verify::Digest,
+        wire: Wire::Foo(Verify::Digest),
+        transport: Transport::default(),
         warmup: Duration::ZERO,
         duration: None,
         requests: Some(1_000),

@@ -98,7 +98,11 @@ fn find<T: Copy>(
         .ok_or_else(|| UnknownName {
             what,
             given: given.to_owned(),
-            accepted: all.iter().map(|&one| name(one)).collect::<Vec<_>>().join(", "),
+            accepted: all
+                .iter()
+                .map(|&one| name(one))
+                .collect::<Vec<_>>()
+                .join(", "),
         })
 }
 
@@ -114,7 +118,12 @@ impl FromStr for WhenAllDown {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        find("policy when all backends are down", text, &Self::ALL, Self::name)
+        find(
+            "policy when all backends are down",
+            text,
+            &Self::ALL,
+            Self::name,
+        )
     }
 }
 

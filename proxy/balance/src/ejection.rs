@@ -79,13 +79,14 @@ impl Ejector {
         }
     }
 
-    /// Whether a success of that kind would change anything.
+    /// Whether a success of that kind changes anything, or would once the running ejection
+    /// is over, which may not have been written down by then.
     pub(crate) fn minds(&self, trouble: Trouble) -> bool {
         let in_a_row = match trouble {
             Trouble::Dial => self.failed_dials,
             Trouble::Reset => self.resets,
         };
-        in_a_row > 0 || self.probation == Some(trouble)
+        in_a_row > 0 || self.probation.or(self.running) == Some(trouble)
     }
 
     /// Takes note of an active check that passed; `true` when enough did to end the running

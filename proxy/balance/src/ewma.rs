@@ -14,7 +14,8 @@ pub struct PeakEwma {
     tau_ms: f32,
 }
 
-/// A word that holds no sample: no sample is ever stored as zero.
+/// A word that holds no sample: no sample counts as less than a microsecond, and neither
+/// does any mean of them.
 const UNMEASURED: u64 = 0;
 
 impl PeakEwma {
@@ -38,7 +39,7 @@ impl PeakEwma {
                 };
                 let elapsed = elapsed_ms(stamp, now_ms);
                 let kept = self.kept(elapsed);
-                let next = if sample > value * kept {
+                let next = if sample > value {
                     sample
                 } else {
                     value * kept + sample * (1.0 - kept)
@@ -66,9 +67,71 @@ fn elapsed_ms(stamp: u32, now_ms: u64) -> u32 {
 }
 
 fn pack(value: f32, stamp: u32) -> u64 {
-    u64::from(value.max(f32::MIN_POSITIVE).to_bits()) << 32 | u64::from(stamp)
+    u64::from(value.to_bits()) << 32 | u64::from(stamp)
 }
 
 fn unpack(word: u64) -> Option<(f32, u32)> {
     (word != UNMEASURED).then(|| (f32::from_bits((word >> 32) as u32), word as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TAU_MS: u32 = 10_000;
+
+    fn close(a: f32, b: f64) -> bool {
+        (f64::from(a) - b).abs() <= b * 1e-3
+    }
+
+    proptest! {
+        #[test]
+        fn it_decays_by_the_exponential_law(
+            sample_us in 1u64..10_000_000,
+            start_ms in any::<u64>(),
+            idle_ms in 0u64..60_000,
+        ) {
+            let average = PeakEwma::new(TAU_MS);
+            prop_assert_eq!(average.get(start_ms), None);
+            average.observe(start_ms, sample_us);
+            let now = average.get(start_ms.wrapping_add(idle_ms)).unwrap();
+            let law = sample_us as f64 * (-(idle_ms as f64) / f64::from(TAU_MS)).exp();
+            prop_assert!(close(now, law), "{} for {}", now, law);
+        }
+
+        #[test]
+        fn it_rises_at_once_and_falls_by_the_weighted_mean(
+            samples in prop::collection::vec((0u64..5_000, 1u64..1_000_000), 1..100),
+        ) {
+            let average = PeakEwma::new(TAU_MS);
+            let (mut now_ms, mut model) = (u64::from(u32::MAX) - 1_000, 0.0_f64);
+            for (pause_ms, sample_us) in samples {
+                now_ms += pause_ms;
+                let kept = (-(pause_ms as f64) / f64::from(TAU_MS)).exp();
+                let sample = sample_us as f64;
+                model = sample.max(model * kept + sample * (1.0 - kept));
+                average.observe(now_ms, sample_us);
+                let value = average.get(now_ms).unwrap();
+                prop_assert!(f64::from(value) >= sample * 0.999);
+                prop_assert!(close(value, model), "{} for {}", value, model);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_moment_behind_decays_nothing() {
+        let average = PeakEwma::new(TAU_MS);
+        average.observe(5_000, 800);
+        assert_eq!(average.get(4_990), Some(800.0));
+        average.observe(4_990, 100);
+        assert_eq!(average.get(5_000), Some(800.0));
+    }
+
+    #[test]
+    fn what_was_measured_once_stays_measured() {
+        let average = PeakEwma::new(TAU_MS);
+        average.observe(0, 0);
+        assert!(average.get(2_000_000_000).is_some());
+    }
 }

@@ -58,7 +58,8 @@ impl View {
         match self.ramp(now_ms) {
             None => full,
             Some(elapsed_ms) => {
-                let part = u128::from(full) * u128::from(elapsed_ms) / u128::from(self.slow_start_ms);
+                let part =
+                    u128::from(full) * u128::from(elapsed_ms) / u128::from(self.slow_start_ms);
                 u32::try_from(part).unwrap_or(full).max(1)
             }
         }
@@ -106,7 +107,8 @@ impl Gate {
             .store(view.ejected_until_ms.unwrap_or(0), Ordering::Relaxed);
         self.ramp_from_ms
             .store(view.ramp_from_ms.unwrap_or(NEVER), Ordering::Relaxed);
-        self.slow_start_ms.store(view.slow_start_ms, Ordering::Relaxed);
+        self.slow_start_ms
+            .store(view.slow_start_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn view(&self) -> View {

@@ -175,11 +175,14 @@ impl Health {
             self.begin_ramp(now_ms);
         }
         self.view.admin = admin;
-        self.settle(now_ms, match admin {
-            AdminState::Enabled => "enabled by the operator",
-            AdminState::Draining => "drained by the operator",
-            AdminState::Disabled => "disabled by the operator",
-        });
+        self.settle(
+            now_ms,
+            match admin {
+                AdminState::Enabled => "enabled by the operator",
+                AdminState::Draining => "drained by the operator",
+                AdminState::Disabled => "disabled by the operator",
+            },
+        );
     }
 
     pub(crate) fn set_policy(&mut self, policy: HealthPolicy, now_ms: u64) {

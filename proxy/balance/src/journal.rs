@@ -62,7 +62,11 @@ impl Journal {
     /// Those that were not taken before, oldest first.
     pub(crate) fn take(&mut self) -> Vec<Transition> {
         let told = std::mem::replace(&mut self.told, self.written);
-        self.last.iter().filter(|one| one.number > told).cloned().collect()
+        self.last
+            .iter()
+            .filter(|one| one.number > told)
+            .cloned()
+            .collect()
     }
 }
 

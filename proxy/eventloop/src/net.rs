@@ -96,6 +96,31 @@ pub fn reset_on_close(fd: impl AsFd) -> io::Result<()> {
     Ok(sockopt::set_socket_linger(fd, Some(Duration::ZERO))?)
 }
 
+/// Binds a socket to a local address, before it is connected. The port is chosen only when
+/// it connects (`IP_BIND_ADDRESS_NO_PORT`): a port is free as long as no other connection
+/// has it to the same destination.
+///
+/// # Errors
+/// That the address is not one of this machine's.
+#[expect(unsafe_code, reason = "no safe binding has this socket option")]
+pub fn bind_source(fd: impl AsFd, source: std::net::IpAddr) -> Result<(), Errno> {
+    let on: libc::c_int = 1;
+    // SAFETY: the value is an int that lives until the call returns.
+    let outcome = unsafe {
+        libc::setsockopt(
+            std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if outcome != 0 {
+        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL));
+    }
+    rustix::net::bind(fd, &SocketAddr::new(source, 0))
+}
+
 /// The address that a socket is bound to.
 ///
 /// # Errors

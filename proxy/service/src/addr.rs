@@ -69,6 +69,12 @@ impl From<SocketAddr> for HostPort {
 }
 
 impl HostPort {
+    /// The host as it was given: a name or an address, without brackets; may be empty.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {

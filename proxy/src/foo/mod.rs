@@ -2,12 +2,11 @@
 //!
 //! In reading order: [`args`] is the command line, [`shield`] judges lines, [`order`]
 //! keeps the proxy's own answers in their place, [`counters`], [`rates`] and [`stats`] are
-//! the statistics, [`printer`] prints them, [`run`] is the control plane that ties them together.
+//! the statistics, [`run`] is the control plane that ties them together.
 
 mod args;
 mod counters;
 mod order;
-mod printer;
 mod rates;
 mod run;
 mod shield;

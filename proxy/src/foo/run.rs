@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::args::FooArgs;
 use super::counters::{FooCounters, FooTotals};
-use super::printer::Printer;
 use super::rates::{BUCKET, Sample, Windows};
 use super::shield::Shield;
 use super::stats::Stats;
+use crate::printer::Printer;
 use crate::plane::{Backlog, Limits, Plane, PlaneConfig, PlaneTotals};
 
 /// No longer than this, however long was asked for: the clock must be able to say when.

@@ -1,13 +1,12 @@
 //! The statistics as JSON and as Prometheus text.
 
-use std::fmt::Write;
-
 use protocol::foo::Malformed;
 use serde_json::{Map, Number, Value, json};
 
 use super::counters::FooTotals;
 use super::rates::Rates;
 use crate::plane::PlaneTotals;
+use crate::prometheus::Prometheus;
 
 /// Everything that is counted, at one moment.
 #[derive(Clone, Debug)]
@@ -102,7 +101,7 @@ impl Stats {
         self.plane_metrics(&mut text);
         text.family("proxy_uptime_seconds", "gauge", "Seconds since the start.");
         text.sample("proxy_uptime_seconds", &[], self.uptime_s);
-        text.0
+        text.into_text()
     }
 
     fn plane_metrics(&self, text: &mut Prometheus) {
@@ -169,28 +168,6 @@ impl Stats {
                 count,
             );
         }
-    }
-}
-
-/// A text in the Prometheus format, under construction. No label value of ours needs
-/// escaping.
-#[derive(Default)]
-struct Prometheus(String);
-
-impl Prometheus {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
-        let labels = if labels.is_empty() {
-            String::new()
-        } else {
-            format!("{{{}}}", labels.join(","))
-        };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 }
 

@@ -158,8 +158,13 @@ pub(crate) trait Driver {
     /// Ends the sending side, after everything that was sent.
     fn shutdown_write(&mut self, fd: RawFd);
 
+    /// Whether nothing that the socket brought is left with the driver, nor will be. What
+    /// is can be had with [`receive`](Self::receive), and stopped with
+    /// [`cancel`](Self::cancel).
+    fn is_idle(&mut self, owner: Owner) -> bool;
+
     /// Closes a socket without operations in flight.
-    fn close(&mut self, fd: OwnedFd);
+    fn close(&mut self, owner: Owner, fd: OwnedFd);
 
     /// The bytes of a chunk.
     fn chunk(&mut self, chunk: &Chunk) -> &mut [u8];

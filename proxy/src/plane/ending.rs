@@ -212,9 +212,9 @@ impl<C> Session<C> {
             cx.eager |= flying;
             return;
         }
-        for socket in &mut self.sockets {
-            if let Some(fd) = socket.fd.take() {
-                cx.driver.close(fd);
+        for side in Side::BOTH {
+            if let Some(fd) = self.sockets[side as usize].fd.take() {
+                cx.driver.close(self.owner(side), fd);
             }
         }
         self.phase = Phase::Over;

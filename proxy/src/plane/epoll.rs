@@ -140,6 +140,10 @@ impl Driver for Epoll {
         }
     }
 
+    fn is_idle(&mut self, _owner: Owner) -> bool {
+        true
+    }
+
     fn send(&mut self, owner: Owner, fd: RawFd, from: *const u8, len: usize, mode: SendMode) {
         match mode {
             SendMode::Try => {
@@ -205,7 +209,7 @@ impl Driver for Epoll {
         let _ = rustix::net::shutdown(borrow(fd), Shutdown::Write);
     }
 
-    fn close(&mut self, fd: OwnedFd) {
+    fn close(&mut self, _owner: Owner, fd: OwnedFd) {
         *self.socket(fd.as_raw_fd()) = Socket::default();
     }
 

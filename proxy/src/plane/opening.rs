@@ -109,7 +109,7 @@ impl<C> Session<C> {
             }
             (outcome, _) => {
                 if let Some(fd) = self.sockets[1].fd.take() {
-                    cx.driver.close(fd);
+                    cx.driver.close(self.owner(Side::Upstream), fd);
                 }
                 // It was taken back because its time was over.
                 let errno = match outcome {

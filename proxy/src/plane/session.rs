@@ -83,6 +83,8 @@ pub(super) struct Socket {
     pub(super) end_sent: bool,
     /// Which polls are in flight.
     pub(super) polling: [bool; 2],
+    /// It was asked for the last that it brings.
+    pub(super) stopping: bool,
     /// Reads in a row that filled a chunk.
     pub(super) full_reads: u8,
     more_expected: bool,
@@ -152,6 +154,7 @@ impl<C> Session<C> {
         outcome: Result<Received, Errno>,
     ) {
         self.sockets[side as usize].receiving = false;
+        self.sockets[side as usize].stopping = false;
         let live = self.is_live();
         match outcome {
             Ok(Received::Data { chunk, .. }) if !live => cx.driver.release(chunk),

@@ -145,6 +145,10 @@ impl Driver for Kernel {
         self.pending.push(Op::Receive(owner.side));
     }
 
+    fn is_idle(&mut self, _owner: Owner) -> bool {
+        true
+    }
+
     fn send(&mut self, owner: Owner, _fd: RawFd, from: *const u8, len: usize, mode: SendMode) {
         if mode == SendMode::Wait {
             return self.pending.push(Op::Send(owner.side, from, len));
@@ -186,7 +190,7 @@ impl Driver for Kernel {
         self.ended[side] = true;
     }
 
-    fn close(&mut self, _fd: OwnedFd) {
+    fn close(&mut self, _owner: Owner, _fd: OwnedFd) {
         self.closed += 1;
     }
 

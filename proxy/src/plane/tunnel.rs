@@ -170,23 +170,22 @@ impl<C> Session<C> {
             return;
         }
         self.bulk = Bulk::Changing;
-        for side in Side::BOTH {
-            if self.sockets[side as usize].receiving {
-                let fd = self.sockets[side as usize].raw();
-                cx.driver.cancel(self.owner(side), fd, Pending::Receive);
-            }
-        }
     }
 
     /// Begins with bulk once nothing of the other kind is in flight.
     pub(super) fn begin_bulk<D: Driver, P: Protocol<Conn = C>>(&mut self, cx: &mut Context<D, P>) {
-        let receiving = self.sockets.iter().any(|socket| socket.receiving);
-        let moving = self.pipes.iter().any(|pipe| !pipe.is_drained());
-        if self.bulk != Bulk::Changing || self.phase != Phase::Open || receiving {
+        if self.bulk != Bulk::Changing || self.phase != Phase::Open {
             return;
         }
-        if moving {
+        if self.pipes.iter().any(|pipe| !pipe.is_drained()) {
             cx.eager |= self.pipes.iter().any(|p| p.in_flight() && !p.is_waiting());
+            return;
+        }
+        let mut is_idle = true;
+        for side in Side::BOTH {
+            is_idle &= self.stop_receiving(cx, side);
+        }
+        if !is_idle {
             return;
         }
         for side in Side::BOTH {
@@ -201,6 +200,24 @@ impl<C> Session<C> {
         for side in Side::BOTH {
             self.pump(cx, side);
         }
+    }
+
+    /// Takes what was received of a side, and makes an end of that. Says whether it is
+    /// reached.
+    fn stop_receiving<D: Driver, P>(&mut self, cx: &mut Context<D, P>, side: Side) -> bool {
+        let owner = self.owner(side);
+        let socket = &mut self.sockets[side as usize];
+        if cx.driver.is_idle(owner) && !socket.receiving {
+            return true;
+        }
+        if !socket.stopping {
+            socket.stopping = true;
+            if !std::mem::replace(&mut socket.receiving, true) {
+                cx.driver.receive(owner, socket.raw(), true);
+            }
+            cx.driver.cancel(owner, socket.raw(), Pending::Receive);
+        }
+        false
     }
 
     /// A socket is ready.

@@ -72,9 +72,9 @@ pub(super) struct Entry {
     /// Who the PROXY header says that it is.
     pub(super) proxied_for: Option<SocketAddr>,
     /// The pool that was chosen.
-    pub(super) pool: Option<Arc<str>>,
+    pub(super) pool: Option<Box<str>>,
     /// The backend that was connected to, or tried last.
-    pub(super) backend: Option<Arc<str>>,
+    pub(super) backend: Option<Box<str>>,
     /// The name that the client asked for in its TLS hello.
     pub(super) sni: Option<String>,
     /// The version of TLS, if it was terminated here.

@@ -6,16 +6,14 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use balance::{Algorithm, WhenAllDown};
+use balance::{Algorithm, MAX_WEIGHT, WhenAllDown};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use service::addr::HostPort;
 use service::units::parse_duration;
 
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
-
-/// The greatest weight of a backend.
-pub(super) const MAX_WEIGHT: u32 = 256;
+use super::tls::MinimumVersion;
 
 /// No longer than this, however long was asked for: the clock must be able to say when.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -49,6 +47,19 @@ where
     }
 
     deserializer.deserialize_any(Text(std::marker::PhantomData))
+}
+
+/// Reads one of a list of names, by the same parser that the command line uses.
+pub(super) fn choice<'de, D: Deserializer<'de>, T: clap::ValueEnum>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let names = || {
+        let names = T::value_variants().iter().filter_map(T::to_possible_value);
+        let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
+        D::Error::custom(format!("expected one of {}, got {text:?}", names.join(", ")))
+    };
+    T::from_str(&text, false).map(Some).map_err(|_| names())
 }
 
 macro_rules! value {
@@ -125,6 +136,11 @@ value!(
         "required" => Ok(AcceptProxy::Required),
         _ => Err(format!("expected off, optional or required, got {text:?}")),
     }
+);
+value!(
+    /// The lowest version of TLS.
+    TlsVersion(MinimumVersion),
+    str::parse
 );
 value!(
     /// An address or a network in CIDR notation.

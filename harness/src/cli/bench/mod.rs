@@ -15,7 +15,7 @@ use super::{Common, check_and_carry_out, descriptor, say, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
-use crate::scenario::{Load, Mode, Proxy, Scenario, Upstream, limits};
+use crate::scenario::{Load, Mode, Proxy, Scenario, Server, Upstream, limits};
 use crate::schedule::Schedule;
 
 /// Measure one proxy, or several in alternating blocks, beside going direct
@@ -197,6 +197,7 @@ fn scenario(bench: &Bench) -> Scenario {
         description.push_str(&format!(", a new connection after {requests} requests"));
     }
     let load = Load {
+        mode: bench.mode,
         rate,
         closed: bench.closed,
         connections: bench.connections,
@@ -226,16 +227,21 @@ fn scenario(bench: &Bench) -> Scenario {
             .saturating_add(Duration::from_secs(30)),
         rounds: bench.rounds,
         upstream: vec![Upstream {
-            mode: bench.mode,
+            mode: match bench.mode {
+                Mode::Foo => Server::Foo,
+                Mode::Tcp => Server::Echo,
+            },
             ..Upstream::default()
         }],
         proxy: Proxy {
+            mode: bench.mode,
             descriptor,
             against: subjects,
             ..Proxy::default()
         },
         load: vec![load],
         fuzz: Vec::new(),
+        fault: Vec::new(),
         expect: Vec::new(),
         expectations: bench
             .expectations

@@ -5,30 +5,8 @@ use std::net::SocketAddr;
 
 use protocol::foo::{Answer, ERROR_ANSWER, MAX_LINE_BYTES, Malformed, Message};
 
-use crate::process::Process;
-use crate::record::UpstreamRecord;
-use crate::replies::{Replies, is_ack};
-
-/// What answering needs from the worker.
-pub(crate) struct Context<'a> {
-    /// What all workers share.
-    pub(crate) process: &'a Process,
-    /// This worker's counts.
-    pub(crate) counts: &'a mut UpstreamRecord,
-}
-
-/// Why answering stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    /// No complete line is left.
-    NoLine,
-    /// There may be lines, but there is no room for their answers.
-    NoRoom,
-    /// A line is longer than a line may be.
-    TooLong,
-    /// The process is to hang once the answers have left.
-    Hang,
-}
+use super::replies::{Replies, is_ack};
+use super::{Context, Stopped};
 
 /// Answers a client's lines.
 #[derive(Debug)]
@@ -60,13 +38,13 @@ impl Lines {
     ) -> (usize, Stopped) {
         let known = std::mem::take(&mut self.without_newline);
         if known > 0 && memchr::memchr(b'\n', &inbound[known..]).is_none() {
-            return (0, self.partial(inbound));
+            return (0, self.partial(inbound, context));
         }
         let limit = out.len() + room;
         let mut at = 0;
         while out.len() < limit {
             let Some((message, len)) = Message::next(&inbound[at..]) else {
-                return (at, self.partial(&inbound[at..]));
+                return (at, self.partial(&inbound[at..], context));
             };
             let line = &inbound[at..at + len];
             at += len;
@@ -86,22 +64,23 @@ impl Lines {
         context: &mut Context<'_>,
     ) -> Stopped {
         if tail.is_empty() {
-            return Stopped::NoLine;
+            return Stopped::Done;
         }
         let line = [tail, b"\n"].concat();
         let Some((message, _)) = Message::next(&line) else {
-            return Stopped::NoLine;
+            return Stopped::Done;
         };
         self.answer_line(&line, message, &[], out, context)
-            .unwrap_or(Stopped::NoLine)
+            .unwrap_or(Stopped::Done)
     }
 
-    fn partial(&mut self, rest: &[u8]) -> Stopped {
+    fn partial(&mut self, rest: &[u8], context: &mut Context<'_>) -> Stopped {
         self.without_newline = rest.len();
         if rest.len() > MAX_LINE_BYTES {
-            Stopped::TooLong
+            context.counts.too_long += 1;
+            Stopped::Cut
         } else {
-            Stopped::NoLine
+            Stopped::NeedsInput
         }
     }
 
@@ -122,7 +101,10 @@ impl Lines {
         }
         let message = match message {
             Ok(message) => message,
-            Err(Malformed::TooLong) => return Some(Stopped::TooLong),
+            Err(Malformed::TooLong) => {
+                counts.too_long += 1;
+                return Some(Stopped::Cut);
+            }
             Err(reason) => {
                 counts.decode_errors += 1;
                 process.decode_error(self.peer, reason, line);
@@ -131,10 +113,11 @@ impl Lines {
                 return None;
             }
         };
-        let of_hang = process.count_request();
+        let of_hang = context.take_message();
         if of_hang == Ordering::Greater {
             return Some(Stopped::Hang);
         }
+        let Context { process, counts } = context;
         counts.requests += 1;
         let answer = Answer::to(message.seq, message.data);
         if is_ack(&answer) {
@@ -152,9 +135,6 @@ impl Lines {
                 counts.wrong_replies += u64::from(changed);
             }
         }
-        if let Some(bytes) = defects.leak_memory {
-            process.leak_memory(bytes);
-        }
         (of_hang == Ordering::Equal).then_some(Stopped::Hang)
     }
 }
@@ -164,6 +144,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::process::Process;
+    use crate::record::UpstreamRecord;
     use crate::server::Config;
 
     fn quiet() -> Process {
@@ -189,14 +171,14 @@ mod tests {
                 let (done, stopped) = lines.answer(&buffer, &mut out, room, &mut context);
                 buffer.drain(..done);
                 match stopped {
-                    Stopped::NoLine => break,
+                    Stopped::NeedsInput => break,
                     Stopped::NoRoom => {}
-                    Stopped::TooLong | Stopped::Hang => return (out, counts, true),
+                    Stopped::Done | Stopped::Cut | Stopped::Hang => return (out, counts, true),
                 }
             }
         }
         let stopped = lines.answer_tail(&buffer, &mut out, &mut context);
-        (out, counts, stopped == Stopped::TooLong)
+        (out, counts, stopped == Stopped::Cut)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use protocol::foo::{Answer, Kind};
 
 use crate::defect::{WrongKind, WrongReply};
+use crate::pattern::mix;
 use crate::process::Process;
 
 /// The answers of one connection that a wrong reply may need. Sound servers leave it
@@ -91,14 +92,6 @@ fn corrupt(mut answer: Answer, number: u64, seed: u64) -> Answer {
     let digit = &mut answer.digits[at];
     *digit = if *digit == b'0' { b'1' } else { b'0' };
     answer
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input
-/// reaches every bit of the output.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Whether an answer counts as an ACK.

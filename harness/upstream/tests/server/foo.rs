@@ -5,19 +5,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::program::{DEADLINE, Ended, Program, read_line};
+use crate::program::{DEADLINE, Program, read_line};
 use rustix::process::Signal;
 use upstream::UpstreamRecord;
-
-fn record(ended: &Ended) -> UpstreamRecord {
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    let last = ended
-        .stdout
-        .lines()
-        .last()
-        .unwrap_or_else(|| panic!("no record: {ended:?}"));
-    serde_json::from_str(last).unwrap()
-}
 
 #[test]
 fn every_line_is_answered_in_turn_and_an_unterminated_last_line_too() {
@@ -33,9 +23,10 @@ fn every_line_is_answered_in_turn_and_an_unterminated_last_line_too() {
     let received = server.exchange(sent);
     assert_eq!(String::from_utf8(received).unwrap(), expected);
     let ended = server.stop();
-    let counts = record(&ended);
+    let counts = ended.record();
     let wanted = UpstreamRecord {
         connections_total: 1,
+        connections_closed: 1,
         requests: 4,
         acks: 3,
         naks: 1,
@@ -79,7 +70,7 @@ fn a_line_of_64_kib_closes_its_connection_without_an_answer() {
     longest.resize(65_535, b'x');
     longest.push(b'\n');
     assert!(server.exchange(&longest).ends_with(b"\n"));
-    let counts = record(&server.stop());
+    let counts = server.stop().record();
     assert_eq!(
         (counts.too_long, counts.requests, counts.decode_errors),
         (1, 2, 0)
@@ -132,40 +123,52 @@ fn sigusr1_reports_and_goes_on() {
     server.exchange(b"REQ 1 hello\n");
     let ended = server.stop();
     assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
-    assert_eq!(record(&ended).requests, 2);
+    assert_eq!(ended.record().requests, 2);
 }
 
 #[test]
 fn out_of_descriptors_it_waits_and_serves_on() {
-    let mut server = Program::start_after("ulimit -n 24;", &["--threads", "2"]);
+    let mut server = Program::start_after("ulimit -n 24;", "foo", &["--threads", "2"]);
     let clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
     server.expect_log("cannot accept");
     drop(clients);
     assert_eq!(server.exchange(b"\n"), b"NAK 0 ERRDECODE\n");
     let ended = server.stop();
     assert!(ended.stderr.lines().count() < 1000, "it does not spin");
-    assert_eq!(record(&ended).decode_errors, 1);
+    assert_eq!(ended.record().decode_errors, 1);
 }
 
 #[test]
 fn what_cannot_start_says_so_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: [(&[&str], i32, &str); 5] = [
-        (&["--listen", &taken], 1, &taken),
-        (&["--listen", "nowhere"], 2, "HOST:PORT"),
+    let cases: [(&[&str], i32, &str); 10] = [
+        (&["foo", "--listen", &taken], 1, &taken),
+        (&["echo", "--listen", &taken], 1, &taken),
+        (&["foo", "--listen", "nowhere"], 2, "HOST:PORT"),
         (
-            &["--defect", "explode"],
+            &["foo", "--defect", "explode"],
             2,
             "segfault-after-decode-errors=N",
         ),
-        (&["--defect", "freeze=1s"], 2, "DURATION@PERIOD"),
-        (&["--threads", "0"], 2, "--threads"),
+        (&["foo", "--defect", "freeze=1s"], 2, "DURATION@PERIOD"),
+        (&["foo", "--threads", "0"], 2, "--threads"),
+        (
+            &["echo", "--defect", "wrong-reply=1/3"],
+            2,
+            "wrong-reply makes no sense for echo, expected one of",
+        ),
+        (
+            &["sink", "--defect", "corrupt-byte=1/3"],
+            2,
+            "makes no sense for sink",
+        ),
+        (&["echo", "--name", "a b"], 2, "letters, digits"),
+        (&["source", "--bytes", "many"], 2, "a size such as"),
     ];
     for (flags, code, said) in cases {
         let started = Instant::now();
         let output = Command::new(env!("CARGO_BIN_EXE_upstream-server"))
-            .arg("foo")
             .args(flags)
             .output()
             .unwrap();

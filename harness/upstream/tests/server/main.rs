@@ -5,6 +5,13 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod accepting;
+mod bytes;
 mod defects;
+mod echo;
 mod foo;
+mod http;
 mod program;
+mod proxy_header;
+mod streams;
+mod timing;

@@ -1,6 +1,6 @@
 //! The server as a process of its own, and clients of it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use service::ready::Ready;
+use upstream::UpstreamRecord;
 
 /// How long anything may take before a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -29,13 +30,18 @@ pub(crate) struct Ended {
 }
 
 impl Program {
-    /// Starts the server on a free port and waits until it is ready.
+    /// Starts the Foo server on a free port and waits until it is ready.
     pub(crate) fn start(flags: &[&str]) -> Self {
-        Self::start_after("", flags)
+        Self::start_after("", "foo", flags)
+    }
+
+    /// The same with another server.
+    pub(crate) fn serve(mode: &str, flags: &[&str]) -> Self {
+        Self::start_after("", mode, flags)
     }
 
     /// The same after shell commands that change what it is started with.
-    pub(crate) fn start_after(commands: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start_after(commands: &str, mode: &str, flags: &[&str]) -> Self {
         let (ready, writer) = std::io::pipe().unwrap();
         // Not as a descriptor without CLOEXEC, which the servers of other tests would
         // inherit, but as stdin, which the shell puts where the server wants it.
@@ -44,7 +50,7 @@ impl Program {
         let mut child = command
             .args(["-c", &script])
             .arg(env!("CARGO_BIN_EXE_upstream-server"))
-            .args(["foo", "--listen", "127.0.0.1:0", "--ready-fd", "3"])
+            .args([mode, "--listen", "127.0.0.1:0", "--ready-fd", "3"])
             .args(flags)
             .stdin(writer)
             .stdout(Stdio::piped())
@@ -56,7 +62,7 @@ impl Program {
         let stderr = Lines::of(child.stderr.take().unwrap());
         let line = Lines::of(ready).next();
         let ready: Ready = serde_json::from_str(&line.expect("a ready line")).unwrap();
-        assert_eq!(ready.ready, "upstream foo");
+        assert_eq!(ready.ready, format!("upstream {mode}"));
         Self {
             child,
             stdout,
@@ -164,6 +170,23 @@ impl Lines {
         while self.next().is_some() {}
         std::mem::take(&mut self.seen)
     }
+}
+
+impl Ended {
+    /// The counts of an orderly end.
+    pub(crate) fn record(&self) -> UpstreamRecord {
+        assert_eq!(self.status.code(), Some(0), "{self:?}");
+        let last = self.stdout.lines().last();
+        let last = last.unwrap_or_else(|| panic!("no record: {self:?}"));
+        serde_json::from_str(last).unwrap()
+    }
+}
+
+/// Reads to the end, or to a reset.
+pub(crate) fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+    let mut received = Vec::new();
+    let end = stream.read_to_end(&mut received);
+    (received, end.err().map(|error| error.kind()))
 }
 
 /// Reads one line.

@@ -25,10 +25,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], HelloError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(len)
-            .ok_or(HelloError::Malformed)?;
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(HelloError::Malformed)?;
         self.0 = rest;
         Ok(taken)
     }

@@ -152,10 +152,7 @@ mod tests {
     fn a_line_is_read_and_no_more() {
         let bytes = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\nGET / HTTP/1.1\r\n";
         let (header, len) = parse(bytes).unwrap().unwrap();
-        assert_eq!(
-            header.addresses,
-            tcp("192.0.2.1:56324", "198.51.100.7:443")
-        );
+        assert_eq!(header.addresses, tcp("192.0.2.1:56324", "198.51.100.7:443"));
         assert_eq!(&bytes[len..], b"GET / HTTP/1.1\r\n");
         let unknown = b"PROXY UNKNOWN ffff::1 ffff::2 1 2 what\never\r\n";
         let (header, len) = parse(unknown).unwrap().unwrap();

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "the kernel reads and writes memory by address")]
 
 mod buffers;
+mod streams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use self::buffers::Buffers;
+use self::streams::{Order, Streams};
 use super::driver::{
     CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Ready, Received, SendMode, Side,
 };
@@ -38,6 +40,9 @@ const BUFFER_GROUP: u16 = 0;
 /// Tells the kernel to wait for data before it tries to receive
 /// (`IORING_RECVSEND_POLL_FIRST`).
 const POLL_FIRST: u16 = 1;
+
+/// Lets a receive stay until it is taken back (`IORING_RECV_MULTISHOT`).
+const MULTISHOT: u16 = 2;
 
 /// Kinds of operations, as they are packed into a completion's user data.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,20 +72,22 @@ impl Op {
     ];
 }
 
-fn pack(op: Op, owner: Owner) -> u64 {
-    u64::from(owner.session) << 8 | (owner.side as u64) << 7 | op as u64
+/// An operation and whose it is in 64 bits: 7 for the operation, 1 for the side, 24 for the
+/// generation of the socket where that matters, 32 for the session.
+fn pack(op: Op, owner: Owner, generation: u32) -> u64 {
+    u64::from(owner.session) << 32
+        | u64::from(generation) << 8
+        | (owner.side as u64) << 7
+        | op as u64
 }
 
-fn unpack(user_data: u64) -> (Op, Owner) {
+fn unpack(user_data: u64) -> (Op, Owner, u32) {
     let op = Op::ALL[(user_data & 0x7f) as usize % Op::ALL.len()];
-    let side = Side::BOTH[(user_data >> 7 & 1) as usize];
-    (
-        op,
-        Owner {
-            session: (user_data >> 8) as u32,
-            side,
-        },
-    )
+    let owner = Owner {
+        session: (user_data >> 32) as u32,
+        side: Side::BOTH[(user_data >> 7 & 1) as usize],
+    };
+    (op, owner, (user_data >> 8) as u32 & 0xff_ffff)
 }
 
 /// For operations that belong to no session.
@@ -92,6 +99,9 @@ const NOBODY: Owner = Owner {
 pub(crate) struct Uring {
     ring: IoUring,
     buffers: Buffers,
+    streams: Streams,
+    /// What came before it was asked for, and is to be reported now.
+    kept: Vec<Completion>,
     listener: RawFd,
     accepting: bool,
     waker: RawFd,
@@ -132,6 +142,8 @@ impl Driver for Uring {
         let mut driver = Self {
             ring,
             buffers,
+            streams: Streams::default(),
+            kept: Vec::new(),
             listener: listener.as_raw_fd(),
             accepting: false,
             waker: waker.as_raw_fd(),
@@ -153,13 +165,13 @@ impl Driver for Uring {
                 std::ptr::null_mut(),
             )
             .flags(libc::SOCK_CLOEXEC);
-            self.push(&accept.build().user_data(pack(Op::Accept, NOBODY)));
+            self.push(&accept.build().user_data(pack(Op::Accept, NOBODY, 0)));
         }
     }
 
     fn pause_accept(&mut self) {
         if self.accepting {
-            let cancel = opcode::AsyncCancel::new(pack(Op::Accept, NOBODY)).build();
+            let cancel = opcode::AsyncCancel::new(pack(Op::Accept, NOBODY, 0)).build();
             self.push_silent(cancel);
         }
     }
@@ -176,19 +188,16 @@ impl Driver for Uring {
             session,
             side: Side::Upstream,
         };
-        self.push(&connect.build().user_data(pack(Op::Connect, owner)));
+        self.push(&connect.build().user_data(pack(Op::Connect, owner, 0)));
     }
 
     fn receive(&mut self, owner: Owner, fd: RawFd, expect_data: bool) {
-        let receive = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), CHUNK_BYTES as u32)
-            .buf_group(BUFFER_GROUP)
-            .ioprio(if expect_data && !self.scarce {
-                0
-            } else {
-                POLL_FIRST
-            });
-        let entry = receive.build().flags(Flags::BUFFER_SELECT);
-        self.push(&entry.user_data(pack(Op::Receive, owner)));
+        let order = self.streams.want(owner, fd);
+        self.obey(owner, expect_data, order);
+    }
+
+    fn is_idle(&mut self, owner: Owner) -> bool {
+        self.streams.is_idle(owner)
     }
 
     fn send(&mut self, owner: Owner, fd: RawFd, from: *const u8, len: usize, mode: SendMode) {
@@ -198,13 +207,13 @@ impl Driver for Uring {
             SendMode::Wait => send
                 .flags(flags)
                 .build()
-                .user_data(pack(Op::SendWait, owner)),
+                .user_data(pack(Op::SendWait, owner, 0)),
             SendMode::Try => {
                 self.tried.push((owner, len));
                 send.flags(flags | libc::MSG_DONTWAIT)
                     .build()
                     .flags(Flags::SKIP_SUCCESS)
-                    .user_data(pack(Op::SendTry, owner))
+                    .user_data(pack(Op::SendTry, owner, 0))
             }
         };
         self.push(&entry);
@@ -216,18 +225,21 @@ impl Driver for Uring {
             Ready::Write => (Op::PollWrite, libc::POLLOUT),
         };
         let poll = opcode::PollAdd::new(Fd(fd), flags as u32).build();
-        self.push(&poll.user_data(pack(op, owner)));
+        self.push(&poll.user_data(pack(op, owner, 0)));
     }
 
     fn cancel(&mut self, owner: Owner, _fd: RawFd, what: Pending) {
         let op = match what {
+            Pending::Receive => {
+                let order = self.streams.unwant(owner);
+                return self.obey(owner, false, order);
+            }
             Pending::Connect => Op::Connect,
-            Pending::Receive => Op::Receive,
             Pending::Send => Op::SendWait,
             Pending::Poll(Ready::Read) => Op::PollRead,
             Pending::Poll(Ready::Write) => Op::PollWrite,
         };
-        self.push_silent(opcode::AsyncCancel::new(pack(op, owner)).build());
+        self.push_silent(opcode::AsyncCancel::new(pack(op, owner, 0)).build());
     }
 
     fn shutdown_write(&mut self, fd: RawFd) {
@@ -238,7 +250,14 @@ impl Driver for Uring {
         let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
     }
 
-    fn close(&mut self, fd: OwnedFd) {
+    fn close(&mut self, owner: Owner, fd: OwnedFd) {
+        let (order, kept) = self.streams.close(owner);
+        for read in kept {
+            if let Ok(Received::Data { chunk, .. }) = read {
+                self.release(chunk);
+            }
+        }
+        self.obey(owner, false, order);
         self.push_silent(opcode::Close::new(Fd(fd.into_raw_fd())).build());
     }
 
@@ -251,6 +270,11 @@ impl Driver for Uring {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, done: &mut Vec<Completion>) -> io::Result<()> {
+        let timeout = if self.kept.is_empty() {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
         let outcome = match timeout {
             None => self.ring.submitter().submit_and_wait(1),
             Some(timeout) => {
@@ -294,10 +318,82 @@ impl Uring {
         }
     }
 
+    fn obey(&mut self, owner: Owner, expect_data: bool, order: Order) {
+        match order {
+            Order::Nothing => {}
+            Order::Report(read) => self.kept.push(Completion::Received(owner, read)),
+            Order::TakeBack { generation } => {
+                let receive = pack(Op::Receive, owner, generation);
+                self.push_silent(opcode::AsyncCancel::new(receive).build());
+            }
+            Order::Arm { fd, staying } => {
+                let first = if expect_data && !self.scarce {
+                    0
+                } else {
+                    POLL_FIRST
+                };
+                let (stay, len) = if staying {
+                    (MULTISHOT, 0)
+                } else {
+                    (0, CHUNK_BYTES as u32)
+                };
+                let receive = opcode::Recv::new(Fd(fd), std::ptr::null_mut(), len)
+                    .buf_group(BUFFER_GROUP)
+                    .ioprio(first | stay);
+                let entry = receive.build().flags(Flags::BUFFER_SELECT);
+                let generation = self.streams.generation(owner);
+                self.push(&entry.user_data(pack(Op::Receive, owner, generation)));
+            }
+        }
+    }
+
+    /// A receive has brought something.
+    fn received(
+        &mut self,
+        owner: Owner,
+        generation: u32,
+        entry: &cqueue::Entry,
+    ) -> Option<Completion> {
+        let buffer = cqueue::buffer_select(entry.flags()).map(Chunk);
+        let read = match (entry.result(), buffer) {
+            (len @ 1.., Some(chunk)) if self.streams.is_current(owner, generation) => {
+                let more = cqueue::sock_nonempty(entry.flags());
+                let len = len as usize;
+                Ok(Received::Data { chunk, len, more })
+            }
+            (code, buffer) => {
+                // A buffer may have been picked before the end was seen, or for a socket
+                // that is closed.
+                if let Some(Chunk(buffer)) = buffer {
+                    self.buffers.give_back(buffer);
+                }
+                if !self.streams.is_current(owner, generation) {
+                    return None;
+                }
+                match code {
+                    code if code < 0 => Err(Errno::from_raw_os_error(-code)),
+                    _ => Ok(Received::End),
+                }
+            }
+        };
+        let more = cqueue::more(entry.flags());
+        match self.streams.landed(owner, read, more) {
+            Order::Report(Err(Errno::NOBUFS)) => {
+                self.refused.push(owner);
+                None
+            }
+            Order::Report(read) => Some(Completion::Received(owner, read)),
+            order => {
+                self.obey(owner, false, order);
+                None
+            }
+        }
+    }
+
     /// Asks for a completion whenever the waker is written to.
     fn watch_waker(&mut self) {
         let poll = opcode::PollAdd::new(Fd(self.waker), libc::POLLIN as u32).multi(true);
-        self.push(&poll.build().user_data(pack(Op::Wake, NOBODY)));
+        self.push(&poll.build().user_data(pack(Op::Wake, NOBODY, 0)));
     }
 
     /// Pushes an operation whose outcome nobody waits for.
@@ -305,7 +401,7 @@ impl Uring {
         self.push(
             &entry
                 .flags(Flags::SKIP_SUCCESS)
-                .user_data(pack(Op::Silent, NOBODY)),
+                .user_data(pack(Op::Silent, NOBODY, 0)),
         );
     }
 
@@ -313,6 +409,7 @@ impl Uring {
     /// that found none, so that they are first in line for those.
     fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
         let first = done.len();
+        done.append(&mut self.kept);
         self.drain_queue(done);
         while self.ring.submission().cq_overflow() {
             // What did not fit waits in the kernel. It may hold the failure of a try.
@@ -341,8 +438,11 @@ impl Uring {
     fn drain_queue(&mut self, done: &mut Vec<Completion>) {
         let mut watching = true;
         self.ring.completion().sync();
-        while let Some(entry) = self.ring.completion().next() {
-            let (op, owner) = unpack(entry.user_data());
+        loop {
+            let Some(entry) = self.ring.completion().next() else {
+                break;
+            };
+            let (op, owner, generation) = unpack(entry.user_data());
             let outcome = match entry.result() {
                 code if code < 0 => Err(Errno::from_raw_os_error(-code)),
                 value => Ok(value as usize),
@@ -352,24 +452,7 @@ impl Uring {
                 Op::SendWait => done.push(Completion::Sent(owner, outcome)),
                 Op::PollRead => done.push(Completion::Polled(owner, Ready::Read)),
                 Op::PollWrite => done.push(Completion::Polled(owner, Ready::Write)),
-                Op::Receive if outcome == Err(Errno::NOBUFS) => self.refused.push(owner),
-                Op::Receive => {
-                    let buffer = cqueue::buffer_select(entry.flags()).map(Chunk);
-                    let received = match (outcome, buffer) {
-                        (Ok(len @ 1..), Some(chunk)) => {
-                            let more = cqueue::sock_nonempty(entry.flags());
-                            Ok(Received::Data { chunk, len, more })
-                        }
-                        (outcome, buffer) => {
-                            // A buffer may have been picked before the end was seen.
-                            if let Some(Chunk(buffer)) = buffer {
-                                self.buffers.give_back(buffer);
-                            }
-                            outcome.map(|_| Received::End)
-                        }
-                    };
-                    done.push(Completion::Received(owner, received));
-                }
+                Op::Receive => done.extend(self.received(owner, generation, &entry)),
                 Op::Connect => done.push(Completion::Connected(owner.session, outcome.map(drop))),
                 Op::Accept => {
                     self.accepting = false;

@@ -11,13 +11,13 @@ const WAITING: usize = 16;
 /// A thread that prints lines to stdout. A pipe that nobody reads holds up this thread
 /// and nothing else.
 #[derive(Debug)]
-pub(super) struct Printer {
+pub(crate) struct Printer {
     lines: SyncSender<String>,
     ended: Receiver<()>,
 }
 
 impl Printer {
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let (lines, waiting) = sync_channel::<String>(WAITING);
         let (end, ended) = sync_channel(1);
         thread::Builder::new()
@@ -36,14 +36,14 @@ impl Printer {
     }
 
     /// Prints a line, if the reader keeps up.
-    pub(super) fn print(&self, line: String) {
+    pub(crate) fn print(&self, line: String) {
         if self.lines.try_send(line).is_err() {
             tracing::warn!("nobody reads the statistics on stdout: a line was dropped");
         }
     }
 
     /// Waits for the last lines to be read, but not for long.
-    pub(super) fn finish(self, patience: Duration) {
+    pub(crate) fn finish(self, patience: Duration) {
         drop(self.lines);
         if self.ended.recv_timeout(patience).is_err() {
             tracing::warn!("nobody reads the statistics on stdout: the last lines are lost");

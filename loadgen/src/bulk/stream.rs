@@ -1,0 +1,256 @@
+//! One connection of a bulk transfer.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use eventloop::Fill;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+
+use super::{BulkPlan, pattern};
+use crate::args::BulkArg;
+use crate::link::Link;
+use crate::tally::Failure;
+use crate::throttle::Throttle;
+
+/// Bytes that are made at once. Half of a second-level cache, so that they are sent from
+/// there.
+const PIECE: usize = 256 * 1024;
+
+/// Bytes that are taken from a socket at once.
+pub(super) const READ: usize = 1024 * 1024;
+
+/// Bytes that are given to TLS at once: what it buffers without a limit.
+const TLS_PIECE: usize = 64 * 1024;
+
+/// A connection and how far it is.
+pub(super) struct Stream {
+    link: Link,
+    is_plain: bool,
+    /// The piece of the stream that is being sent, and how much of it is.
+    piece: Vec<u8>,
+    gone: usize,
+    throttle: Option<Throttle>,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) wrong: u64,
+    pub(super) first_wrong: Option<u64>,
+    /// The last bytes that a sink said, for the count that it may answer with.
+    said: Vec<u8>,
+    pub(super) can_read: bool,
+    pub(super) can_write: bool,
+    /// Bytes to send and to receive, if they are limited.
+    pub(super) send_end: u64,
+    receive_end: u64,
+    our_side_ended: bool,
+    /// Whether the target has ended its side.
+    pub(super) ended: bool,
+    pub(super) broken: Option<Failure>,
+}
+
+impl Stream {
+    /// A stream over an open connection.
+    pub(super) fn new(link: Link, plan: &BulkPlan, read_rate: Option<u64>) -> Self {
+        let limit = plan.bytes.unwrap_or(u64::MAX);
+        let is_plain = matches!(link, Link::Plain(_)) || !link.has_tls();
+        Self {
+            link,
+            is_plain,
+            piece: Vec::new(),
+            gone: 0,
+            throttle: read_rate.map(Throttle::new),
+            sent: 0,
+            received: 0,
+            wrong: 0,
+            first_wrong: None,
+            said: Vec::new(),
+            can_read: true,
+            can_write: true,
+            send_end: if plan.direction.sends() { limit } else { 0 },
+            receive_end: match plan.direction {
+                BulkArg::Receive | BulkArg::Both => limit,
+                BulkArg::Send | BulkArg::Echo => u64::MAX,
+            },
+            our_side_ended: false,
+            ended: false,
+            broken: None,
+        }
+    }
+
+    /// Whether it has come to an end of any kind.
+    pub(super) fn is_over(&self) -> bool {
+        self.broken.is_some() || self.ended || self.has_received_all()
+    }
+
+    /// A limited number of bytes to receive has come, and nothing is left to send.
+    fn has_received_all(&self) -> bool {
+        self.received >= self.receive_end && self.sent >= self.send_end
+    }
+
+    /// Whether a step could be made at `now`; otherwise from when on, if that is known.
+    pub(super) fn is_runnable(&self, now: u64) -> Result<bool, u64> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        if self.can_write && !self.our_side_ended {
+            return Ok(true);
+        }
+        match self.throttle.map(|throttle| throttle.allows(now)) {
+            Some(Err(when)) if self.can_read => Err(when),
+            _ => Ok(self.can_read),
+        }
+    }
+
+    /// Sends and receives as much as one call each takes.
+    pub(super) fn step(&mut self, plan: &BulkPlan, buffer: &mut [u8], now: u64) {
+        if self.can_write && !self.our_side_ended {
+            let sent = if self.is_plain {
+                self.send_plain(plan)
+            } else {
+                self.send_tls(plan)
+            };
+            if sent.is_err() {
+                self.broken = Some(Failure::Reset);
+                return;
+            }
+        }
+        if self.can_read && !self.is_over() {
+            let received = if self.is_plain {
+                self.receive_plain(plan, buffer, now)
+            } else {
+                self.receive_tls(plan, now)
+            };
+            if received.is_err() {
+                self.broken = Some(Failure::Reset);
+            }
+        }
+    }
+
+    /// Nothing more is to be sent than has been.
+    pub(super) fn stop_sending(&mut self) {
+        self.send_end = self.sent;
+        self.piece.clear();
+        self.gone = 0;
+        self.can_write = true;
+    }
+
+    fn end_our_side(&mut self) -> io::Result<()> {
+        self.our_side_ended = true;
+        self.piece = Vec::new();
+        self.link.shutdown_write()
+    }
+
+    fn send_plain(&mut self, plan: &BulkPlan) -> io::Result<()> {
+        if self.link.has_unsent() && !self.link.flush()? {
+            self.can_write = false;
+            return Ok(());
+        }
+        if self.gone == self.piece.len() {
+            if self.sent >= self.send_end {
+                return self.end_our_side();
+            }
+            let bytes = (self.send_end - self.sent).min(PIECE as u64) as usize;
+            self.piece.resize(bytes, 0);
+            self.gone = 0;
+            if plan.verify {
+                pattern::fill(plan.seed, self.sent, &mut self.piece);
+            }
+        }
+        match rustix::net::send(&self.link, &self.piece[self.gone..], SendFlags::NOSIGNAL) {
+            Ok(bytes) => {
+                self.gone += bytes;
+                self.sent += bytes as u64;
+                Ok(())
+            }
+            Err(Errno::AGAIN) => {
+                self.can_write = false;
+                Ok(())
+            }
+            Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn send_tls(&mut self, plan: &BulkPlan) -> io::Result<()> {
+        if !self.link.has_unsent() {
+            if self.sent >= self.send_end {
+                return self.end_our_side();
+            }
+            let bytes = (self.send_end - self.sent).min(TLS_PIECE as u64) as usize;
+            let out = self.link.outbound();
+            let from = out.len();
+            out.resize(from + bytes, 0);
+            if plan.verify {
+                pattern::fill(plan.seed, self.sent, &mut out[from..]);
+            }
+            self.sent += bytes as u64;
+        }
+        self.can_write = self.link.flush()?;
+        Ok(())
+    }
+
+    fn receive_plain(&mut self, plan: &BulkPlan, buffer: &mut [u8], now: u64) -> io::Result<()> {
+        let mut room = buffer.len();
+        if let Some(throttle) = &self.throttle {
+            match throttle.allows(now) {
+                Ok(bytes) => room = room.min(bytes),
+                Err(_) => return Ok(()),
+            }
+        }
+        let left = usize::try_from(self.receive_end - self.received).unwrap_or(usize::MAX);
+        room = room.min(left);
+        // What nobody looks at need not be copied.
+        let flags = if plan.verify || !plan.direction.receives() {
+            RecvFlags::empty()
+        } else {
+            RecvFlags::TRUNC
+        };
+        match rustix::net::recv(self.link.as_fd(), &mut buffer[..room], flags) {
+            Ok((_, 0)) => self.ended = true,
+            Ok((_, bytes)) => {
+                if let Some(throttle) = &mut self.throttle {
+                    throttle.took(bytes, now);
+                }
+                self.take(plan, &buffer[..bytes]);
+            }
+            Err(Errno::AGAIN) => self.can_read = false,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn receive_tls(&mut self, plan: &BulkPlan, now: u64) -> io::Result<()> {
+        match self.link.fill(now)? {
+            Fill::Data(bytes) => {
+                if let Some(throttle) = &mut self.throttle {
+                    throttle.took(bytes, now);
+                }
+                let inbound = std::mem::take(&mut self.piece_of_inbound());
+                self.take(plan, &inbound);
+                self.link.consume(bytes);
+            }
+            Fill::Blocked => self.can_read = self.link.paused_until(now).is_some(),
+            Fill::End => self.ended = true,
+        }
+        Ok(())
+    }
+
+    fn piece_of_inbound(&self) -> Vec<u8> {
+        self.link.inbound().to_vec()
+    }
+
+    fn take(&mut self, plan: &BulkPlan, bytes: &[u8]) {
+        if !plan.direction.receives() {
+            self.said.extend_from_slice(&bytes[..bytes.len().min(COUNT + 1)]);
+            return;
+        }
+        if plan.verify
+            && let Some((wrong, first)) = pattern::differences(plan.seed, self.received, bytes)
+        {
+            self.wrong += wrong;
+            self.first_wrong.get_or_insert(first);
+        }
+        self.received += bytes.len() as u64;
+    }
+}

@@ -1,0 +1,11 @@
+//! The laws of balancing, through the public interface.
+
+mod distribution;
+mod ejection;
+mod eligibility;
+mod fleet;
+mod hashing;
+mod health;
+mod latency;
+mod limits;
+mod slow_start;

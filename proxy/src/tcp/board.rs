@@ -1,0 +1,172 @@
+//! Where everything is read off: by the admin endpoint, by SIGUSR1, while the control
+//! loop goes on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use balance::{AdminState, Backend, Pool};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::access_log::LogCounters;
+use super::clock::now_ms;
+use super::discovery::Discovery;
+use super::members::Leaving;
+use super::plan::Plan;
+use super::relay::{RelayCounters, RelayTotals};
+use crate::plane::PlaneTotals;
+
+/// An order to read the configuration again, and where to say how that went.
+pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
+
+/// Everything that can be asked for.
+pub(super) struct Board {
+    pub(super) started: Instant,
+    pub(super) sockets: Vec<(&'static str, String)>,
+    pub(super) driver: &'static str,
+    pub(super) threads: usize,
+    pub(super) plane: Box<dyn Fn() -> PlaneTotals + Send + Sync>,
+    pub(super) relay: Vec<Arc<RelayCounters>>,
+    pub(super) log: Arc<LogCounters>,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) reloads: mpsc::Sender<ReloadOrder>,
+    view: Mutex<Arc<View>>,
+    leaving: Mutex<Vec<Leaving>>,
+    progress: Mutex<Progress>,
+}
+
+/// What is in force.
+pub(super) struct View {
+    pub(super) plan: Arc<Plan>,
+    pub(super) pools: Vec<Arc<Pool>>,
+    /// Goes up by one with each change.
+    pub(super) generation: u64,
+    pub(super) since_unix_ms: u64,
+}
+
+/// How reloads and upgrades went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Progress {
+    /// `running`, `draining`, or `handed over`.
+    pub(super) phase: Phase,
+    /// Reloads that were carried out.
+    pub(super) reloads: u64,
+    /// Reloads that were refused.
+    pub(super) reloads_failed: u64,
+    /// Why the last reload was refused, if it was.
+    pub(super) reload_error: Option<String>,
+    /// What the last reload could not change.
+    pub(super) reload_ignored: Vec<&'static str>,
+    /// Upgrades that failed.
+    pub(super) upgrades_failed: u64,
+    /// Why the last upgrade failed, if it did.
+    pub(super) upgrade_error: Option<String>,
+    /// The process that took over.
+    pub(super) successor: Option<u32>,
+    /// The process that we took over from.
+    pub(super) predecessor: Option<u32>,
+}
+
+/// What the process is at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    /// It takes connections.
+    #[default]
+    Running,
+    /// It lets open connections finish.
+    Draining,
+    /// It does so, and a successor takes connections.
+    HandedOver,
+}
+
+/// What the board is made from.
+pub(super) struct Parts {
+    pub(super) sockets: Vec<(&'static str, String)>,
+    pub(super) driver: &'static str,
+    pub(super) threads: usize,
+    pub(super) plane: Box<dyn Fn() -> PlaneTotals + Send + Sync>,
+    pub(super) relay: Vec<Arc<RelayCounters>>,
+    pub(super) log: Arc<LogCounters>,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) reloads: mpsc::Sender<ReloadOrder>,
+    pub(super) predecessor: Option<u32>,
+}
+
+impl Board {
+    pub(super) fn new(parts: Parts, view: View) -> Self {
+        let progress = Progress {
+            predecessor: parts.predecessor,
+            ..Progress::default()
+        };
+        Self {
+            started: Instant::now(),
+            sockets: parts.sockets,
+            driver: parts.driver,
+            threads: parts.threads,
+            plane: parts.plane,
+            relay: parts.relay,
+            log: parts.log,
+            discovery: parts.discovery,
+            reloads: parts.reloads,
+            view: Mutex::new(Arc::new(view)),
+            leaving: Mutex::default(),
+            progress: Mutex::new(progress),
+        }
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        Arc::clone(&lock(&self.view))
+    }
+
+    pub(super) fn set_view(&self, view: View) {
+        *lock(&self.view) = Arc::new(view);
+    }
+
+    /// Backends that are in no pool any more and still have connections.
+    pub(super) fn leaving(&self) -> Vec<Leaving> {
+        lock(&self.leaving).clone()
+    }
+
+    pub(super) fn set_leaving(&self, leaving: Vec<Leaving>) {
+        *lock(&self.leaving) = leaving;
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        lock(&self.progress).clone()
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut lock(&self.progress));
+    }
+
+    pub(super) fn relay_totals(&self) -> RelayTotals {
+        RelayTotals::of(&self.relay)
+    }
+
+    /// Changes what the operator wants of every backend of this name, in one pool or in
+    /// all of them. Says how many there are.
+    pub(super) fn set_admin(&self, pool: Option<&str>, name: &str, state: AdminState) -> usize {
+        let view = self.view();
+        let pools = view.pools.iter();
+        let pools = pools.filter(|other| pool.is_none_or(|pool| other.name() == pool));
+        let mut found = 0;
+        for pool in pools {
+            let backends = pool.backends().iter();
+            for backend in backends.filter(|backend| is_called(backend, name)) {
+                backend.set_admin(state, now_ms());
+                found += 1;
+            }
+        }
+        found
+    }
+}
+
+/// By its name, or by its address.
+fn is_called(backend: &Backend, name: &str) -> bool {
+    backend.name() == name || backend.addr().to_string() == name
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

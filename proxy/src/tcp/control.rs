@@ -1,0 +1,404 @@
+//! What changes while the proxy runs: reloads, names that resolve anew, backends that
+//! come and go. One change is prepared at a time, beside the loop of [`run`](super::run);
+//! carrying it out is a moment.
+
+use std::sync::Arc;
+
+use balance::{Backend, Pool};
+use tokio::task::JoinHandle;
+
+use super::access_log::{AccessLog, LogCounters, unix_ms};
+use super::board::{Board, ReloadOrder, View};
+use super::clock::now_ms;
+use super::discovery::Discovery;
+use super::health::Checks;
+use super::load::{Loaded, Origin};
+use super::members::{Members, Roster, host};
+use super::plan::Plan;
+use super::settings::{Live, Route, Settings};
+use super::tls::Terminator;
+use super::upgrade::AdminOrder;
+use super::watch::{Stamps, Watch};
+use crate::plane::Limits;
+
+/// What is asked for has been looked up, opened and checked.
+pub(super) struct Prepared {
+    plan: Arc<Plan>,
+    tls: Option<Arc<Terminator>>,
+    log: Option<AccessLog>,
+    members: Members,
+}
+
+/// What preparing needs of what is there already.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) roster: Roster,
+    pub(super) discovery: Arc<Discovery>,
+    pub(super) log: Option<AccessLog>,
+    pub(super) log_counters: Arc<LogCounters>,
+}
+
+impl Prepared {
+    /// Resolves, opens and checks.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub(super) async fn new(
+        plan: Arc<Plan>,
+        tls: Option<Arc<Terminator>>,
+        known: Known,
+    ) -> Result<Self, String> {
+        let log = match &plan.access_log {
+            None => None,
+            Some(path) => match known.log {
+                Some(log) if log.path() == path => Some(log),
+                _ => {
+                    let opened = AccessLog::open(path, known.log_counters);
+                    Some(opened.map_err(|error| error.to_string())?)
+                }
+            },
+        };
+        let members = Members::gather(&plan, &known.roster, &known.discovery).await?;
+        Ok(Self {
+            plan,
+            tls,
+            log,
+            members,
+        })
+    }
+}
+
+/// What is in force, and what is being prepared.
+pub(super) struct Control {
+    origin: Origin,
+    plan: Arc<Plan>,
+    tls: Option<Arc<Terminator>>,
+    pools: Vec<Arc<Pool>>,
+    known: Known,
+    checks: Checks,
+    live: Arc<Live>,
+    watch: Watch,
+    generation: u64,
+    job: Option<Job>,
+    waiting: Waiting,
+}
+
+struct Job {
+    task: JoinHandle<Result<Prepared, String>>,
+    /// Who wants to know, if it is a reload.
+    reload: Option<Vec<ReloadOrder>>,
+}
+
+/// What to prepare next.
+#[derive(Default)]
+struct Waiting {
+    reload: bool,
+    replies: Vec<ReloadOrder>,
+    names: bool,
+}
+
+impl Control {
+    /// Starts with what was prepared first.
+    pub(super) fn new(
+        origin: Origin,
+        stamps: Stamps,
+        first: Prepared,
+        mut known: Known,
+        states: &[AdminOrder],
+    ) -> Self {
+        let Prepared {
+            plan,
+            tls,
+            log,
+            members,
+        } = first;
+        let pools = members.pools(&plan, &[], &mut known.roster);
+        known.log = log;
+        restore(&pools, states);
+        let live = Arc::new(Live::new(settings(&plan, &pools, &tls, &known.log)));
+        let mut control = Self {
+            origin,
+            plan,
+            tls,
+            pools,
+            known,
+            checks: Checks::default(),
+            live,
+            watch: Watch::new(stamps),
+            generation: 1,
+            job: None,
+            waiting: Waiting::default(),
+        };
+        control.check();
+        control
+    }
+
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) fn log(&self) -> Option<&AccessLog> {
+        self.known.log.as_ref()
+    }
+
+    pub(super) fn view(&self) -> View {
+        View {
+            plan: Arc::clone(&self.plan),
+            pools: self.pools.clone(),
+            generation: self.generation,
+            since_unix_ms: unix_ms(),
+        }
+    }
+
+    /// Backends that an operator has taken out.
+    pub(super) fn admin_orders(&self) -> Vec<AdminOrder> {
+        let all = self.pools.iter().flat_map(|pool| {
+            pool.backends().iter().map(move |backend| AdminOrder {
+                pool: pool.name().to_owned(),
+                backend: backend.name().to_owned(),
+                state: backend.admin_state().name().to_owned(),
+            })
+        });
+        all.filter(|order| order.state != "enabled").collect()
+    }
+
+    /// Reads the configuration again as soon as nothing else is being prepared.
+    pub(super) fn reload(&mut self, reply: Option<ReloadOrder>, board: &Board) {
+        self.waiting.reload = true;
+        self.waiting.replies.extend(reply);
+        self.prepare_next(board);
+    }
+
+    /// Looks at what names resolve to now, likewise.
+    pub(super) fn names_changed(&mut self, board: &Board) {
+        self.waiting.names = true;
+        self.prepare_next(board);
+    }
+
+    /// Does what has to be done from time to time; `look` says whether to look at files.
+    pub(super) fn tick(&mut self, board: &Board, look: bool) {
+        for pool in &self.pools {
+            pool.tick(now_ms());
+        }
+        self.tell();
+        board.set_leaving(self.known.roster.prune(&self.pools));
+        if look && self.watch.has_changed() {
+            tracing::info!("the configuration has changed: reading it again");
+            self.reload(None, board);
+        }
+    }
+
+    /// Checks backends no more, and changes nothing more: another process does.
+    pub(super) fn retire(&mut self) {
+        self.checks = Checks::default();
+        self.known.discovery.retain(|_| false);
+        if let Some(job) = self.job.take() {
+            job.task.abort();
+        }
+    }
+
+    /// Waits for what is being prepared, and does it. Dropping the future loses nothing.
+    pub(super) async fn prepared(&mut self) -> Option<Result<Prepared, String>> {
+        let Some(job) = &mut self.job else {
+            return std::future::pending().await;
+        };
+        let outcome = (&mut job.task).await;
+        outcome.ok()
+    }
+
+    /// Puts what was prepared into force, or says why not.
+    pub(super) fn finish(&mut self, outcome: Option<Result<Prepared, String>>, board: &Board) {
+        let reload = self.job.take().and_then(|job| job.reload);
+        let outcome = outcome.unwrap_or_else(|| Err("preparing it failed".to_owned()));
+        let outcome = outcome.map(|prepared| self.put_into_force(prepared, board));
+        let used = Arc::clone(&self.plan);
+        self.known.discovery.retain(|name| {
+            let mut backends = used.pools.iter().flat_map(|pool| &pool.backends);
+            backends.any(|at| host(at) == name)
+        });
+        if let Some(replies) = reload {
+            self.report(outcome, replies, board);
+        }
+        self.prepare_next(board);
+    }
+
+    fn put_into_force(&mut self, prepared: Prepared, board: &Board) {
+        let Prepared {
+            plan,
+            tls,
+            log,
+            members,
+        } = prepared;
+        self.pools = members.pools(&plan, &self.pools, &mut self.known.roster);
+        self.plan = plan;
+        self.tls = tls;
+        self.known.log = log;
+        self.live
+            .set(settings(&self.plan, &self.pools, &self.tls, &self.known.log));
+        self.generation += 1;
+        board.set_leaving(self.known.roster.prune(&self.pools));
+        board.set_view(self.view());
+        self.check();
+    }
+
+    fn report(&self, outcome: Result<(), String>, replies: Vec<ReloadOrder>, board: &Board) {
+        let generation = self.generation;
+        match &outcome {
+            Ok(()) => tracing::info!("reloaded: generation {generation}"),
+            Err(error) => {
+                tracing::error!("reload refused, generation {generation} stays: {error}");
+            }
+        }
+        board.note(|progress| match &outcome {
+            Ok(()) => {
+                progress.reloads += 1;
+                progress.reload_error = None;
+            }
+            Err(error) => {
+                progress.reloads_failed += 1;
+                progress.reload_error = Some(error.clone());
+            }
+        });
+        for reply in replies {
+            // Whoever asked may have gone.
+            let _ = reply.send(outcome.clone().map(|()| generation));
+        }
+    }
+
+    fn prepare_next(&mut self, board: &Board) {
+        if self.job.is_some() {
+            return;
+        }
+        let reload = if std::mem::take(&mut self.waiting.reload) {
+            Some(std::mem::take(&mut self.waiting.replies))
+        } else if std::mem::take(&mut self.waiting.names) {
+            None
+        } else {
+            return;
+        };
+        let (plan, tls) = if let Some(replies) = reload {
+            match self.origin.load() {
+                Ok(loaded) => {
+                    let (plan, tls) = self.take_up(loaded, board);
+                    return self.start(plan, tls, Some(replies));
+                }
+                Err(error) => return self.report(Err(error.to_string()), replies, board),
+            }
+        } else {
+            (Arc::clone(&self.plan), self.tls.clone())
+        };
+        self.start(plan, tls, None);
+    }
+
+    fn take_up(&mut self, loaded: Loaded, board: &Board) -> (Arc<Plan>, Option<Arc<Terminator>>) {
+        let Loaded {
+            mut plan,
+            tls,
+            stamps,
+        } = loaded;
+        self.watch = Watch::new(stamps);
+        let ignored = self.plan.fixed_differences(&plan);
+        if !ignored.is_empty() {
+            let keys = ignored.join(", ");
+            tracing::warn!("cannot change while running, stays as it is: {keys}");
+        }
+        plan.fixed = self.plan.fixed.clone();
+        board.note(|progress| progress.reload_ignored = ignored);
+        (Arc::new(plan), tls)
+    }
+
+    fn start(
+        &mut self,
+        plan: Arc<Plan>,
+        tls: Option<Arc<Terminator>>,
+        reload: Option<Vec<ReloadOrder>>,
+    ) {
+        let task = tokio::spawn(Prepared::new(plan, tls, self.known.clone()));
+        self.job = Some(Job { task, reload });
+    }
+
+    /// Checks the backends of the pools in force, as the plan says.
+    fn check(&mut self) {
+        let pools = self.pools.iter().zip(&self.plan.pools);
+        let wanted = pools.flat_map(|(pool, plan)| {
+            let backends = pool.backends().iter();
+            backends.map(|backend| (Arc::clone(backend), plan.check.clone()))
+        });
+        self.checks.set(wanted);
+    }
+
+    /// Logs each change of a backend's status once.
+    fn tell(&self) {
+        for pool in &self.pools {
+            for backend in pool.backends() {
+                tell(pool.name(), backend);
+            }
+        }
+    }
+}
+
+fn tell(pool: &str, backend: &Backend) {
+    for change in backend.take_transitions() {
+        let (name, from, to, why) = (backend.name(), change.from, change.to, change.why);
+        if change.to.takes_connections() {
+            tracing::info!("backend {name} of {pool} is {to}, was {from}: {why}");
+        } else {
+            tracing::warn!("backend {name} of {pool} is {to}, was {from}: {why}");
+        }
+    }
+}
+
+/// Takes backends out that a predecessor's operator has taken out.
+fn restore(pools: &[Arc<Pool>], states: &[AdminOrder]) {
+    use balance::AdminState;
+
+    for order in states {
+        let state = match order.state.as_str() {
+            "draining" => AdminState::Draining,
+            "disabled" => AdminState::Disabled,
+            _ => continue,
+        };
+        let pools = pools.iter().filter(|pool| pool.name() == order.pool);
+        let backends = pools.flat_map(|pool| pool.backends());
+        for backend in backends.filter(|backend| backend.name() == order.backend) {
+            backend.set_admin(state, now_ms());
+        }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "both are fields that stay where they are")]
+fn settings(
+    plan: &Plan,
+    pools: &[Arc<Pool>],
+    tls: &Option<Arc<Terminator>>,
+    log: &Option<AccessLog>,
+) -> Settings {
+    let route = |(sni, pool): &(String, usize)| Route {
+        sni: sni.clone(),
+        pool: Arc::clone(&pools[*pool]),
+    };
+    Settings {
+        default_pool: Arc::clone(&pools[0]),
+        routes: plan.routes.iter().map(route).collect(),
+        send_proxy: plan.send_proxy,
+        accept_proxy: plan.accept_proxy,
+        proxy_from: plan.proxy_from.clone(),
+        tls: tls.clone(),
+        retries: plan.retries,
+        limits: Limits {
+            connect_ms: Limits::ms(plan.connect_timeout),
+            idle_ms: Limits::ms(plan.idle_timeout),
+            half_closed_ms: Limits::ms(plan.half_closed_timeout),
+            preface_ms: Limits::ms(plan.preface_timeout),
+            queue_ms: Limits::ms(plan.queue_timeout),
+        },
+        keepalive: plan.keepalive,
+        user_timeout: plan.user_timeout,
+        sources: plan.sources.clone(),
+        access_log: log.clone(),
+    }
+}

@@ -1,0 +1,59 @@
+//! From the command line and the files it names to all that can be known beforehand.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::config::{ConfigError, Source};
+use super::options::Options;
+use super::plan::Plan;
+use super::tls::{ClientCertificates, Terminator};
+use super::watch::Stamps;
+
+/// The command line, which stays what it is at every reload.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) config: Option<PathBuf>,
+    pub(super) flags: Options,
+}
+
+/// What was read.
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
+    pub(super) tls: Option<Arc<Terminator>>,
+    /// The files that it came from, as they were.
+    pub(super) stamps: Stamps,
+}
+
+impl Origin {
+    /// Reads everything: the configuration, certificates, keys.
+    ///
+    /// # Errors
+    /// Names what is wrong and where.
+    pub(super) fn load(&self) -> Result<Loaded, ConfigError> {
+        // Before they are read, so that no change is missed.
+        let mut stamps = Stamps::of(self.config.iter().cloned());
+        let source = self.config.as_deref().map(Source::read).transpose()?;
+        let of_file = source.as_ref().map(Source::parse).transpose()?;
+        let options = self.flags.clone().or(of_file.unwrap_or_default());
+        let plan = Plan::new(&options, source.as_ref())?;
+        let mut tls = None;
+        if let Some(options) = &plan.tls {
+            let pairs = options.certificates.iter();
+            let files = pairs.flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]);
+            let authorities = match &options.client_certificates {
+                ClientCertificates::Off => None,
+                ClientCertificates::Optional(file) | ClientCertificates::Required(file) => {
+                    Some(file.clone())
+                }
+            };
+            stamps.add(files.chain(authorities));
+            let terminator = Terminator::open(options)
+                .map_err(|error| ConfigError::Options(error.to_string()))?;
+            for warning in terminator.warnings() {
+                tracing::warn!("{warning}");
+            }
+            tls = Some(Arc::new(terminator));
+        }
+        Ok(Loaded { plan, tls, stamps })
+    }
+}

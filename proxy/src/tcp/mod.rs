@@ -1,0 +1,43 @@
+//! `proxy tcp`: balances TCP connections over backends that are up.
+//!
+//! In reading order. What is asked for: [`args`] and [`options`] are the command line and
+//! the configuration, [`values`] what people type there, [`config`] the file, [`plan`] what
+//! all of it comes to, [`load`] reads it, [`watch`] notices that it changed.
+//!
+//! What is done with connections: [`settings`] is what workers read for each new one,
+//! [`relay`] what they do with it, [`tls`] and [`keepalive`] what they need for it.
+//!
+//! Beside the traffic: [`discovery`] looks names up, [`health`] checks backends,
+//! [`members`] brings both and the plan together, [`control`] is the loop that holds the
+//! threads of it, [`upgrade`] hands over to a successor, [`run`] starts and ends it all.
+//!
+//! What is told: [`access_log`], [`board`] is where everything is read off, as
+//! [`state`] (JSON), as [`metrics`] (Prometheus, and the text of SIGUSR1), over [`admin`].
+
+mod access_log;
+mod admin;
+mod args;
+mod board;
+mod clock;
+mod config;
+mod control;
+mod discovery;
+mod health;
+mod keepalive;
+mod load;
+mod members;
+mod metrics;
+mod options;
+mod plan;
+pub(crate) mod quick;
+mod relay;
+mod run;
+mod settings;
+mod state;
+mod tls;
+mod upgrade;
+mod values;
+mod watch;
+
+pub(crate) use args::TcpArgs;
+pub(crate) use run::run;

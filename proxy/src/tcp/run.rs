@@ -1,0 +1,429 @@
+//! The control plane of `proxy tcp`: it opens the sockets, gathers the backends, starts
+//! the workers, and then waits for signals and orders, beside the traffic and never in its
+//! way.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use service::addr::HostPort;
+use service::admin::{self, Routes};
+use service::ready::Ready;
+use service::signals::StopSignals;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::args::TcpArgs;
+use super::board::{Board, Parts, Phase, ReloadOrder};
+use super::control::{Control, Known, Prepared};
+use super::discovery::Discovery;
+use super::load::{Loaded, Origin};
+use super::members::Roster;
+use super::plan::Plan;
+use super::relay::{Relay, RelayCounters};
+use super::upgrade::{Inherited, Program};
+use super::{keepalive, metrics};
+use crate::plane::{Backlog, Plane, PlaneConfig};
+use crate::printer::Printer;
+
+/// How often backends are looked at for changes to tell, and how many of these times it
+/// takes until files are looked at.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_PER_LOOK: u32 = 10;
+
+/// Reloads that may be asked for at a time.
+const MAX_RELOADS: usize = 16;
+
+/// How long the last lines may take to be read or written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, or that a worker failed.
+pub(crate) fn run(args: TcpArgs) -> Result<ExitCode> {
+    let program = Program::current().context("cannot tell where this program is")?;
+    let origin = Origin {
+        config: args.config,
+        flags: args.options,
+    };
+    let loaded = match origin.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return Ok(service::cli::exit(Err(error), service::cli::USAGE)),
+    };
+    service::logging::init(loaded.plan.fixed.log_level);
+    service::limits::raise_descriptors();
+    let inherited = Inherited::take()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut proxy = match Proxy::start(origin, loaded, inherited, program).await? {
+            Some(proxy) => proxy,
+            // Told to stop before it was ready.
+            None => return Ok(ExitCode::SUCCESS),
+        };
+        proxy.announce(args.ready_fd)?;
+        proxy.serve().await
+    })
+}
+
+/// A socket that listens, and where.
+struct Listening {
+    socket: OwnedFd,
+    at: SocketAddr,
+}
+
+impl Listening {
+    fn open(inherited: Option<OwnedFd>, at: &HostPort) -> Result<Self> {
+        let Some(socket) = inherited else {
+            let (socket, at) = service::addr::listen(at)?;
+            return Ok(Self { socket, at });
+        };
+        let bound = eventloop::net::local_addr(socket.as_fd())?;
+        let wanted = at.listen_candidates().unwrap_or_default();
+        if at.port() != 0 && !wanted.contains(&bound) {
+            tracing::warn!("listening on {bound}, which was passed on, and not on {at}");
+        }
+        Ok(Self { socket, at: bound })
+    }
+}
+
+/// Signals that do not end it.
+struct Signals {
+    stop: StopSignals,
+    metrics: Signal,
+    reload: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            stop: StopSignals::listen()?,
+            metrics: signal(SignalKind::user_defined1())?,
+            reload: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// A proxy that runs.
+struct Proxy {
+    signals: Signals,
+    control: Control,
+    board: Arc<Board>,
+    plane: Option<Plane>,
+    program: Program,
+    /// To pass them on; closed as soon as connections are to be refused.
+    listen: Option<OwnedFd>,
+    admin: Option<OwnedFd>,
+    ready: Ready,
+    inherited_ready: Option<service::ready::InheritedFd>,
+    reloads: mpsc::Receiver<ReloadOrder>,
+    upgrade: Option<JoinHandle<Result<u32>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    stop_admin: CancellationToken,
+    printer: Printer,
+}
+
+impl Proxy {
+    /// `None` means that it was told to stop meanwhile.
+    async fn start(
+        origin: Origin,
+        loaded: Loaded,
+        inherited: Inherited,
+        program: Program,
+    ) -> Result<Option<Self>> {
+        let mut signals = Signals::listen()?;
+        let Loaded { plan, tls, stamps } = loaded;
+        let plan = Arc::new(plan);
+        let fixed = plan.fixed.clone();
+        let listening = Listening::open(inherited.listen, &fixed.listen)?;
+        let admin_at = fixed.admin.as_ref();
+        let admin = admin_at.map(|at| Listening::open(inherited.admin, at));
+        let admin = admin.transpose()?;
+        keepalive::apply(listening.socket.as_fd(), plan.keepalive, plan.user_timeout)
+            .context("cannot set keep-alive")?;
+
+        let stop = CancellationToken::new();
+        let resolver = fixed.resolver.as_ref().map(HostPort::connect_candidates);
+        let resolver = resolver.transpose()?.and_then(|found| found.into_iter().next());
+        let discovery = Discovery::new(resolver, fixed.resolve_interval, stop.clone())
+            .context("cannot set up the resolver")?;
+        let known = Known {
+            roster: Roster::default(),
+            discovery: Arc::new(discovery),
+            log: None,
+            log_counters: Arc::default(),
+        };
+        let preparing = Prepared::new(Arc::clone(&plan), tls, known.clone());
+        let prepared = tokio::select! {
+            prepared = preparing => prepared.map_err(anyhow::Error::msg)?,
+            _ = signals.stop.next() => return Ok(None),
+        };
+        let log_counters = Arc::clone(&known.log_counters);
+        let discovery = Arc::clone(&known.discovery);
+        let control = Control::new(origin, stamps, prepared, known, &inherited.states);
+
+        let threads = fixed.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            |threads| threads as usize,
+        );
+        let relay: Vec<Arc<RelayCounters>> = (0..threads).map(|_| Arc::default()).collect();
+        let live = control.live();
+        let seed = RandomState::new().hash_one(std::process::id());
+        let config = PlaneConfig {
+            threads,
+            driver: fixed.driver,
+            max_connections: plan.max_connections as usize,
+        };
+        let listen = listening.socket.try_clone()?;
+        let plane = Plane::start(&config, listening.socket, |worker| {
+            let seed = seed.wrapping_add(worker as u64);
+            Relay::new(Arc::clone(&live), Arc::clone(&relay[worker]), seed)
+        })
+        .context("cannot start the workers")?;
+
+        let mut sockets = vec![("listen", listening.at.to_string())];
+        sockets.extend(admin.as_ref().map(|admin| ("admin", admin.at.to_string())));
+        let ready = Ready::new("proxy tcp", sockets.clone());
+        let (order, reloads) = mpsc::channel(MAX_RELOADS);
+        let parts = Parts {
+            sockets,
+            driver: plane.driver(),
+            threads,
+            plane: Box::new(plane.totals()),
+            relay,
+            log: log_counters,
+            discovery,
+            reloads: order,
+            predecessor: inherited.from,
+        };
+        let board = Arc::new(Board::new(parts, control.view()));
+        let (tasks, stop_admin) = (TaskTracker::new(), stop.child_token());
+        let mut admin_socket = None;
+        if let Some(Listening { socket, .. }) = admin {
+            admin_socket = Some(socket.try_clone()?);
+            let routes = Arc::clone(&board) as Arc<dyn Routes>;
+            admin::serve(socket, routes, &tasks, stop_admin.clone())?;
+        }
+        let (driver, backends) = (plane.driver(), count(&control));
+        tracing::info!(
+            "listening on {}, {backends}, {threads} workers on {driver}",
+            listening.at
+        );
+        Ok(Some(Self {
+            signals,
+            control,
+            board,
+            plane: Some(plane),
+            program,
+            listen: Some(listen),
+            admin: admin_socket,
+            ready,
+            inherited_ready: inherited.ready,
+            reloads,
+            upgrade: None,
+            tasks,
+            stop,
+            stop_admin,
+            printer: Printer::start().context("cannot start the printer")?,
+        }))
+    }
+
+    /// Says that it is ready, to whoever waits for it.
+    fn announce(&mut self, ready_fd: Option<service::ready::InheritedFd>) -> Result<()> {
+        let inherited = self.inherited_ready.take();
+        self.ready.announce(inherited).context("cannot tell the predecessor")?;
+        self.ready.announce(ready_fd).context("cannot announce readiness")
+    }
+
+    async fn serve(&mut self) -> Result<ExitCode> {
+        let board = Arc::clone(&self.board);
+        let discovery = Arc::clone(&board.discovery);
+        let mut plane = self.plane.take().context("it runs once")?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut tick = 0_u32;
+        let mut told_to_stop = false;
+        let mut ends: Option<Instant> = None;
+        loop {
+            let left = ends.map_or(Duration::MAX, |at| at.duration_since(Instant::now()));
+            tokio::select! {
+                _ = ticks.tick() => {
+                    tick = tick.wrapping_add(1);
+                    let look = tick.is_multiple_of(TICKS_PER_LOOK);
+                    self.control.tick(&board, look && board.progress().phase == Phase::Running);
+                }
+                _ = self.signals.metrics.recv() => self.printer.print(metrics::lines(&board)),
+                _ = self.signals.reload.recv() => {
+                    if let Some(log) = self.control.log() {
+                        log.reopen();
+                    }
+                    self.reload(None);
+                }
+                Some(reply) = self.reloads.recv() => self.reload(Some(reply)),
+                () = discovery.changed.notified() => self.control.names_changed(&board),
+                outcome = self.control.prepared() => {
+                    self.control.finish(outcome, &board);
+                    self.changed(&plane);
+                }
+                _ = self.signals.upgrade.recv() => self.start_upgrade(),
+                outcome = finished(&mut self.upgrade) => {
+                    if self.end_upgrade(outcome) {
+                        plane.drain(Backlog::Leave);
+                        let grace = self.control.plan().upgrade_grace;
+                        ends = (!grace.is_zero()).then(|| Instant::now() + grace);
+                    }
+                }
+                _ = self.signals.stop.next() => {
+                    if told_to_stop {
+                        tracing::info!("told again: ending now");
+                        break;
+                    }
+                    told_to_stop = true;
+                    let grace = self.control.plan().grace;
+                    tracing::info!("draining, for {grace:?} at most");
+                    ends = Some(Instant::now() + grace);
+                    self.drain(&plane);
+                }
+                outcome = plane.finished() => {
+                    outcome.context("a worker failed")?;
+                    break;
+                }
+                () = tokio::time::sleep(left) => {
+                    tracing::info!("connections were still open at the end of the grace time");
+                    break;
+                }
+            }
+        }
+        plane.stop();
+        self.end().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn reload(&mut self, reply: Option<ReloadOrder>) {
+        if self.board.progress().phase == Phase::Running {
+            self.control.reload(reply, &self.board);
+        }
+    }
+
+    /// Something else is in force now.
+    fn changed(&self, plane: &Plane) {
+        let plan = self.control.plan();
+        plane.set_max_connections(plan.max_connections as usize);
+        if let Some(listen) = &self.listen {
+            let set = keepalive::apply(listen.as_fd(), plan.keepalive, plan.user_timeout);
+            if let Err(error) = set {
+                tracing::warn!("cannot set keep-alive: {error}");
+            }
+        }
+    }
+
+    /// Takes no more connections, unless a successor does already.
+    fn drain(&mut self, plane: &Plane) {
+        if self.board.progress().phase == Phase::Running {
+            self.board.note(|progress| progress.phase = Phase::Draining);
+            self.listen = None;
+            plane.drain(Backlog::Take);
+        }
+    }
+
+    fn start_upgrade(&mut self) {
+        let running = self.board.progress().phase == Phase::Running;
+        if !running || self.upgrade.is_some() {
+            tracing::warn!("no upgrade now: another one or the end is on its way");
+            return;
+        }
+        let sockets = (|| {
+            let listen = self.listen.as_ref().map(OwnedFd::try_clone).transpose()?;
+            let admin = self.admin.as_ref().map(OwnedFd::try_clone).transpose()?;
+            std::io::Result::Ok(listen.map(|listen| (listen, admin)))
+        })();
+        let (listen, admin) = match sockets {
+            Ok(Some(sockets)) => sockets,
+            Ok(None) => return,
+            Err(error) => return self.upgrade_failed(&error.into()),
+        };
+        let states = self.control.admin_orders();
+        let program = self.program.clone();
+        self.upgrade = Some(tokio::spawn(async move {
+            program.succeed(listen, admin, states).await
+        }));
+    }
+
+    /// Says whether a successor serves.
+    fn end_upgrade(&mut self, outcome: Result<u32>) -> bool {
+        self.upgrade = None;
+        match outcome {
+            Ok(pid) if self.board.progress().phase == Phase::Running => {
+                tracing::info!("process {pid} has taken over; open connections finish here");
+                self.board.note(|progress| {
+                    progress.phase = Phase::HandedOver;
+                    progress.successor = Some(pid);
+                    progress.upgrade_error = None;
+                });
+                self.listen = None;
+                self.admin = None;
+                self.stop_admin.cancel();
+                self.control.retire();
+                true
+            }
+            Ok(pid) => {
+                tracing::info!("process {pid} has taken over while this one was ending");
+                self.board.note(|progress| progress.successor = Some(pid));
+                false
+            }
+            Err(error) => {
+                self.upgrade_failed(&error);
+                false
+            }
+        }
+    }
+
+    fn upgrade_failed(&self, error: &anyhow::Error) {
+        tracing::error!("upgrade failed, this process goes on: {error:#}");
+        self.board.note(|progress| {
+            progress.upgrades_failed += 1;
+            progress.upgrade_error = Some(format!("{error:#}"));
+        });
+    }
+
+    async fn end(&mut self) {
+        if let Some(log) = self.control.log() {
+            log.flush(LAST_WORDS);
+        }
+        self.control.retire();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The outcome of an upgrade that is under way.
+async fn finished(upgrade: &mut Option<JoinHandle<Result<u32>>>) -> Result<u32> {
+    match upgrade {
+        Some(task) => task.await.unwrap_or_else(|error| Err(error.into())),
+        None => std::future::pending().await,
+    }
+}
+
+fn count(control: &Control) -> String {
+    let view = control.view();
+    let plan: &Plan = &view.plan;
+    let backends: usize = view.pools.iter().map(|pool| pool.backends().len()).sum();
+    match &plan.pools[..] {
+        [pool] => format!("balancing over {backends} backends by {}", pool.balance),
+        pools => format!("balancing over {backends} backends in {} pools", pools.len()),
+    }
+}
