@@ -8,10 +8,10 @@ use report::figures::DIRECT;
 use service::signals::Stop;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Template};
 use crate::ports::Ports;
 use crate::revision::RevisionError;
-use crate::scenario::{Scenario, Upstream, limits};
+use crate::scenario::{Action, Fault, Mode, Scenario, Upstream, limits};
 use crate::schedule::{Schedule, rounds};
 
 /// A whole run.
@@ -120,6 +120,10 @@ impl Planned {
                     "proxy.args are for builtin or a path to a binary, which {subject} is not"
                 )));
             }
+            if let Some(fault) = scenario.fault.iter().find(|fault| !can(&subject, fault)) {
+                let word = fault.action.word();
+                return Err(wrong(format!("fault: {subject} cannot be told to {word}")));
+            }
             if !subjects.contains(&subject) {
                 subjects.push(subject);
             }
@@ -221,6 +225,19 @@ impl Plan {
     }
 }
 
+/// Whether a fault can be done where `subject` is under test. Proxies of other people are
+/// ended and held as any process; how they are told something is known of ours alone, and
+/// of a command line it is its own affair.
+fn can(subject: &Descriptor, fault: &Fault) -> bool {
+    let is_at_proxy = fault.process == "proxy";
+    match subject {
+        Descriptor::Direct | Descriptor::Running(_) => !is_at_proxy,
+        Descriptor::Template(Template::Nginx) if fault.action == Action::Reload => true,
+        Descriptor::Command(_) => !fault.action.is_about_backend(),
+        _ => subject.takes_our_flags() || !fault.action.is_for_proxy(),
+    }
+}
+
 /// A seed for one purpose.
 #[must_use]
 pub fn split(seed: u64, purpose: &str) -> u64 {
@@ -243,6 +260,10 @@ fn hashed(role: &str, path: PathBuf) -> Option<Binary> {
 pub fn replace_proxy(scenario: &mut Scenario, proxy: &Descriptor) {
     if !scenario.proxy.fixed {
         scenario.proxy.descriptor = proxy.to_string();
+        // What is said to ours in its own words would be lost on another.
+        if scenario.proxy.mode == Mode::Tcp && !proxy.takes_our_flags() {
+            scenario.proxy.args.clear();
+        }
         if *proxy == Descriptor::Direct {
             scenario.proxy.against.retain(|other| other != DIRECT);
         }

@@ -187,9 +187,7 @@ fn plan(
         return bad("--connect-timeout must be longer than 0".to_owned());
     }
     let pacer = match mode {
-        Mode::Open { .. } => {
-            Pacer::choose(args.pacer.unwrap_or_default(), threads, machine.cores)
-        }
+        Mode::Open { .. } => Pacer::choose(args.pacer.unwrap_or_default(), threads, machine.cores),
         Mode::Closed | Mode::Max => Pacer::None,
     };
     let limited = args.requests.is_some();

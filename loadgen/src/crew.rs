@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use service::clock::mono_ns;
 
+use crate::dialect::Dialect;
+use crate::echoes::Echoes;
 use crate::histograms::{self, Histogram};
+use crate::judge::Replies;
 use crate::load_meter::LoadMeter;
 use crate::merge::Merge;
 use crate::outcome::{Outcome, outcome};
-use crate::dialect::Dialect;
-use crate::echoes::Echoes;
-use crate::judge::Replies;
 use crate::payload::Payload;
 use crate::plan::{Plan, Wire, nanos};
 use crate::record::Interval;
@@ -178,11 +178,7 @@ struct Crew {
 }
 
 impl Crew {
-    fn hire<D: Dialect>(
-        plan: &Plan,
-        stop: &StopFlag,
-        dialect: impl Fn() -> D,
-    ) -> io::Result<Self> {
+    fn hire<D: Dialect>(plan: &Plan, stop: &StopFlag, dialect: impl Fn() -> D) -> io::Result<Self> {
         let (outbox, inbox) = mpsc::channel();
         let plan = Arc::new(plan.clone());
         let mut crew = Self {
@@ -310,6 +306,6 @@ impl Drop for Watch {
     }
 }
 
-fn gone() -> io::Error {
+pub(crate) fn gone() -> io::Error {
     io::Error::other("a worker thread ended without a word")
 }

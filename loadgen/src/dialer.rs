@@ -125,7 +125,11 @@ fn port_at_connect(fd: &OwnedFd) -> io::Result<()> {
 ///
 /// # Errors
 /// That the connection's own address is not known.
-pub(crate) fn first_bytes(transport: &Transport, fd: &OwnedFd, target: SocketAddr) -> io::Result<Vec<u8>> {
+pub(crate) fn first_bytes(
+    transport: &Transport,
+    fd: &OwnedFd,
+    target: SocketAddr,
+) -> io::Result<Vec<u8>> {
     let Some(header) = transport.proxy_header else {
         return Ok(vec![]);
     };

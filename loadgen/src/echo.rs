@@ -82,7 +82,10 @@ fn serve(
                 }
                 at => {
                     let slot = &mut streams[at as usize];
-                    if slot.as_mut().is_some_and(|stream| !answer_all(stream, answer)) {
+                    if slot
+                        .as_mut()
+                        .is_some_and(|stream| !answer_all(stream, answer))
+                    {
                         *slot = None;
                     }
                 }

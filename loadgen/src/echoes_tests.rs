@@ -43,7 +43,8 @@ fn received(requests: u64, stream: &[u8], pieces: usize) -> Tally {
     for piece in stream.chunks(pieces) {
         inbound.extend_from_slice(piece);
         let mut at = 0;
-        while let Some((reply, bytes)) = echoes.next(&inbound[at..], tracker.oldest(), &mut skipping)
+        while let Some((reply, bytes)) =
+            echoes.next(&inbound[at..], tracker.oldest(), &mut skipping)
         {
             assert!(bytes > 0, "it goes on");
             if let Some(reply) = reply {
@@ -65,8 +66,12 @@ fn received(requests: u64, stream: &[u8], pieces: usize) -> Tally {
 
 /// What went wrong, by kind.
 fn wrong(tally: &Tally) -> Vec<(&'static str, u64)> {
-    let failed = Failure::ALL.iter().map(|kind| (kind.name(), tally.failed(*kind)));
-    let extra = Extra::ALL.iter().map(|kind| (kind.name(), tally.extra_of(*kind)));
+    let failed = Failure::ALL
+        .iter()
+        .map(|kind| (kind.name(), tally.failed(*kind)));
+    let extra = Extra::ALL
+        .iter()
+        .map(|kind| (kind.name(), tally.extra_of(*kind)));
     let open = [("unanswered", tally.unanswered)];
     let all = failed.chain(extra).chain(open);
     all.filter(|(_, count)| *count > 0).collect()
@@ -90,11 +95,21 @@ fn an_echo_is_right_however_it_is_cut() {
 
 #[test]
 fn a_dropped_byte_loses_its_message_and_no_other() {
-    for (pieces, byte) in [(100_000, 0), (100_000, 30), (100_000, 63), (37, 0), (37, 30)] {
+    for (pieces, byte) in [
+        (100_000, 0),
+        (100_000, 30),
+        (100_000, 63),
+        (37, 0),
+        (37, 30),
+    ] {
         let tally = relayed(pieces, |stream| {
             stream.remove(at(7) + byte);
         });
-        assert_eq!(wrong(&tally), [("lost", 1)], "byte {byte} in pieces of {pieces}");
+        assert_eq!(
+            wrong(&tally),
+            [("lost", 1)],
+            "byte {byte} in pieces of {pieces}"
+        );
     }
 }
 
@@ -103,7 +118,11 @@ fn a_flipped_bit_corrupts_its_message_and_no_other() {
     for pieces in PIECES {
         for byte in [0, 20, 63] {
             let tally = relayed(pieces, |stream| stream[at(7) + byte] ^= 4);
-            assert_eq!(wrong(&tally), [("corrupted", 1)], "byte {byte}, pieces of {pieces}");
+            assert_eq!(
+                wrong(&tally),
+                [("corrupted", 1)],
+                "byte {byte}, pieces of {pieces}"
+            );
         }
     }
 }
@@ -153,9 +172,15 @@ fn bytes_that_nobody_sent_are_unexpected() {
         let between = relayed(pieces, |stream| {
             stream.splice(at(7)..at(7), *b"what?");
         });
-        assert_eq!((wrong(&between), between.acked), (vec![("unexpected", 1)], 20));
+        assert_eq!(
+            (wrong(&between), between.acked),
+            (vec![("unexpected", 1)], 20)
+        );
         let behind = relayed(pieces, |stream| stream.extend(*b"what?"));
-        assert_eq!((wrong(&behind), behind.acked), (vec![("unexpected", 1)], 20));
+        assert_eq!(
+            (wrong(&behind), behind.acked),
+            (vec![("unexpected", 1)], 20)
+        );
     }
     let zeroed = relayed(100_000, |stream| stream[at(7)..at(10)].fill(0));
     assert_eq!(wrong(&zeroed), [("corrupted", 3)]);

@@ -20,6 +20,9 @@ use crate::tracker::Reply;
 /// Connections that are opened or checked at the same time: below any listener's backlog.
 const AT_ONCE: usize = 64;
 
+/// Connections from one source address: each has some 28,000 ports.
+const MOST_FROM_ONE: usize = 20_000;
+
 /// Longest wait: a request to stop is seen within this time.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
@@ -74,7 +77,8 @@ enum Step {
 impl Crowd {
     /// Opens the connections, a few at a time. Those that cannot be opened are counted.
     pub(crate) fn gather(plan: &Plan, idle: &IdlePlan, stop: &StopFlag) -> io::Result<Self> {
-        let mut dialer = Dialer::new(plan.targets.clone(), &plan.transport, false, 0);
+        let spread = idle.connections > MOST_FROM_ONE;
+        let mut dialer = Dialer::new(plan.targets.clone(), &plan.transport, spread, 0);
         let mut crowd = Self {
             members: Vec::with_capacity(idle.connections),
             poller: Poller::new()?,
@@ -270,9 +274,7 @@ impl Crowd {
                 Err(_) => return Step::Failed("reset"),
             }
             self.echoes.turn_to(id(at), FIRST_ID);
-            let cut = self
-                .echoes
-                .next(link.inbound(), 1, &mut Default::default());
+            let cut = self.echoes.next(link.inbound(), 1, &mut Default::default());
             match cut {
                 None => {}
                 Some((Some(Reply::Answer { .. }), bytes)) if bytes == link.inbound().len() => {

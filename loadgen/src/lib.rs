@@ -2,12 +2,15 @@
 //! what a user would have waited.
 //!
 //! In reading order: [`args`] and [`config`] turn a command line into a [`plan`];
-//! [`schedule`] says when requests are due and [`payload`] what they carry; `feed`,
-//! `connection`, `worker` and [`pacer`] send them; [`tracker`] and [`judge`] decide what
-//! each reply is, counted by [`tally`] and timed into [`histograms`]; [`crew`] starts the
-//! workers and adds up their slices of the [`timeline`] into an [`outcome`]; [`validity`]
-//! and [`summary`] make it a [`record`], which `output` writes. [`floor`] measures this
-//! tool alone, `check` is the original client.
+//! [`schedule`] says when requests are due; a `dialect` says how they are written and
+//! their replies are read: Foo, which carries a [`payload`] and is known by [`judge`], or
+//! the [`echoes`] of `words`. `feed`, `connection`, `worker` and [`pacer`] send them over
+//! a `link`, made by `dialer` as [`transport`] says; [`tracker`] decides what each reply
+//! is, counted by [`tally`] and timed into [`histograms`]; [`crew`] starts the workers and
+//! adds up their slices of the [`timeline`] into an [`outcome`]; [`validity`] and
+//! [`summary`] make it a [`record`], which `output` writes. [`floor`] measures this tool
+//! alone, `idle` holds connections that say nothing, `bulk` transfers bytes instead of
+//! messages, `check` is the original client.
 //!
 //! Nothing prints while it measures except `output`, which the workers never call. It
 //! knows nothing of the harness that may have started it.

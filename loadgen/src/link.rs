@@ -53,6 +53,11 @@ impl Link {
         })))
     }
 
+    /// Whether TLS is on it.
+    pub(crate) fn has_tls(&self) -> bool {
+        matches!(self, Self::Layered(layered) if layered.tls.is_some())
+    }
+
     /// Reads once.
     #[inline]
     pub(crate) fn fill(&mut self, now: u64) -> io::Result<Fill> {
@@ -127,10 +132,7 @@ impl Link {
     pub(crate) fn is_shaking_hands(&self) -> bool {
         match self {
             Self::Plain(_) => false,
-            Self::Layered(layered) => layered
-                .tls
-                .as_ref()
-                .is_some_and(|tls| tls.is_handshaking()),
+            Self::Layered(layered) => layered.tls.as_ref().is_some_and(|tls| tls.is_handshaking()),
         }
     }
 

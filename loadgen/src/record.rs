@@ -96,7 +96,8 @@ pub struct Counts {
     /// Without an answer when the run ended.
     pub unanswered: u64,
     /// Due, but never written, because the target left no place for them: every connection
-    /// was full, blocked or gone. Not part of `sent`.
+    /// was full, blocked or gone, or the one that was to be opened for them could not be.
+    /// Not part of `sent`.
     #[serde(default)]
     pub never_written: u64,
     /// Answers to requests that were settled already, or to none: not part of the sum.
@@ -146,7 +147,7 @@ impl Counts {
     }
 }
 
-/// The four measured times.
+/// The measured times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
     /// From the moment a request was due to its answer: what a user would have waited.

@@ -71,12 +71,7 @@ impl<D: Dialect> Recorder<D> {
 
     /// Takes what is left of a connection's replies when it ends, `bytes` bytes that are
     /// no whole reply. If no request is open they belong to none.
-    pub(crate) fn take_rest(
-        &mut self,
-        bytes: usize,
-        tracker: &mut Tracker,
-        cutting: &D::Cutting,
-    ) {
+    pub(crate) fn take_rest(&mut self, bytes: usize, tracker: &mut Tracker, cutting: &D::Cutting) {
         if tracker.open() == 0 && self.dialect.is_left_over(bytes, cutting) {
             tracker.left_over(&mut self.books);
         }

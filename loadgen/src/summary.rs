@@ -102,9 +102,10 @@ pub fn exit_code(record: &LoadRecord) -> u8 {
         || !counts.extra_answers.is_empty()
         || !counts.connect_failed.is_empty()
         || !counts.connections_broken.is_empty()
-        || counts.idle.as_ref().is_some_and(|idle| {
-            !idle.failed.is_empty() || !idle.connect_failed.is_empty()
-        })
+        || counts
+            .idle
+            .as_ref()
+            .is_some_and(|idle| !idle.failed.is_empty() || !idle.connect_failed.is_empty())
         || counts.acked + counts.naked == 0;
     match (failed, record.valid) {
         (true, _) => 1,

@@ -268,12 +268,7 @@ impl Tracker {
     }
 
     /// The right answer to a request that is not open any more.
-    fn answer_to_the_past(
-        &mut self,
-        seq: u64,
-        naked: bool,
-        books: &mut Books,
-    ) -> Option<Times> {
+    fn answer_to_the_past(&mut self, seq: u64, naked: bool, books: &mut Books) -> Option<Times> {
         let Ok(at) = self
             .suspects
             .binary_search_by_key(&seq, |suspect| suspect.seq)

@@ -122,9 +122,14 @@ pub fn notes(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     }
     if outcome.measured.never_written > 0 {
         notes.push(format!(
-            "{} due requests were never written: no place became free for them, and the response times \
-             do not know of them",
-            outcome.measured.never_written
+            "{} due requests were never written: no place became free for them{}, and the response \
+             times do not know of them",
+            outcome.measured.never_written,
+            if plan.transport.one_try {
+                " or no connection could be opened"
+            } else {
+                ""
+            }
         ));
     }
     if outcome.stopped {

@@ -4,6 +4,7 @@
 //! One turn of the loop: write what is due, wait for sockets or for the next due slot,
 //! read what came. Everything due for a connection in one turn leaves in one write.
 
+mod opening;
 mod phases;
 mod sockets;
 

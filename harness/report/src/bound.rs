@@ -26,7 +26,8 @@ pub enum Metric {
     Rate,
     /// Requests that went wrong in any way, and connections that could not be opened.
     Failed,
-    /// Connections that could not be opened.
+    /// Connections that could not be opened, or that failed once they were, idle ones
+    /// included.
     FailedConnections,
     /// Answers that were not the right ones: lost, duplicated, reordered, corrupted,
     /// misrouted or unexpected.
@@ -48,6 +49,10 @@ pub enum Metric {
     CpuPerMsg,
     /// The most resident memory of the proxy's process tree.
     PeakMemory,
+    /// Bits per second of a bulk transfer, both directions together.
+    Throughput,
+    /// Bits of it for each second of CPU time of the proxy's process tree.
+    BitsPerCpuSecond,
 }
 
 /// In which unit a figure is written.
@@ -61,11 +66,13 @@ pub enum Unit {
     Count,
     /// Bytes.
     Size,
+    /// Gigabits, for each second of something.
+    Gigabits,
 }
 
 impl Metric {
     /// All, in the order in which they are listed to a user.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::P50,
         Self::P90,
         Self::P99,
@@ -83,6 +90,8 @@ impl Metric {
         Self::Misrouted,
         Self::CpuPerMsg,
         Self::PeakMemory,
+        Self::Throughput,
+        Self::BitsPerCpuSecond,
     ];
 
     /// The word in an expression.
@@ -106,6 +115,8 @@ impl Metric {
             Self::Misrouted => "misrouted",
             Self::CpuPerMsg => "cpu_per_msg",
             Self::PeakMemory => "peak_memory",
+            Self::Throughput => "throughput",
+            Self::BitsPerCpuSecond => "bits_per_cpu_second",
         }
     }
 
@@ -125,7 +136,10 @@ impl Metric {
     /// Whether it is known of each slice of time, and so of a part of a run.
     #[must_use]
     pub fn is_known_by_interval(self) -> bool {
-        self.quantile().is_some() || matches!(self, Self::Rate | Self::Failed)
+        self.quantile().is_some() || matches!(
+                self,
+                Self::Rate | Self::Failed | Self::FailedConnections
+            )
     }
 
     /// The unit of its values.
@@ -137,6 +151,7 @@ impl Metric {
             }
             Self::Rate => Unit::Rate,
             Self::PeakMemory => Unit::Size,
+            Self::Throughput | Self::BitsPerCpuSecond => Unit::Gigabits,
             _ => Unit::Count,
         }
     }
@@ -315,11 +330,23 @@ fn parse_value(metric: Metric, written: &str) -> Result<f64, ExpectError> {
             .parse::<units::Size>()
             .map(|size| size.0 as f64)
             .map_err(|e| error(e.to_string())),
+        Unit::Gigabits => gigabits(written)
+            .ok_or_else(|| error(format!("expected bits such as \"10Gbit\", got {written:?}"))),
         Unit::Count => written
             .parse::<u64>()
             .map(|count| count as f64)
             .map_err(|_| error(format!("expected a whole number, got {written:?}"))),
     }
+}
+
+/// `10Gbit`, `800Mbit`: per second, whether that is written or not.
+fn gigabits(written: &str) -> Option<f64> {
+    let text = written.strip_suffix("/s").unwrap_or(written);
+    let (number, unit) = [("Gbit", 1.0), ("Mbit", 1e-3), ("kbit", 1e-6)]
+        .into_iter()
+        .find_map(|(word, unit)| Some((text.strip_suffix(word)?, unit)))?;
+    let number: f64 = number.trim().parse().ok()?;
+    (number.is_finite() && number >= 0.0).then_some(number * unit)
 }
 
 #[cfg(test)]
@@ -331,6 +358,13 @@ mod tests {
         let cases = [
             ("p99 < 2ms", Metric::P99, Op::Less, 2_000.0),
             ("p99.9<=250us", Metric::P99_9, Op::AtMost, 250.0),
+            ("throughput > 10Gbit/s", Metric::Throughput, Op::More, 10.0),
+            (
+                "bits_per_cpu_second >= 500 Mbit",
+                Metric::BitsPerCpuSecond,
+                Op::AtLeast,
+                0.5,
+            ),
             ("rate >= 20k/s", Metric::Rate, Op::AtLeast, 20_000.0),
             ("failed == 0", Metric::Failed, Op::Equal, 0.0),
             ("lost=0", Metric::Lost, Op::Equal, 0.0),

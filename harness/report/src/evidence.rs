@@ -264,6 +264,32 @@ impl LoadEvidence {
     }
 }
 
+impl LoadEvidence {
+    /// Gigabits of a bulk transfer, both directions together, and the time that they took.
+    #[must_use]
+    pub fn bulk_gbit(&self) -> Option<(f64, f64)> {
+        let record = self.record.as_ref()?;
+        let bulk = record.bulk.as_ref()?;
+        let bytes = bulk.bytes_sent + bulk.bytes_received;
+        Some((bytes as f64 * 8e-9, record.measured_s))
+    }
+
+    /// Gigabits of a bulk transfer for each second.
+    #[must_use]
+    pub fn gbit_per_s(&self) -> Option<f64> {
+        let (gbit, seconds) = self.bulk_gbit()?;
+        Some(gbit / seconds).filter(|rate| rate.is_finite())
+    }
+
+    /// Gigabits of a bulk transfer for each second of the proxy's CPU time.
+    #[must_use]
+    pub fn gbit_per_cpu_s(&self) -> Option<f64> {
+        let (gbit, _) = self.bulk_gbit()?;
+        let cpu_ns = self.proxy_cpu_ns.filter(|cpu_ns| *cpu_ns > 0)?;
+        Some(gbit / (cpu_ns as f64 / 1e9))
+    }
+}
+
 /// What a fuzz client did and saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FuzzEvidence {

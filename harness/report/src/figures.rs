@@ -48,6 +48,13 @@ pub struct Figures {
     pub cpu_us_per_msg: Option<f64>,
     /// The most resident memory of the proxy's process tree in any block.
     pub peak_memory_bytes: Option<u64>,
+    /// Gigabits per second of a bulk transfer, both directions together; median over the
+    /// blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gbit_per_s: Option<f64>,
+    /// Gigabits of it for each second of CPU time of the proxy's process tree, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gbit_per_cpu_s: Option<f64>,
     /// Beside the peer, median over the rounds of the ratio within the round.
     pub beside_peer: Option<Ratios>,
 }
@@ -85,6 +92,12 @@ pub struct Ratios {
     pub cpu: Option<f64>,
     /// Peak memory.
     pub peak_memory: Option<f64>,
+    /// Gigabits per second of a bulk transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<f64>,
+    /// Gigabits of it for each second of CPU time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_cpu_s: Option<f64>,
 }
 
 /// What the subject is called that is no proxy at all.
@@ -107,14 +120,20 @@ pub fn of(scenario: &ScenarioRun) -> Vec<Figures> {
     }
     // A row without a proxy is what the others are compared with: it comes first.
     keys.sort_by_key(|(subject, _)| subject != DIRECT);
-    let peer = scenario
-        .header
-        .subjects
-        .iter()
-        .find(|s| *s != DIRECT && *s != BUILTIN);
+    let peer = peer(&scenario.header.subjects);
     keys.iter()
         .map(|(subject, load)| row(&scenario.blocks, subject, load, peer))
         .collect()
+}
+
+/// Whom the others are set beside: the first that is somebody else's, or if all are ours, in
+/// several forms, the second form.
+fn peer(subjects: &[String]) -> Option<&String> {
+    let is_ours = |subject: &str| subject.split(' ').next() == Some(BUILTIN);
+    let others = || subjects.iter().filter(|subject| *subject != DIRECT);
+    others()
+        .find(|subject| !is_ours(subject))
+        .or_else(|| others().nth(1))
 }
 
 fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Figures {
@@ -152,6 +171,8 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         added_p99_us: added(p99),
         cpu_us_per_msg: median(used.iter().filter_map(|cell| cell.load.cpu_us_per_msg())),
         peak_memory_bytes: used.iter().filter_map(|cell| peak_memory(cell)).max(),
+        gbit_per_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_s())),
+        gbit_per_cpu_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_cpu_s())),
         beside_peer: peer
             .filter(|peer| subject != DIRECT && *peer != subject)
             .map(|peer| beside(&used, &valid_cells(blocks, peer, load), peer)),
@@ -213,6 +234,8 @@ fn beside(own: &[&Cell<'_>], peer: &[Cell<'_>], name: &str) -> Ratios {
         p99: ratio(p99),
         cpu: ratio(|cell| cell.load.cpu_us_per_msg()),
         peak_memory: ratio(|cell| peak_memory(cell).map(|bytes| bytes as f64)),
+        throughput: ratio(|cell| cell.load.gbit_per_s()),
+        per_cpu_s: ratio(|cell| cell.load.gbit_per_cpu_s()),
     }
 }
 

@@ -79,6 +79,7 @@ pub(crate) fn load_record(start_ms: u64, micros: u64) -> LoadRecord {
             pacer: "hybrid".to_owned(),
             ..Client::default()
         },
+        bulk: None,
     }
 }
 

@@ -88,16 +88,13 @@ impl Block<'_> {
 
     /// Takes what the proxy thinks of its backends, as far as it is new.
     pub(super) fn take_state(&mut self, state: &Value) {
+        self.said_by = state.get("pid").and_then(Value::as_u64);
         let (now_ns, now_ms) = (mono_ns(), crate::host::unix_ms());
         for backend in backends_of(state) {
-            let name = ["address", "addr", "name"]
-                .into_iter()
-                .filter_map(|key| backend.get(key)?.as_str())
-                .find_map(|text| {
-                    let known = self.backends.iter();
-                    let mut known = known.filter(|known| known.at.to_string() == text);
-                    Some(known.next()?.name.clone())
-                });
+            let address = backend.get("address").and_then(Value::as_str);
+            let mut known = self.backends.iter();
+            let known = known.find(|known| address == Some(&known.at.to_string()));
+            let name = known.map(|known| known.name.clone());
             let Some(name) = name else { continue };
             for told in history(backend) {
                 let key = (name.clone(), told.at_unix_ms, told.to.clone());
@@ -120,19 +117,16 @@ impl Block<'_> {
 
 /// Every backend of every pool.
 fn backends_of(state: &Value) -> Vec<&Value> {
-    let direct = state.get("backends").and_then(Value::as_array);
     let pools = state.get("pools").and_then(Value::as_array);
     let in_pools = pools
         .into_iter()
         .flatten()
         .filter_map(|pool| pool.get("backends")?.as_array());
-    direct.into_iter().chain(in_pools).flatten().collect()
+    in_pools.flatten().collect()
 }
 
 fn history(backend: &Value) -> Vec<Told> {
-    let list = ["history", "transitions"]
-        .into_iter()
-        .find_map(|key| backend.get(key)?.as_array());
+    let list = backend.get("history").and_then(Value::as_array);
     let text = |value: &Value, key: &str| {
         let text = value.get(key).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()
@@ -141,7 +135,7 @@ fn history(backend: &Value) -> Vec<Told> {
         .flatten()
         .filter_map(|one| {
             Some(Told {
-                at_unix_ms: one.get("at_unix_ms")?.as_u64()?,
+                at_unix_ms: one.get("unix_ms")?.as_u64()?,
                 from: text(one, "from"),
                 to: text(one, "to"),
                 why: text(one, "why"),

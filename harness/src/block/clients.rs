@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use report::event::{Event, Role, Target};
 use rustix::process::Signal;
-use service::units::{Rate, format_duration};
+use service::units::format_duration;
 
 use super::start::words;
 use super::{Block, Cut, GRACE};
 use crate::plan::split;
 use crate::scenario::fault::{self, Step};
-use crate::scenario::{Fuzz, Load, Mode};
+use crate::scenario::{Fuzz, Load, Mode, flags};
 use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE};
 
 /// How long clients go on after upstream or proxy died: time to see what that does to
@@ -159,33 +159,20 @@ impl Block<'_> {
         let record = self.record_path("load", &load.name);
         let mode = load.mode.word();
         let mut args = words(&["loadgen", mode, "--connect", &at.to_string()]);
-        let rate = self.plan.rate.or(load.rate.map(Rate::per_second));
-        args.extend(match rate {
-            Some(rate) => words(&["--rate", &rate.to_string()]),
-            None => words(&["--closed"]),
-        });
+        args.extend(flags::of(load, self.plan.rate).into_iter().map(OsString::from));
         let seed = split(self.plan.seed, &format!("load {}", load.name)).to_string();
-        for (flag, value) in [
-            ("--connections", load.connections.to_string()),
-            ("--pipeline", load.pipeline.to_string()),
-            ("--duration", format_duration(load.duration)),
-            ("--warmup", format_duration(load.warmup)),
-            ("--interval", format_duration(load.interval)),
-            ("--floor", format_duration(load.floor)),
-            ("--seed", seed),
-        ] {
-            args.extend(words(&[flag, &value]));
+        args.extend(words(&["--seed", &seed]));
+        if load.mode == Mode::Foo {
+            let verify = if self.backends.is_empty() {
+                "seq"
+            } else {
+                "digest"
+            };
+            args.extend(words(&["--verify", verify]));
         }
-        match load.mode {
-            Mode::Foo if self.backends.is_empty() => args.extend(words(&["--verify", "seq"])),
-            Mode::Foo => args.extend(words(&["--verify", "digest"])),
-            Mode::Tcp => args.extend(tcp_flags(load)),
-        }
-        if let Some(requests) = load.requests_per_connection {
-            args.extend(words(&["--requests-per-connection", &requests.to_string()]));
-        }
-        if let Some(threads) = load.threads {
-            args.extend(words(&["--threads", &threads.to_string()]));
+        if load.bulk.is_some() {
+            // As the servers have it.
+            args.extend(words(&["--pattern-seed", &self.plan.seed.to_string()]));
         }
         self.start_client(Role::Load, &load.name, load.target, args, record)?;
         Ok(())
@@ -254,34 +241,6 @@ impl Block<'_> {
         let _ = std::fs::remove_file(&path);
         path
     }
-}
-
-/// What only a load over plain TCP has.
-fn tcp_flags(load: &Load) -> Vec<OsString> {
-    let number = |number: Option<u32>| number.map(|number| number.to_string());
-    let with_value = [
-        ("--payload", load.payload.clone()),
-        ("--bulk", load.bulk.clone()),
-        ("--bytes", load.bytes.map(|bytes| bytes.to_string())),
-        ("--idle", number(load.idle)),
-        ("--read-rate", load.read_rate.clone()),
-        ("--proxy-protocol", load.proxy_protocol.clone()),
-        ("--sources", number(load.sources)),
-    ];
-    let mut args = Vec::new();
-    for (flag, value) in with_value {
-        if let Some(value) = value {
-            args.extend(words(&[flag, &value]));
-        }
-    }
-    if load.half_close {
-        args.extend(words(&["--half-close"]));
-    }
-    if load.tls {
-        // The certificate is one of ours, made for the run.
-        args.extend(words(&["--tls", "--tls-insecure"]));
-    }
-    args
 }
 
 fn is_client(role: Role) -> bool {

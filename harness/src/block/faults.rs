@@ -65,7 +65,7 @@ impl Block<'_> {
         };
         let id = step.id.clone();
         match done {
-            Ok(()) if step.lasts => {}
+            Ok(()) if !step.is_over => {}
             Ok(()) => self.emit(Event::FaultEnded { id }),
             Err(Undone::Reason(reason)) => self.emit(Event::FaultFailed { id, reason }),
             Err(Undone::Cut(cut)) => return Err(cut),

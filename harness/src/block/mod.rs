@@ -32,7 +32,7 @@ use crate::foreign::Backend;
 use crate::plan::{Plan, Planned, split};
 use crate::ports::Ports;
 use crate::recorder::Recorder;
-use crate::scenario::Server;
+use crate::scenario::{Server, Upstream};
 use crate::schedule::BlockPlan;
 use crate::supervisor::child::Child;
 use crate::supervisor::guard::Guard;
@@ -95,6 +95,8 @@ struct Block<'a> {
     ports: Option<Ports>,
     /// What the proxy has said of its backends so far.
     known: Transitions,
+    /// The process that spoke of them last.
+    said_by: Option<u64>,
     /// Who is probed, with how many probes done, and whether the last one is over.
     probed: Vec<Probed>,
     audits: usize,
@@ -134,6 +136,7 @@ pub async fn run(
         admin: None,
         ports: None,
         known: Transitions::default(),
+        said_by: None,
         probed: Vec::new(),
         audits: 0,
         is_suspicious: false,
@@ -198,6 +201,8 @@ impl Block<'_> {
         match upstream.map_or(Server::Foo, |upstream| upstream.mode) {
             Server::Foo if self.backends.is_empty() => Check::Seq,
             Server::Foo => Check::Digest,
+            // Such a server keeps its last words until the client has ended.
+            Server::Echo if upstream.is_some_and(answers_at_end) => Check::EchoAtEnd,
             Server::Echo => Check::Echo,
             Server::Sink => Check::Open,
             Server::Source => Check::Bytes,
@@ -293,4 +298,9 @@ impl Block<'_> {
             probed.last = Some(outcome);
         }
     }
+}
+
+fn answers_at_end(upstream: &Upstream) -> bool {
+    let mut defects = upstream.defects.iter();
+    defects.any(|defect| defect.starts_with("late-reply"))
 }

@@ -16,13 +16,13 @@ use crate::supervisor::tree;
 /// Between two looks for the successor.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long the old process may take to end once its successor runs: it has connections to
-/// see to their end.
+/// How long the successor may take until it answers for the old process: until that has
+/// ended, or the admin endpoint is the successor's. Connections that stay open may keep the
+/// old one for much longer.
 const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Block<'_> {
-    /// Has the proxy start its successor, and waits until that has taken over: until the
-    /// old process is gone.
+    /// Has the proxy start its successor, and waits until that has taken over.
     pub(super) async fn upgrade(&mut self) -> Result<(), Undone> {
         let old = self.running("proxy")?;
         let pid = self.children[old].pid;
@@ -44,18 +44,22 @@ impl Block<'_> {
             return Err(Undone::Reason(reason));
         };
         let new = self.adopt(old, successor);
+        self.said_by = None;
         let over = |block: &Self| {
-            !block.children[old].is_running() || !block.children[new].is_running()
+            !block.children[old].is_running()
+                || !block.children[new].is_running()
+                || block.said_by == Some(successor.into())
         };
-        self.listen_until(Instant::now() + HANDOVER_PATIENCE, over)
+        let in_time = self
+            .listen_until(Instant::now() + HANDOVER_PATIENCE, over)
             .await?;
         if !self.children[new].is_running() {
             let reason = format!("the successor ended: {}", self.children[new].exit().cause());
             return Err(Undone::Reason(reason));
         }
-        if self.children[old].is_running() {
+        if !in_time {
             let seconds = HANDOVER_PATIENCE.as_secs();
-            let reason = format!("the old proxy still ran {seconds} s after its successor came");
+            let reason = format!("the successor had not taken over after {seconds} s");
             return Err(Undone::Reason(reason));
         }
         Ok(())

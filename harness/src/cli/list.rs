@@ -23,17 +23,7 @@ Examples:
 
 pub(super) fn execute(list: &List) -> ExitCode {
     match &list.name {
-        None => {
-            let rows: Vec<Vec<String>> = builtin::all()
-                .into_iter()
-                .map(|scenario| {
-                    let is_quick = builtin::QUICK.contains(&scenario.name.as_str());
-                    let mark = if is_quick { "quick" } else { "" };
-                    vec![scenario.name, mark.to_owned(), scenario.description]
-                })
-                .collect();
-            show(&report::text::table::render(&rows, &[]))
-        }
+        None => show(&listed()),
         Some(name) => match builtin::SOURCES.iter().find(|(known, _)| known == name) {
             Some((_, source)) => show(source),
             None => {
@@ -45,4 +35,28 @@ pub(super) fn execute(list: &List) -> ExitCode {
             }
         },
     }
+}
+
+/// All of them, each below what it is about.
+fn listed() -> String {
+    let scenarios = builtin::all();
+    let width = scenarios.iter().map(|scenario| scenario.name.len()).max();
+    let width = width.unwrap_or(0);
+    let mut groups: Vec<&str> = Vec::new();
+    for scenario in &scenarios {
+        let group = builtin::group(scenario);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let mut out = String::new();
+    for group in groups {
+        out.push_str(&format!("{group}\n"));
+        let of_group = scenarios.iter().filter(|one| builtin::group(one) == group);
+        for scenario in of_group {
+            let (name, about) = (&scenario.name, &scenario.description);
+            out.push_str(&format!("  {name:width$}  {about}\n"));
+        }
+    }
+    out
 }

@@ -1,17 +1,21 @@
 //! Scenarios that need no file.
 
-use super::{Scenario, parse};
+use super::{Mode, Scenario, parse};
 
 macro_rules! builtin {
-    ($($name:literal),* $(,)?) => {
+    ($($directory:literal: $($name:literal),* ;)*) => {
         /// Name and source of each, in the order in which they are listed.
         pub const SOURCES: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*
+            $($((
+                $name,
+                include_str!(concat!("../../scenarios/", $directory, $name, ".toml")),
+            )),*),*
         ];
     };
 }
 
 builtin! {
+    "":
     "latency",
     "busy",
     "pipelined",
@@ -25,7 +29,32 @@ builtin! {
     "freeze",
     "slow",
     "wrong-reply",
-    "accept-then-close",
+    "accept-then-close";
+    "tcp/":
+    "tcp-backend-killed",
+    "tcp-all-down",
+    "tcp-flapping",
+    "tcp-silent-backend",
+    "tcp-half-close",
+    "tcp-reset-midway",
+    "tcp-slow-readers",
+    "tcp-idle",
+    "tcp-descriptors",
+    "tcp-drain",
+    "tcp-reload",
+    "tcp-upgrade",
+    "tcp-skew";
+}
+
+/// What a scenario is about, for a list of them.
+#[must_use]
+pub fn group(scenario: &Scenario) -> &'static str {
+    match scenario.proxy.mode {
+        _ if QUICK.contains(&scenario.name.as_str()) => "quick suite",
+        Mode::Tcp => "balancing TCP (proxy tcp)",
+        Mode::Foo if scenario.rounds > 1 => "speed (proxy foo)",
+        Mode::Foo => "defects and crashes (proxy foo)",
+    }
 }
 
 /// What `harness` runs without arguments.

@@ -3,7 +3,7 @@
 use report::fold::MOST_UPSTREAMS;
 
 use super::{Mode, Scenario};
-use super::{fault, limits};
+use super::{fault, flags, limits};
 use super::parse::ScenarioError;
 use super::source::Source;
 use crate::descriptor::Descriptor;
@@ -37,7 +37,9 @@ impl Source<'_> {
                 return self.at("upstream", nth, key, reason);
             }
             for defect in &upstream.defects {
-                if let Err(reason) = defect.parse::<upstream::defect::Defect>() {
+                let parsed = defect.parse::<upstream::defect::Defect>();
+                let suits = |defect: upstream::defect::Defect| defect.suits(upstream.mode.word());
+                if let Err(reason) = parsed.and_then(suits) {
                     return self.at("upstream", nth, "defects", reason);
                 }
             }
@@ -71,11 +73,20 @@ impl Source<'_> {
 
     fn check_clients(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
         for (nth, load) in scenario.load.iter().enumerate() {
-            if load.rate.is_some() == load.closed {
+            if load.bulk.is_some() && (load.rate.is_some() || load.closed) {
+                let said = "a bulk transfer goes as fast as it can: expected no rate and no closed";
+                return self.at("load", nth, "rate", said.to_owned());
+            }
+            if load.bulk.is_none() && load.rate.is_some() == load.closed {
                 let said = "expected a rate such as \"10k/s\", or closed = true, and not both";
                 return self.at("load", nth, "rate", said.to_owned());
             }
-            if let Err((key, reason)) = limits::load(load) {
+            if load.mode != scenario.proxy.mode {
+                let mode = scenario.proxy.mode.word();
+                let said = format!("expected that of [proxy], which is \"{mode}\"");
+                return self.at("load", nth, "mode", said);
+            }
+            if let Err((key, reason)) = limits::load(load).and_then(|()| flags::check(load)) {
                 return self.at("load", nth, key, reason);
             }
             if scenario.load[..nth]

@@ -55,7 +55,13 @@ pub struct Load {
     /// How long after the processes are ready it begins.
     #[serde(default, with = "service::units::duration")]
     pub start: Duration,
-    /// Bytes of each message, a number or a range; `tcp` only, as all that follow.
+    /// How long to wait for late answers at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub drain: Option<Duration>,
+    /// Which bytes that come back are checked: `full`, `none`; `tcp` only, as all that follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<String>,
+    /// Bytes of each message, a number or a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
     /// Bytes as fast as they go, instead of messages: `send`, `receive`, `both`, `echo`.
@@ -102,6 +108,8 @@ impl Default for Load {
             threads: None,
             floor: Duration::ZERO,
             start: Duration::ZERO,
+            drain: None,
+            verify: None,
             payload: None,
             bulk: None,
             bytes: None,
@@ -112,6 +120,29 @@ impl Default for Load {
             proxy_protocol: None,
             sources: None,
         }
+    }
+}
+
+/// A duration that may be absent.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => service::units::duration::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        service::units::duration::deserialize(deserializer).map(Some)
     }
 }
 

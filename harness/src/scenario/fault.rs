@@ -132,8 +132,8 @@ pub struct Step {
     pub backend: Option<String>,
     /// Whether this undoes what was done before under the same number.
     pub undoes: bool,
-    /// Whether nothing comes later that undoes it, though that is needed.
-    pub lasts: bool,
+    /// Whether the fault is over with it: it is undone, or lasts for a moment only.
+    pub is_over: bool,
 }
 
 /// All that is to be done, in order of time.
@@ -156,7 +156,7 @@ pub fn timeline(faults: &[Fault]) -> Vec<Step> {
                 action,
                 backend: fault.backend.clone(),
                 undoes,
-                lasts: undoing.is_none() && action.opposite().is_some(),
+                is_over: undoes || action.opposite().is_none(),
             };
             steps.push(step(at, fault.action, false));
             if let Some(undoing) = undoing {
@@ -255,16 +255,16 @@ mod tests {
         };
         let steps: Vec<_> = timeline(&[flapping, late])
             .into_iter()
-            .map(|step| (step.at.as_millis(), step.id, step.action.word(), step.lasts))
+            .map(|step| (step.at.as_millis(), step.id, step.action.word(), step.is_over))
             .collect();
         let expected = [
             (1_000, "1.1", "kill", false),
-            (1_300, "1.1", "restart", false),
-            (1_400, "2", "freeze", true),
+            (1_300, "1.1", "restart", true),
+            (1_400, "2", "freeze", false),
             (1_500, "1.2", "kill", false),
-            (1_800, "1.2", "restart", false),
+            (1_800, "1.2", "restart", true),
         ];
-        let expected = expected.map(|(at, id, word, lasts)| (at, id.to_owned(), word, lasts));
+        let expected = expected.map(|(at, id, word, over)| (at, id.to_owned(), word, over));
         assert_eq!(steps, expected);
     }
 

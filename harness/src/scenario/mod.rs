@@ -3,7 +3,7 @@
 //! [`parse`] reads one from TOML and names what is wrong with it by file, line and key;
 //! [`builtin`] holds those that are compiled in. This module is the schema itself; the
 //! keys and their meaning are the same in every version to come. [`clients`] are those who
-//! send something, [`fault`] what is done on purpose meanwhile, `expect` what is demanded.
+//! send something ([`flags`] says it to `loadgen`), [`fault`] what is done on purpose meanwhile, `expect` what is demanded.
 
 pub mod builtin;
 mod check;
@@ -11,6 +11,7 @@ pub mod clients;
 mod demand;
 mod expect;
 pub mod fault;
+pub mod flags;
 pub mod limits;
 pub mod parse;
 mod source;

@@ -30,6 +30,8 @@ pub enum Check {
     Seq,
     /// The same bytes.
     Echo,
+    /// The same bytes, once the client has ended its side.
+    EchoAtEnd,
     /// That the connection is taken: whatever is sent, nothing comes back.
     Open,
     /// Anything, without being asked.
@@ -44,7 +46,7 @@ impl Check {
         let mut request = Vec::new();
         match self {
             Self::Digest | Self::Seq => encode(Kind::Req, seq, data(seq).as_bytes(), &mut request),
-            Self::Echo => request.extend(format!("{}\n", data(seq)).bytes()),
+            Self::Echo | Self::EchoAtEnd => request.extend(format!("{}\n", data(seq)).bytes()),
             Self::Http => request.extend_from_slice(HTTP_REQUEST),
             Self::Open | Self::Bytes => {}
         }
@@ -87,6 +89,9 @@ pub async fn once(
             return ProbeOutcome::Closed;
         }
         sent = !request.is_empty();
+        if check == Check::EchoAtEnd && stream.shutdown().await.is_err() {
+            return ProbeOutcome::Closed;
+        }
         if check == Check::Open {
             return ProbeOutcome::Answered;
         }
@@ -119,7 +124,7 @@ fn data(seq: i64) -> String {
 /// Whether `line` is what `request` is to be answered with.
 fn is_right(check: Check, seq: i64, request: &[u8], line: &[u8]) -> bool {
     match check {
-        Check::Echo => line == request,
+        Check::Echo | Check::EchoAtEnd => line == request,
         Check::Http => line.starts_with(b"HTTP/1.1 200"),
         _ => Message::next(line).is_some_and(|(message, _)| {
             message.is_ok_and(|message| check.accepts(&message, seq, data(seq).as_bytes()))

@@ -1,17 +1,18 @@
 //! One client: when it is read from, when its answers leave, when it is over. The same
 //! for every mode.
 
-use std::collections::VecDeque;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use eventloop::{Fill, Interest};
 
+use crate::delayed::Delayed;
 use crate::distort::distort;
 use crate::planted::Planted;
 use crate::preface;
-use crate::socket::{Socket, Spare};
+use crate::socket::Socket;
 use crate::talk::{Context, Input, Stopped, Talk};
+use crate::turn::{Lent, Phase, State};
 
 /// A client that does not read its answers is not read from beyond this many bytes of
 /// them. Enough to fill the socket again while the next read is answered.
@@ -27,9 +28,7 @@ pub(crate) struct Connection {
     socket: Socket,
     talk: Talk,
     planted: Option<Box<Planted>>,
-    /// Answers that `slow` holds back, with the time at which each batch may leave.
-    delayed: VecDeque<(Instant, Vec<u8>)>,
-    delayed_bytes: usize,
+    delayed: Delayed,
     phase: Phase,
     /// The client has ended its side.
     ended: bool,
@@ -38,49 +37,6 @@ pub(crate) struct Connection {
     interest: Interest,
     /// When the worker will come back without an event.
     pub(crate) alarm: Option<Instant>,
-}
-
-/// How far a connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// A PROXY header comes first.
-    Preface,
-    /// Its bytes are answered.
-    Talking,
-    /// Nothing more is answered; what is answered still leaves, then our side ends.
-    Ending,
-    /// The same, and then it is closed whatever the client still sends.
-    Cutting,
-    /// Our side has ended. What the client still sends is dropped: closing at once would
-    /// reset the connection and take answers with it that the client has not read yet.
-    Ended,
-    /// Planted: nothing is read, answered or closed.
-    Silent,
-}
-
-/// What is left to do for a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Wait for what it is watched for.
-    Waits,
-    /// Watch it for this from now on.
-    Watch(Interest),
-    /// Close it.
-    Over,
-    /// Break it off: a defect wants that.
-    Cut,
-    /// Hang: the last answers have left.
-    Hang,
-}
-
-/// What a connection borrows from its worker for a turn.
-#[derive(Debug)]
-pub(crate) struct Lent<'a> {
-    /// Buffers.
-    pub(crate) spare: &'a mut Spare,
-    /// Where answers go that are meant to go to another client; `None` if there is no
-    /// other.
-    pub(crate) astray: Option<&'a mut Vec<Vec<u8>>>,
 }
 
 impl Connection {
@@ -95,8 +51,7 @@ impl Connection {
             socket,
             talk,
             planted,
-            delayed: VecDeque::new(),
-            delayed_bytes: 0,
+            delayed: Delayed::default(),
             phase: Phase::Talking,
             ended: false,
             unfinished: false,
@@ -239,13 +194,7 @@ impl Connection {
 
     /// Lets answers leave whose delay is over.
     pub(crate) fn release(&mut self, now: Instant) {
-        while self.delayed.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, bytes)) = self.delayed.pop_front() else {
-                break;
-            };
-            self.delayed_bytes -= bytes.len();
-            self.socket.outbound().extend_from_slice(&bytes);
-        }
+        self.delayed.release(now, self.socket.outbound());
     }
 
     /// Takes an answer that is meant for another client, if it still takes any.
@@ -259,7 +208,7 @@ impl Connection {
 
     /// When it is to go on although nothing happens.
     pub(crate) fn next_alarm(&self) -> Option<Instant> {
-        let delayed = self.delayed.front().map(|(due, _)| *due);
+        let delayed = self.delayed.next_due();
         let planted = self.planted.as_ref().and_then(|planted| planted.alarm());
         delayed.into_iter().chain(planted).min()
     }
@@ -291,7 +240,8 @@ impl Connection {
             planted.answers(self.socket.outbound().len() - already);
         }
         if let Some(delay) = defects.slow {
-            self.hold_back(already, delay, context);
+            let held = self.delayed.hold(self.socket.outbound(), already, delay);
+            context.counts.hits.slow += u64::from(held);
         }
         stopped
     }
@@ -331,16 +281,6 @@ impl Connection {
         }
     }
 
-    /// Takes the answers from `already` on out of the outbound buffer, for later.
-    fn hold_back(&mut self, already: usize, delay: Duration, context: &mut Context<'_>) {
-        let answers = self.socket.outbound().split_off(already);
-        if !answers.is_empty() {
-            context.counts.hits.slow += 1;
-            self.delayed_bytes += answers.len();
-            self.delayed.push_back((Instant::now() + delay, answers));
-        }
-    }
-
     fn flush(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let unsent = self.socket.unsent();
         let limit = match &mut self.planted {
@@ -377,7 +317,7 @@ impl Connection {
     }
 
     fn queued(&self) -> usize {
-        self.socket.unsent() + self.delayed_bytes
+        self.socket.unsent() + self.delayed.bytes()
     }
 
     /// How many bytes may be read now.
@@ -390,10 +330,13 @@ impl Connection {
             Some(planted) => planted.may_read(&mut context.counts.hits),
             None => usize::MAX,
         };
-        if self.queued() < MAX_UNSENT_BYTES {
-            paced
-        } else {
+        // What is read and not yet answered is bounded as well: answers may be longer than
+        // what they answer.
+        let is_behind = self.unfinished && !self.socket.inbound().is_empty();
+        if is_behind || self.queued() >= MAX_UNSENT_BYTES {
             0
+        } else {
+            paced
         }
     }
 

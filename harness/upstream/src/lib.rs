@@ -8,11 +8,12 @@
 //! In reading order: `args` is the command line with its `examples`, [`mode`] which server
 //! it is, [`defect`] what may be planted, [`server`] starts and stops the workers,
 //! `worker` is one event loop, `door` its listener, `connection` one client, the same for
-//! every mode, over a `socket` with borrowed buffers; `preface` is the PROXY header before
-//! it, `talk` what is said on it, one conversation for each mode, [`pattern`] the bytes
-//! that are sent unasked. What defects make of a connection is `planted` (time and
-//! counts) and `distort` (bytes); `process` is what the workers share, `fatal` the ways to
-//! die, [`record`] what was counted.
+//! every mode, over a `socket` with borrowed buffers, `turn` what the two have to do with
+//! each other; `preface` is the PROXY header before it, `talk` what is said on it, one
+//! conversation for each mode, [`pattern`] the bytes that are sent unasked. What defects
+//! make of a connection is `planted` (time and counts), `delayed` (answers) and `distort`
+//! (bytes); `process` is what the workers share, `fatal` the ways to die, [`record`] what
+//! was counted.
 //!
 //! It never retries, repairs or forgives: a harness that misses a planted defect must
 //! not be able to blame the server.
@@ -20,6 +21,7 @@
 mod args;
 mod connection;
 pub mod defect;
+mod delayed;
 mod distort;
 mod door;
 mod examples;
@@ -33,6 +35,7 @@ pub mod record;
 pub mod server;
 mod socket;
 mod talk;
+mod turn;
 mod worker;
 
 use std::ffi::OsString;

@@ -16,6 +16,8 @@ const LANE: u64 = 0xD1B5_4A32_D192_ED03;
 
 const WORDS_PER_BLOCK: u64 = 8;
 
+const BLOCK_BYTES: u64 = 8 * WORDS_PER_BLOCK;
+
 /// Word `index` of the stream: bytes `8 * index` to `8 * index + 7`, little-endian.
 #[must_use]
 pub fn word(seed: u64, index: u64) -> u64 {
@@ -32,12 +34,20 @@ fn lane(block: u64, index: u64) -> u64 {
 
 /// Appends the bytes of the stream at `range` to `out`.
 pub fn append(seed: u64, range: Range<u64>, out: &mut Vec<u8>) {
-    let mut at = range.start;
-    while at < range.end {
-        let (bytes, skip) = (block_bytes(seed, at / 64), (at % 64) as usize);
-        let take = (range.end - at).min(64 - skip as u64) as usize;
-        out.extend_from_slice(&bytes[skip..skip + take]);
-        at += take as u64;
+    let first = range.start / BLOCK_BYTES;
+    let skip = (range.start % BLOCK_BYTES) as usize;
+    let len = range.end.saturating_sub(range.start) as usize;
+    let from = out.len();
+    // Whole blocks: what is too much at either end is taken off again, so that the loop
+    // has nothing to decide.
+    let blocks = (skip + len).div_ceil(BLOCK_BYTES as usize);
+    out.resize(from + blocks * BLOCK_BYTES as usize, 0);
+    for (number, bytes) in (first..).zip(out[from..].chunks_exact_mut(BLOCK_BYTES as usize)) {
+        bytes.copy_from_slice(&block_bytes(seed, number));
+    }
+    out.truncate(from + skip + len);
+    if skip > 0 {
+        out.drain(from..from + skip);
     }
 }
 
@@ -48,8 +58,9 @@ pub fn mismatch(seed: u64, offset: u64, bytes: &[u8]) -> Option<usize> {
     let mut done = 0;
     while done < bytes.len() {
         let at = offset + done as u64;
-        let (expected, skip) = (block_bytes(seed, at / 64), (at % 64) as usize);
-        let take = (bytes.len() - done).min(64 - skip);
+        let skip = (at % BLOCK_BYTES) as usize;
+        let expected = block_bytes(seed, at / BLOCK_BYTES);
+        let take = (bytes.len() - done).min(expected.len() - skip);
         let (found, expected) = (&bytes[done..done + take], &expected[skip..skip + take]);
         if found != expected {
             let differs = found.iter().zip(expected).position(|(a, b)| a != b);
@@ -60,9 +71,10 @@ pub fn mismatch(seed: u64, offset: u64, bytes: &[u8]) -> Option<usize> {
     None
 }
 
-fn block_bytes(seed: u64, number: u64) -> [u8; 64] {
+#[inline]
+fn block_bytes(seed: u64, number: u64) -> [u8; BLOCK_BYTES as usize] {
     let block = block(seed, number);
-    let mut bytes = [0; 64];
+    let mut bytes = [0; BLOCK_BYTES as usize];
     for (index, word) in bytes.chunks_exact_mut(8).enumerate() {
         word.copy_from_slice(&lane(block, index as u64).to_le_bytes());
     }

@@ -26,8 +26,8 @@ macro_rules! counts {
 /// Counts of a reference server since its start, over all connections. Written to
 /// stdout on SIGUSR1 and at an orderly end.
 ///
-/// `connections_total` is the sum of open, closed, reset by the client and reset by a
-/// defect, at any time.
+/// `connections_total` is the sum of open, closed, reset by the client and cut by
+/// us, at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamRecord {
     /// What the server is called, if it was named.
@@ -43,7 +43,7 @@ pub struct UpstreamRecord {
     /// Connections that the client broke off.
     #[serde(default)]
     pub connections_reset: u64,
-    /// Connections that a planted defect broke off.
+    /// Connections that we broke off: for a planted defect, or for want of a PROXY header.
     #[serde(default)]
     pub connections_cut: u64,
     /// Foo: lines that could be decoded (of any type: all are answered as requests).

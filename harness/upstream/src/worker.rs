@@ -11,13 +11,14 @@ use eventloop::{Events, Interest, Poller, Waker, net};
 use rustix::net::sockopt;
 use slab::Slab;
 
-use crate::connection::{Connection, Lent, State};
+use crate::connection::Connection;
 use crate::door::{Accepted, Door};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::record::UpstreamRecord;
 use crate::socket::{Socket, Spare};
 use crate::talk::{Context, Talk};
+use crate::turn::{Lent, State};
 
 const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;

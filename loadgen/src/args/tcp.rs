@@ -52,7 +52,12 @@ pub struct TcpArgs {
 
     /// Connect from these addresses in turn, such as 127.0.0.2,127.0.0.3: each has some
     /// 28,000 ports
-    #[arg(long, value_name = "IP,…", value_delimiter = ',', conflicts_with = "sources")]
+    #[arg(
+        long,
+        value_name = "IP,…",
+        value_delimiter = ',',
+        conflicts_with = "sources"
+    )]
     pub source: Vec<Ipv4Addr>,
 
     /// Connect from this many loopback addresses in turn, from 127.0.0.2 on [default:

@@ -57,9 +57,7 @@ fn is_equal(seed: u64, offset: u64, bytes: &[u8]) -> bool {
         }
     }
     let done = (blocks.len() * BLOCK) as u64;
-    difference == 0
-        && is_part(seed, offset, head)
-        && is_part(seed, offset_of_rest + done, tail)
+    difference == 0 && is_part(seed, offset, head) && is_part(seed, offset_of_rest + done, tail)
 }
 
 /// Bytes from `offset` to the next block.

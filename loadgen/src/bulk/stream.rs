@@ -10,7 +10,6 @@ use rustix::net::{RecvFlags, SendFlags};
 use super::{BulkPlan, pattern};
 use crate::args::BulkArg;
 use crate::link::Link;
-use crate::tally::Failure;
 use crate::throttle::Throttle;
 
 /// Bytes that are made at once. Half of a second-level cache, so that they are sent from
@@ -19,6 +18,9 @@ const PIECE: usize = 256 * 1024;
 
 /// Bytes that are taken from a socket at once.
 pub(super) const READ: usize = 1024 * 1024;
+
+/// Bytes of the count that a sink may end with.
+pub(super) const COUNT: usize = 8;
 
 /// Bytes that are given to TLS at once: what it buffers without a limit.
 const TLS_PIECE: usize = 64 * 1024;
@@ -32,38 +34,47 @@ pub(super) struct Stream {
     gone: usize,
     throttle: Option<Throttle>,
     pub(super) sent: u64,
-    pub(super) received: u64,
-    pub(super) wrong: u64,
-    pub(super) first_wrong: Option<u64>,
-    /// The last bytes that a sink said, for the count that it may answer with.
-    said: Vec<u8>,
+    pub(super) incoming: Incoming,
     pub(super) can_read: bool,
     pub(super) can_write: bool,
-    /// Bytes to send and to receive, if they are limited.
-    pub(super) send_end: u64,
+    /// Bytes to send and to receive; the largest number if only time is limited.
+    send_end: u64,
     receive_end: u64,
+    /// Whether our side ends when all is sent. One that only receives ends with the run.
+    ends_our_side: bool,
     our_side_ended: bool,
+    /// Whether there is nothing to send for when the target has ended its side.
+    stops_at_the_end: bool,
     /// Whether the target has ended its side.
     pub(super) ended: bool,
-    pub(super) broken: Option<Failure>,
+    /// Whether it was reset.
+    pub(super) reset: bool,
+}
+
+/// What has come.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    pub(super) bytes: u64,
+    /// Bytes that were not what belongs at their place, and the place of the first.
+    pub(super) wrong: u64,
+    pub(super) first_wrong: Option<u64>,
+    /// What a sink said, which may be the count of what it took.
+    pub(super) said: Vec<u8>,
 }
 
 impl Stream {
     /// A stream over an open connection.
     pub(super) fn new(link: Link, plan: &BulkPlan, read_rate: Option<u64>) -> Self {
         let limit = plan.bytes.unwrap_or(u64::MAX);
-        let is_plain = matches!(link, Link::Plain(_)) || !link.has_tls();
+        let is_plain = !link.has_tls();
         Self {
             link,
             is_plain,
             piece: Vec::new(),
             gone: 0,
-            throttle: read_rate.map(Throttle::new),
+            throttle: read_rate.map(Throttle::new).filter(|_| is_plain),
             sent: 0,
-            received: 0,
-            wrong: 0,
-            first_wrong: None,
-            said: Vec::new(),
+            incoming: Incoming::default(),
             can_read: true,
             can_write: true,
             send_end: if plan.direction.sends() { limit } else { 0 },
@@ -71,20 +82,29 @@ impl Stream {
                 BulkArg::Receive | BulkArg::Both => limit,
                 BulkArg::Send | BulkArg::Echo => u64::MAX,
             },
+            ends_our_side: plan.direction.sends(),
             our_side_ended: false,
+            stops_at_the_end: plan.direction != BulkArg::Both,
             ended: false,
-            broken: None,
+            reset: false,
         }
     }
 
     /// Whether it has come to an end of any kind.
     pub(super) fn is_over(&self) -> bool {
-        self.broken.is_some() || self.ended || self.has_received_all()
+        self.reset
+            || (self.ended && (self.stops_at_the_end || self.has_sent_all()))
+            || self.has_received_all()
+    }
+
+    /// Whether as much has been sent as is to be.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.sent >= self.send_end
     }
 
     /// A limited number of bytes to receive has come, and nothing is left to send.
     fn has_received_all(&self) -> bool {
-        self.received >= self.receive_end && self.sent >= self.send_end
+        self.incoming.bytes >= self.receive_end && self.has_sent_all()
     }
 
     /// Whether a step could be made at `now`; otherwise from when on, if that is known.
@@ -92,36 +112,45 @@ impl Stream {
         if self.is_over() {
             return Ok(false);
         }
-        if self.can_write && !self.our_side_ended {
+        if self.wants_to_write() {
             return Ok(true);
         }
-        match self.throttle.map(|throttle| throttle.allows(now)) {
-            Some(Err(when)) if self.can_read => Err(when),
-            _ => Ok(self.can_read),
+        let paused = match &self.throttle {
+            Some(throttle) => throttle.allows(now).err(),
+            None => self.link.paused_until(now).filter(|_| !self.is_plain),
+        };
+        match paused {
+            Some(when) if self.can_read && !self.ended => Err(when),
+            _ => Ok(self.can_read && !self.ended),
         }
+    }
+
+    fn wants_to_write(&self) -> bool {
+        let has_bytes = self.sent < self.send_end || self.link.has_unsent();
+        self.can_write && !self.our_side_ended && (has_bytes || self.ends_our_side)
     }
 
     /// Sends and receives as much as one call each takes.
     pub(super) fn step(&mut self, plan: &BulkPlan, buffer: &mut [u8], now: u64) {
-        if self.can_write && !self.our_side_ended {
+        if self.wants_to_write() {
             let sent = if self.is_plain {
                 self.send_plain(plan)
             } else {
                 self.send_tls(plan)
             };
             if sent.is_err() {
-                self.broken = Some(Failure::Reset);
+                self.reset = true;
                 return;
             }
         }
-        if self.can_read && !self.is_over() {
+        if self.can_read && !self.is_over() && !self.ended {
             let received = if self.is_plain {
                 self.receive_plain(plan, buffer, now)
             } else {
                 self.receive_tls(plan, now)
             };
             if received.is_err() {
-                self.broken = Some(Failure::Reset);
+                self.reset = true;
             }
         }
     }
@@ -129,12 +158,21 @@ impl Stream {
     /// Nothing more is to be sent than has been.
     pub(super) fn stop_sending(&mut self) {
         self.send_end = self.sent;
+        self.ends_our_side = true;
         self.piece.clear();
         self.gone = 0;
         self.can_write = true;
     }
 
-    fn end_our_side(&mut self) -> io::Result<()> {
+    fn has_ended(&mut self) {
+        self.ended = true;
+        self.can_read = false;
+    }
+
+    fn end_our_side_if_wanted(&mut self) -> io::Result<()> {
+        if !self.ends_our_side {
+            return Ok(());
+        }
         self.our_side_ended = true;
         self.piece = Vec::new();
         self.link.shutdown_write()
@@ -147,7 +185,7 @@ impl Stream {
         }
         if self.gone == self.piece.len() {
             if self.sent >= self.send_end {
-                return self.end_our_side();
+                return self.end_our_side_if_wanted();
             }
             let bytes = (self.send_end - self.sent).min(PIECE as u64) as usize;
             self.piece.resize(bytes, 0);
@@ -174,7 +212,7 @@ impl Stream {
     fn send_tls(&mut self, plan: &BulkPlan) -> io::Result<()> {
         if !self.link.has_unsent() {
             if self.sent >= self.send_end {
-                return self.end_our_side();
+                return self.end_our_side_if_wanted();
             }
             let bytes = (self.send_end - self.sent).min(TLS_PIECE as u64) as usize;
             let out = self.link.outbound();
@@ -197,7 +235,7 @@ impl Stream {
                 Err(_) => return Ok(()),
             }
         }
-        let left = usize::try_from(self.receive_end - self.received).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.receive_end - self.incoming.bytes).unwrap_or(usize::MAX);
         room = room.min(left);
         // What nobody looks at need not be copied.
         let flags = if plan.verify || !plan.direction.receives() {
@@ -206,12 +244,12 @@ impl Stream {
             RecvFlags::TRUNC
         };
         match rustix::net::recv(self.link.as_fd(), &mut buffer[..room], flags) {
-            Ok((_, 0)) => self.ended = true,
+            Ok((_, 0)) => self.has_ended(),
             Ok((_, bytes)) => {
                 if let Some(throttle) = &mut self.throttle {
                     throttle.took(bytes, now);
                 }
-                self.take(plan, &buffer[..bytes]);
+                self.incoming.take(plan, &buffer[..bytes]);
             }
             Err(Errno::AGAIN) => self.can_read = false,
             Err(Errno::INTR) => {}
@@ -223,34 +261,29 @@ impl Stream {
     fn receive_tls(&mut self, plan: &BulkPlan, now: u64) -> io::Result<()> {
         match self.link.fill(now)? {
             Fill::Data(bytes) => {
-                if let Some(throttle) = &mut self.throttle {
-                    throttle.took(bytes, now);
-                }
-                let inbound = std::mem::take(&mut self.piece_of_inbound());
-                self.take(plan, &inbound);
+                self.incoming.take(plan, self.link.inbound());
                 self.link.consume(bytes);
             }
             Fill::Blocked => self.can_read = self.link.paused_until(now).is_some(),
-            Fill::End => self.ended = true,
+            Fill::End => self.has_ended(),
         }
         Ok(())
     }
+}
 
-    fn piece_of_inbound(&self) -> Vec<u8> {
-        self.link.inbound().to_vec()
-    }
-
+impl Incoming {
     fn take(&mut self, plan: &BulkPlan, bytes: &[u8]) {
         if !plan.direction.receives() {
-            self.said.extend_from_slice(&bytes[..bytes.len().min(COUNT + 1)]);
+            let room = (COUNT + 1).saturating_sub(self.said.len());
+            self.said.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return;
         }
         if plan.verify
-            && let Some((wrong, first)) = pattern::differences(plan.seed, self.received, bytes)
+            && let Some((wrong, first)) = pattern::differences(plan.seed, self.bytes, bytes)
         {
             self.wrong += wrong;
             self.first_wrong.get_or_insert(first);
         }
-        self.received += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
     }
 }

@@ -94,7 +94,10 @@ impl TcpConfig {
             ("idle", json!(args.idle)),
             ("idle-check", json!(args.idle_check)),
             ("half-close", json!(args.half_close)),
-            ("read-rate", json!(args.read_rate.map(|rate| rate.to_string()))),
+            (
+                "read-rate",
+                json!(args.read_rate.map(|rate| rate.to_string())),
+            ),
             ("bulk", json!(args.bulk)),
             ("bytes", json!(args.bytes)),
             ("pattern-seed", json!(bulk.as_ref().map(|bulk| bulk.seed))),
@@ -145,7 +148,10 @@ fn refuse_messages(args: &TcpArgs) -> Result<(), ConfigError> {
         (load.arrivals.is_some(), "--arrivals"),
         (load.pacer.is_some(), "--pacer"),
         (load.max_backlog.is_some(), "--max-backlog"),
-        (load.requests_per_connection > 0, "--requests-per-connection"),
+        (
+            load.requests_per_connection > 0,
+            "--requests-per-connection",
+        ),
         (load.hlog.is_some(), "--hlog"),
         (args.payload.is_some(), "--payload"),
         (args.half_close, "--half-close"),

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::crew::Observer;
 use crate::histograms::Histogram;
 use crate::outcome::Outcome;
-use crate::record::{Interval, LoadEvent, LoadRecord};
+use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
 use files::{Events, IntervalLog, RecordFile};
 use progress::Progress;
 
@@ -61,6 +61,13 @@ impl Output {
         })
     }
 
+    /// Says in one line what is about to run.
+    pub(crate) fn say(&mut self, line: &str) {
+        if let Some(progress) = &self.progress {
+            progress.say(line);
+        }
+    }
+
     /// Says what is about to run.
     pub(crate) fn begin(&mut self, config: &Config) {
         if let Some(progress) = &self.progress {
@@ -79,6 +86,17 @@ impl Output {
     /// Writes what is known at the end: the record, and unless that went to stdout, the
     /// report.
     pub(crate) fn finish(&mut self, record: &LoadRecord, outcome: &Outcome) -> anyhow::Result<()> {
+        let report = text::report(&self.target, record, &outcome.response);
+        self.end(record, &report)
+    }
+
+    /// The same for a bulk transfer.
+    pub(crate) fn finish_bulk(&mut self, record: &LoadRecord, bulk: &Bulk) -> anyhow::Result<()> {
+        let report = text::bulk_report(&self.target, record, bulk);
+        self.end(record, &report)
+    }
+
+    fn end(&mut self, record: &LoadRecord, report: &str) -> anyhow::Result<()> {
         if let Some(events) = &mut self.events {
             events.write(&LoadEvent::Done {
                 mono_ns: service::clock::mono_ns(),
@@ -86,7 +104,6 @@ impl Output {
         }
         self.write_record(record)?;
         if !self.record.as_ref().is_some_and(RecordFile::is_stdout) {
-            let report = text::report(&self.target, record, &outcome.response);
             match io::stdout().write_all(report.as_bytes()) {
                 // Whoever reads the report may stop reading.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

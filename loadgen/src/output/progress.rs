@@ -19,6 +19,8 @@ pub(crate) struct Progress {
     failed: u64,
     seconds: f64,
     worst_us: f64,
+    /// Bytes sent and received, in a bulk transfer.
+    bytes: (u64, u64),
 }
 
 impl Progress {
@@ -33,6 +35,7 @@ impl Progress {
             failed: 0,
             seconds: 0.0,
             worst_us: 0.0,
+            bytes: (0, 0),
         }
     }
 
@@ -47,6 +50,8 @@ impl Progress {
         self.sent += interval.sent;
         self.answered += interval.answered;
         self.failed += interval.failed;
+        self.bytes.0 += interval.bytes_sent;
+        self.bytes.1 += interval.bytes_received;
         self.seconds += interval.length_s;
         self.elapsed += interval.length_s;
         self.worst_us = self.worst_us.max(interval.max_us.unwrap_or(0.0));
@@ -56,6 +61,17 @@ impl Progress {
         let of = self
             .wanted
             .map_or_else(String::new, |wanted| format!(" of {}", short(wanted)));
+        if self.bytes.0 + self.bytes.1 > 0 {
+            let rate = |bytes: u64| bytes as f64 * 8.0 / 1e9 / self.seconds.max(1e-9);
+            let (sent, received) = self.bytes;
+            self.say(&format!(
+                "{:6.1} s{of}  {:>8.3} Gbit/s sent  {:>8.3} Gbit/s received",
+                self.elapsed,
+                rate(sent),
+                rate(received),
+            ));
+            return self.begin_again();
+        }
         let phase = if interval.warmup { "  warm-up" } else { "" };
         let line = format!(
             "{:6.1} s{of}  {:>9.0} sent/s  {:>9.0} answered/s  {} failed  max {:.0} µs{phase}",
@@ -66,6 +82,10 @@ impl Progress {
             self.worst_us,
         );
         self.say(&line);
+        self.begin_again();
+    }
+
+    fn begin_again(&mut self) {
         *self = Self {
             wanted: self.wanted,
             elapsed: self.elapsed,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::chart::{draw, micros};
 use crate::histograms::{Histogram, P99_9_SAMPLES};
 use crate::plan::{Mode, Plan};
-use crate::record::{Counts, Idle, LoadRecord, Percentiles};
+use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles};
 
 /// What is about to run, in one line.
 pub(crate) fn headline(program: &str, target: &str, plan: &Plan) -> String {
@@ -36,6 +36,39 @@ pub(crate) fn report(target: &str, record: &LoadRecord, response: &Histogram) ->
     text
 }
 
+/// The whole report of a bulk transfer.
+pub(crate) fn bulk_report(target: &str, record: &LoadRecord, bulk: &Bulk) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{target}  bulk {}  for {:.2} s",
+        bulk.direction, record.measured_s
+    );
+    client(&mut text, record);
+    for (name, bytes, rate) in [
+        ("sent", bulk.bytes_sent, bulk.sent_gbit_per_s),
+        ("received", bulk.bytes_received, bulk.received_gbit_per_s),
+    ] {
+        let bytes = grouped(bytes);
+        let _ = writeln!(text, "{name:<9}{bytes:>20} bytes {rate:>9.3} Gbit/s");
+    }
+    if bulk.wrong_bytes > 0 {
+        let _ = writeln!(
+            text,
+            "{} wrong bytes, the first at {}",
+            grouped(bulk.wrong_bytes),
+            grouped(bulk.first_wrong_at.unwrap_or(0)),
+        );
+    }
+    if bulk.missing_bytes > 0 {
+        let missing = grouped(bulk.missing_bytes);
+        let _ = writeln!(text, "{missing} bytes never came");
+    }
+    counts(&mut text, &record.counts);
+    verdict(&mut text, record);
+    text
+}
+
 fn rate(text: &mut String, target: &str, record: &LoadRecord) {
     let asked = record
         .target_rate
@@ -52,6 +85,10 @@ fn rate(text: &mut String, target: &str, record: &LoadRecord) {
         record.measured_s,
         record.seed,
     );
+    client(text, record);
+}
+
+fn client(text: &mut String, record: &LoadRecord) {
     let client = &record.client;
     let _ = writeln!(
         text,

@@ -8,3 +8,4 @@ mod latency;
 mod outputs;
 mod program;
 mod server;
+mod tcp;

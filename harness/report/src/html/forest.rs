@@ -118,6 +118,7 @@ pub(super) fn figure(metric: Metric, value: f64) -> String {
     match metric.unit() {
         Unit::Time => number::micros(value),
         Unit::Rate => number::rate(value),
+        Unit::Gigabits => number::gigabits(value),
         Unit::Size => number::bytes(value.max(0.0) as u64),
         Unit::Count => number::count(value.max(0.0) as u64),
     }

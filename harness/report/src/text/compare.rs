@@ -119,6 +119,7 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
     match metric.unit() {
         Unit::Time => number::micros(value),
         Unit::Rate => number::rate(value),
+        Unit::Gigabits => number::gigabits(value),
         Unit::Size => number::bytes(value as u64),
         Unit::Count => number::count(value as u64),
     }

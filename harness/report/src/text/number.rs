@@ -58,6 +58,16 @@ pub fn rate(value: f64) -> String {
     format!("{}/s", count(value.round().max(0.0) as u64))
 }
 
+/// `12.3 Gbit`, from gigabits.
+#[must_use]
+pub fn gigabits(value: f64) -> String {
+    if value >= 1.0 {
+        format!("{value:.1} Gbit")
+    } else {
+        format!("{:.0} Mbit", value * 1e3)
+    }
+}
+
 /// Bytes with a binary unit: `12.3 MiB`.
 #[must_use]
 pub fn bytes(value: u64) -> String {

@@ -23,14 +23,22 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
             let wanted = signal
                 .clone()
                 .or_else(|| code.map(|code| format!("exit code {code}")));
-            worst(
+            let several = scenario.judged().map(|block| whose(block, *role, process.as_deref()).count());
+            let several = several.max().unwrap_or(0);
+            let found = worst(
                 scenario
                     .judged()
                     .flat_map(|block| whose(block, *role, process.as_deref()))
                     .map(|(block, name)| {
                         fate_of(scenario, block, *role, &name, *fate, wanted.as_deref())
                     }),
-            )
+            );
+            match found {
+                (Outcome::Pass, said) if several > 1 => {
+                    (Outcome::Pass, format!("all {several} of them: {said}"))
+                }
+                found => found,
+            }
         }
         Claim::Metric { load, part, bound } => {
             let rows = measured::rows(scenario, load.as_deref());

@@ -57,7 +57,8 @@ pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -
         let said = format!("too few samples, or nothing measured {word}");
         return (Outcome::Inconclusive, said);
     };
-    if !figures.is_valid() {
+    // Memory is what it is, however late the client was.
+    if !figures.is_valid() && bound.metric != Metric::PeakMemory {
         let why = figures.why_invalid();
         return (
             Outcome::Inconclusive,
@@ -107,6 +108,8 @@ pub(crate) fn figure(
         Metric::Max => figures.response_us.max,
         Metric::Rate => Some(figures.rate),
         Metric::CpuPerMsg => figures.cpu_us_per_msg,
+        Metric::Throughput => figures.gbit_per_s,
+        Metric::BitsPerCpuSecond => figures.gbit_per_cpu_s,
         Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
         _ => None,
     };
@@ -115,6 +118,7 @@ pub(crate) fn figure(
             Unit::Time => number::micros(value),
             Unit::Rate => number::rate(value),
             Unit::Size => number::bytes(value as u64),
+            Unit::Gigabits => number::gigabits(value) + "/s",
             Unit::Count => number::count(value as u64),
         };
         let loop_kind = metric.quantile().and_then(|_| loop_kind(scenario, figures));
@@ -221,7 +225,7 @@ fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
     counts(scenario, figures)
         .map(|counts| match metric {
             Metric::Unanswered => counts.unanswered + counts.never_written,
-            Metric::FailedConnections => counts.connect_failed.values().sum::<u64>(),
+            Metric::FailedConnections => failed_connections(counts),
             Metric::Wrong => INTEGRITY.map(|kind| of_kind(counts, kind)).iter().sum(),
             Metric::Failed => {
                 counts.failed_total()
@@ -230,6 +234,17 @@ fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
             }
             kind => of_kind(counts, kind.word()),
         })
+        .sum()
+}
+
+/// Idle ones included.
+fn failed_connections(counts: &Counts) -> u64 {
+    let idle = counts.idle.iter();
+    let idle = idle.flat_map(|idle| idle.connect_failed.values().chain(idle.failed.values()));
+    let working = counts.connect_failed.values();
+    working
+        .chain(counts.connections_broken.values())
+        .chain(idle)
         .sum()
 }
 
@@ -270,7 +285,13 @@ fn kinds(scenario: &ScenarioRun, figures: &Figures) -> String {
         let connections = counts.connect_failed.iter();
         let connections =
             connections.map(|(kind, count)| (format!("connection not opened: {kind}"), count));
-        for (kind, count) in answers.chain(connections).filter(|(_, count)| **count > 0) {
+        let broken = counts.connections_broken.iter();
+        let broken = broken.map(|(kind, count)| (format!("connection broken: {kind}"), count));
+        let idle = counts.idle.iter();
+        let idle = idle.flat_map(|idle| idle.connect_failed.iter().chain(&idle.failed));
+        let idle = idle.map(|(kind, count)| (format!("idle connection: {kind}"), count));
+        let all = answers.chain(connections).chain(broken).chain(idle);
+        for (kind, count) in all.filter(|(_, count)| **count > 0) {
             *sums.entry(kind).or_insert(0) += count;
         }
     }

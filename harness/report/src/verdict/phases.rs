@@ -70,6 +70,13 @@ pub(super) fn metric(
             let [shown, of] = [failed, sent].map(number::count);
             judged(failed as f64, format!("{word} is {shown} of {of} {when}"))
         }
+        Metric::FailedConnections => {
+            let failed: u64 = of_part().map(|slice| slice.connections_failed).sum();
+            let opened: u64 = of_part().map(|slice| slice.connections_opened).sum();
+            let [shown, of] = [failed, opened].map(number::count);
+            let said = format!("{word} is {shown} beside {of} that were opened {when}");
+            judged(failed as f64, said)
+        }
         Metric::Rate => {
             let answered: u64 = of_part().map(|slice| slice.answered).sum();
             let time_s: f64 = of_part().map(|slice| slice.length_s).sum();

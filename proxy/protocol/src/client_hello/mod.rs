@@ -3,11 +3,9 @@
 //! Nothing is consumed and nothing answered: whoever terminates the TLS gets the same
 //! bytes.
 //!
-//! After RFC 8446 (records 5.1, the message 4.1.2). [`Fields`] walks through the nested
-//! length-prefixed structures, [`records`] joins a message that is split over records,
-//! [`names`] reads the two extensions.
-//!
-//! [`Fields`]: fields::Fields
+//! After RFC 8446 (records 5.1, the message 4.1.2). `fields` walks through the nested
+//! length-prefixed structures, `records` joins a message that is split over records,
+//! `names` reads the two extensions.
 
 mod fields;
 mod names;

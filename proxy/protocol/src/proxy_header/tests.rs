@@ -12,6 +12,19 @@ use super::*;
 const TCP4: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\
     \xc0\x00\x02\x01\xc6\x33\x64\x07\xdc\x04\x01\xbb";
 
+/// What HAProxy 2.6 sends with `send-proxy-v2-ssl-cn proxy-v2-options
+/// crc32c,authority,ssl,cert-cn,ssl-cipher,cert-key,cert-sig`: with a checksum of its own.
+const HAPROXY: &[u8] = b"\x0d\x0a\x0d\x0a\x00\x0d\x0aQUIT\x0a!\x11\x00f\
+    \x7f\x00\x00\x01\x7f\x00\x00\x01\xcc\xf4\xaew\
+    \x03\x00\x0463\x1c\x07\
+    \x01\x00\x02h2\
+    \x02\x00\x09a.example\
+    \x20\x00?\x01\x00\x00\x00\x00\
+    !\x00\x07TLSv1.3\
+    %\x00\x07RSA2048\
+    $\x00\x0aRSA-SHA256\
+    #\x00\x16TLS_AES_256_GCM_SHA384";
+
 fn tcp4() -> Addresses {
     Addresses::tcp(
         "192.0.2.1:56324".parse().unwrap(),
@@ -143,6 +156,24 @@ fn fields_are_read_and_the_checksum_is_checked() {
 
     bytes[16] ^= 1;
     assert_eq!(parse(&bytes), Err(HeaderError::BadChecksum));
+}
+
+#[test]
+fn a_header_of_haproxy() {
+    const PP2_TYPE_SSL: u8 = 0x20;
+    let (header, len) = parse(HAPROXY).unwrap().unwrap();
+    assert_eq!(len, HAPROXY.len());
+    let source = header.addresses.source().unwrap();
+    assert_eq!(source, "127.0.0.1:52468".parse().unwrap());
+    assert_eq!(header.tlvs.alpn(), Some(&b"h2"[..]));
+    assert_eq!(header.tlvs.authority(), Some("a.example"));
+    assert_eq!(header.tlvs.get(PP2_TYPE_SSL).map(<[u8]>::len), Some(63));
+    // Another type at byte 28, and there is no checksum any more.
+    for at in (16..28).chain(29..HAPROXY.len()) {
+        let mut bytes = HAPROXY.to_vec();
+        bytes[at] ^= 0x10;
+        assert!(parse(&bytes).is_err(), "byte {at}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::failure::TlsError;
 /// What may be kept of messages that are not whole yet. One record has at most 18 KiB;
 /// a chain of client certificates goes over several, and the library stops at 64 KiB
 /// for a message.
-pub(crate) const MAX_PENDING_BYTES: usize = 72 * 1024;
+pub(super) const MAX_PENDING_BYTES: usize = 72 * 1024;
 
 /// What a record carries at most, RFC 8446 section 5.1.
 const FRAGMENT_BYTES: usize = 1 << 14;
@@ -115,6 +115,10 @@ impl Tls {
     /// Tells the client that nothing more will be sent; it may go on. Without this, the
     /// client must take the end for an attack. While the handshake lasts there is no
     /// such thing to tell.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method itself is for one lifetime, and here it must be for any"
+    )]
     pub(crate) fn close_notify(&mut self, to_client: &mut Vec<u8>) {
         if self.failure.is_none() && !self.closed {
             let told = self.write(0, to_client, |open, out| open.queue_close_notify(out));
@@ -139,6 +143,10 @@ impl Tls {
     }
 
     /// The protocol that was agreed on.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the access log has the version alone")
+    )]
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
         self.connection.alpn_protocol()
     }
@@ -153,6 +161,10 @@ impl Tls {
     }
 
     /// The cipher suite that was agreed on.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the access log has the version alone")
+    )]
     pub(crate) fn cipher(&self) -> Option<&'static str> {
         self.connection
             .negotiated_cipher_suite()
@@ -160,6 +172,10 @@ impl Tls {
     }
 
     /// Whether an earlier session goes on: the handshake cost next to nothing.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the access log has the version alone")
+    )]
     pub(crate) fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }

@@ -13,7 +13,6 @@ mod terminator;
 mod tests;
 mod validity;
 
-pub(crate) use certificates::{CertificateFiles, CertificateWarning};
+pub(crate) use certificates::CertificateFiles;
 pub(crate) use connection::Tls;
-pub(crate) use failure::{TlsConfigError, TlsError};
 pub(crate) use terminator::{ClientCertificates, MinimumVersion, Terminator, TlsOptions};

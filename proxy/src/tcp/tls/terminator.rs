@@ -78,6 +78,10 @@ pub(crate) enum ClientCertificates {
     #[default]
     Off,
     /// A certificate must be good, if there is one.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the command line offers the strict form alone")
+    )]
     Optional(PathBuf),
     /// There must be one.
     Required(PathBuf),

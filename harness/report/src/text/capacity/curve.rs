@@ -42,6 +42,7 @@ pub(super) fn draw(plan: &CapacityPlan, all: &[Capacity]) -> String {
         }
     }
     let shown = |value: f64| match plan.bound.metric.unit() {
+        Unit::Gigabits => number::gigabits(value),
         Unit::Size => number::bytes(value as u64),
         _ => number::micros(value),
     };

@@ -39,13 +39,13 @@ fn the_certificate_is_chosen_by_name() {
     let client = Arc::new(authority.client(VERSIONS[1]));
     for name in ["a.b.second.example", "wild.example", "unknown.example"] {
         let mut pair = Pair::new(&terminator, &client, name);
-        let hello = pair.from_client();
+        let hello = pair.client_output();
         let (mut plain, mut answer) = (Vec::new(), Vec::new());
         let mut hello = hello;
         pair.server
             .receive(&mut hello, &mut plain, &mut answer)
             .unwrap();
-        pair.to_client(&answer).unwrap_err();
+        pair.give_client(&answer).unwrap_err();
         let refused = pair.talk(usize::MAX).unwrap_err();
         assert_eq!(refused.kind(), "client_alert", "{name}: {refused}");
     }

@@ -84,9 +84,9 @@ fn each_side_closes_on_its_own() {
         pair.client_writes(b"question", 7);
         assert!(!pair.server.peer_closed());
         pair.client.send_close_notify();
-        let mut last = pair.from_client();
+        let mut last = pair.client_output();
         last.extend_from_slice(b"this comes after the end");
-        pair.to_server(last, 1).unwrap();
+        pair.give_server(last, 1).unwrap();
         assert!(pair.server.peer_closed());
         assert_eq!(pair.server_read, b"question");
         pair.server_writes(b"answer", 3);
@@ -96,7 +96,7 @@ fn each_side_closes_on_its_own() {
         let len = sent.len();
         pair.server.close_notify(&mut sent);
         assert_eq!(sent.len(), len, "the end is announced once");
-        pair.to_client(&sent).unwrap();
+        pair.give_client(&sent).unwrap();
         let state = pair.client.process_new_packets().unwrap();
         assert!(state.peer_has_closed());
     }
@@ -104,7 +104,7 @@ fn each_side_closes_on_its_own() {
     let mut pair = open(VERSIONS[1]);
     let mut sent = Vec::new();
     pair.server.close_notify(&mut sent);
-    pair.to_client(&sent).unwrap();
+    pair.give_client(&sent).unwrap();
     assert!(pair.client.process_new_packets().unwrap().peer_has_closed());
     pair.client_writes(b"still here", 4);
     assert_eq!(pair.server_read, b"still here");

@@ -65,7 +65,7 @@ fn what_is_no_hello_gets_an_alert() {
 fn next_record(pair: &mut Pair) -> Vec<u8> {
     use std::io::Write;
     pair.client.writer().write_all(b"data").unwrap();
-    pair.from_client()
+    pair.client_output()
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_forged_record_gets_an_alert_that_the_client_can_read() {
         *record.last_mut().unwrap() ^= 1;
         let (error, answer) = refused(&mut pair.server, &record);
         assert_eq!(error.kind(), "broken_record");
-        let told = pair.to_client(&answer).unwrap_err();
+        let told = pair.give_client(&answer).unwrap_err();
         let alert = rustls::AlertDescription::BadRecordMac;
         assert_eq!(told, rustls::Error::AlertReceived(alert));
     }
@@ -88,7 +88,7 @@ fn what_was_said_before_a_forged_record_is_not_lost() {
     let mut records = next_record(&mut pair);
     records.extend(next_record(&mut pair));
     *records.last_mut().unwrap() ^= 1;
-    pair.to_server(records, usize::MAX).unwrap_err();
+    pair.give_server(records, usize::MAX).unwrap_err();
     assert_eq!(pair.server_read, b"data");
 }
 
@@ -98,16 +98,16 @@ fn an_oversized_record_is_refused_by_its_head() {
         let mut pair = open(version);
         let (error, answer) = refused(&mut pair.server, b"\x17\x03\x03\x48\x01");
         assert_eq!(error.kind(), "broken_record");
-        pair.to_client(&answer).unwrap_err();
+        pair.give_client(&answer).unwrap_err();
     }
 }
 
 #[test]
 fn an_alert_of_the_client_is_told() {
     let pair = &mut Pair::new(&TERMINATOR.0, &TERMINATOR.1, "a.example");
-    let hello = pair.from_client();
-    pair.to_server(hello, usize::MAX).unwrap();
-    pair.from_client();
+    let hello = pair.client_output();
+    pair.give_server(hello, usize::MAX).unwrap();
+    pair.client_output();
     let (error, answer) = refused(&mut pair.server, b"\x15\x03\x03\x00\x02\x02\x30");
     assert_eq!(error, TlsError::Alert(rustls::AlertDescription::UnknownCA));
     assert_eq!(answer, b"");
@@ -124,8 +124,8 @@ fn a_message_that_does_not_end_is_bounded() {
         let terminator = Terminator::open(&authority.options()).unwrap();
         let client = Arc::new(authority.client(VERSIONS[0]));
         let mut pair = Pair::new(&terminator, &client, "a.example");
-        let hello = pair.from_client();
-        pair.to_server(hello, usize::MAX).unwrap();
+        let hello = pair.client_output();
+        pair.give_server(hello, usize::MAX).unwrap();
         let (mut plain, mut answer, mut taken) = (Vec::new(), Vec::new(), 0);
         let mut record = [b"\x16\x03\x03\x00\x04", &head[..]].concat();
         let error = loop {
@@ -173,8 +173,8 @@ proptest! {
     ) {
         let mut pair = Pair::new(&TERMINATOR.0, &TERMINATOR.1, "a.example");
         if after_hello {
-            let hello = pair.from_client();
-            pair.to_server(hello, usize::MAX).unwrap();
+            let hello = pair.client_output();
+            pair.give_server(hello, usize::MAX).unwrap();
         }
         let mut bytes = Vec::new();
         for (kind, content, is_short) in records {
@@ -197,7 +197,7 @@ proptest! {
         let terminator = Terminator::open(&authority.options()).unwrap();
         let mut pair = Pair::new(&terminator, &Arc::new(authority.client(version)), "a.example");
         for now in 0..3 {
-            let mut sent = if now == 2 { next_record(&mut pair) } else { pair.from_client() };
+            let mut sent = if now == 2 { next_record(&mut pair) } else { pair.client_output() };
             if sent.is_empty() {
                 continue;
             }
@@ -207,7 +207,7 @@ proptest! {
                 survives(&mut pair.server, &sent, piece);
                 return Ok(());
             }
-            pair.to_server(sent, piece).unwrap();
+            pair.give_server(sent, piece).unwrap();
         }
     }
 }

@@ -16,6 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 
+use super::certificates::CertificateWarning;
+use super::failure::TlsError;
 use super::*;
 
 /// An authority, and files of what it has signed.
@@ -124,7 +126,7 @@ impl Pair {
     }
 
     /// What the client wants to send.
-    fn from_client(&mut self) -> Vec<u8> {
+    fn client_output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut sent).unwrap();
@@ -133,7 +135,7 @@ impl Pair {
     }
 
     /// Gives the client what the server sent.
-    fn to_client(&mut self, mut sent: &[u8]) -> Result<(), rustls::Error> {
+    fn give_client(&mut self, mut sent: &[u8]) -> Result<(), rustls::Error> {
         use std::io::Read;
         while !sent.is_empty() {
             self.client.read_tls(&mut sent).unwrap();
@@ -145,13 +147,13 @@ impl Pair {
     }
 
     /// Gives the server bytes in pieces, and the client what the server says to them.
-    fn to_server(&mut self, mut sent: Vec<u8>, piece: usize) -> Result<(), TlsError> {
+    fn give_server(&mut self, mut sent: Vec<u8>, piece: usize) -> Result<(), TlsError> {
         for piece in sent.chunks_mut(piece) {
             let mut answer = Vec::new();
             let received = self
                 .server
                 .receive(piece, &mut self.server_read, &mut answer);
-            let understood = self.to_client(&answer);
+            let understood = self.give_client(&answer);
             received?;
             understood.expect("a client that is satisfied with what the server says");
         }
@@ -161,8 +163,8 @@ impl Pair {
     /// Lets both talk until they have nothing more to say.
     fn talk(&mut self, piece: usize) -> Result<(), TlsError> {
         while self.client.wants_write() {
-            let sent = self.from_client();
-            self.to_server(sent, piece)?;
+            let sent = self.client_output();
+            self.give_server(sent, piece)?;
         }
         Ok(())
     }
@@ -182,7 +184,7 @@ impl Pair {
         for piece in data.chunks(piece) {
             self.server.send(piece, &mut sent).unwrap();
         }
-        self.to_client(&sent).unwrap();
+        self.give_client(&sent).unwrap();
     }
 }
 

@@ -1,0 +1,187 @@
+//! A load of a scenario as the flags of `loadgen`, and whether `loadgen` takes them.
+
+use clap::Parser;
+use loadgen::args::{Cli, Command};
+use loadgen::config::{Machine, TcpConfig};
+use service::units::{Rate, format_duration};
+
+use super::{Load, Mode};
+
+/// The flags, without where to connect to. `rate` is in the place of the scenario's.
+#[must_use]
+pub fn of(load: &Load, rate: Option<f64>) -> Vec<String> {
+    let mut flags = Flags(Vec::new());
+    if load.bulk.is_none() {
+        match rate.or(load.rate.map(Rate::per_second)) {
+            Some(rate) => flags.value("--rate", rate),
+            None => flags.bare("--closed"),
+        }
+        flags.value("--pipeline", load.pipeline);
+    }
+    flags.value("--connections", load.connections);
+    flags.value("--duration", format_duration(load.duration));
+    flags.value("--warmup", format_duration(load.warmup));
+    flags.value("--interval", format_duration(load.interval));
+    flags.value("--floor", format_duration(load.floor));
+    flags.some("--requests-per-connection", load.requests_per_connection);
+    flags.some("--threads", load.threads);
+    flags.some("--drain", load.drain.map(format_duration));
+    if load.mode == Mode::Tcp {
+        tcp(load, &mut flags);
+    }
+    flags.0
+}
+
+fn tcp(load: &Load, flags: &mut Flags) {
+    flags.some("--verify", load.verify.as_ref());
+    flags.some("--payload", load.payload.as_ref());
+    flags.some("--bulk", load.bulk.as_ref());
+    flags.some("--bytes", load.bytes);
+    flags.some("--idle", load.idle);
+    flags.some("--read-rate", load.read_rate.as_ref());
+    flags.some("--proxy-protocol", load.proxy_protocol.as_ref());
+    flags.some("--sources", load.sources);
+    if load.idle.is_some() {
+        flags.bare("--idle-check");
+    }
+    if load.half_close {
+        flags.bare("--half-close");
+    }
+    if load.tls {
+        // The certificate is one of ours, made for the run.
+        flags.bare("--tls");
+        flags.bare("--tls-insecure");
+    }
+}
+
+struct Flags(Vec<String>);
+
+impl Flags {
+    fn bare(&mut self, flag: &str) {
+        self.0.push(flag.to_owned());
+    }
+
+    fn value(&mut self, flag: &str, value: impl ToString) {
+        self.0.extend([flag.to_owned(), value.to_string()]);
+    }
+
+    fn some(&mut self, flag: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.value(flag, value);
+        }
+    }
+}
+
+/// The keys of a load that only TCP has, and whether each is there.
+fn tcp_keys(load: &Load) -> [(&'static str, bool); 10] {
+    [
+        ("verify", load.verify.is_some()),
+        ("payload", load.payload.is_some()),
+        ("bulk", load.bulk.is_some()),
+        ("bytes", load.bytes.is_some()),
+        ("idle", load.idle.is_some()),
+        ("half_close", load.half_close),
+        ("read_rate", load.read_rate.is_some()),
+        ("tls", load.tls),
+        ("proxy_protocol", load.proxy_protocol.is_some()),
+        ("sources", load.sources.is_some()),
+    ]
+}
+
+/// Whether `loadgen` takes what is said of a load over TCP.
+///
+/// # Errors
+/// The key, and what `loadgen` says.
+pub fn check(load: &Load) -> Result<(), (&'static str, String)> {
+    let given = tcp_keys(load).into_iter().find(|(_, is_there)| *is_there);
+    match (load.mode, given) {
+        (Mode::Foo, Some((key, _))) => {
+            return Err((key, "belongs to mode = \"tcp\" only".to_owned()));
+        }
+        (Mode::Foo, None) => return Ok(()),
+        (Mode::Tcp, _) => {}
+    }
+    let line = ["loadgen", "tcp", "--connect", "127.0.0.1:1"].map(str::to_owned);
+    let line = line.into_iter().chain(of(load, None));
+    let said = match Cli::try_parse_from(line) {
+        Err(error) => error.to_string(),
+        Ok(Cli {
+            command: Command::Tcp(args),
+        }) => {
+            let machine = Machine {
+                cores: std::thread::available_parallelism().map_or(1, Into::into),
+                descriptors: u64::MAX,
+            };
+            match TcpConfig::new(&args, machine, 1) {
+                Ok(_) => return Ok(()),
+                Err(error) => error.to_string(),
+            }
+        }
+        Ok(_) => return Ok(()),
+    };
+    let said = said.lines().next().unwrap_or_default();
+    let said = said.trim_start_matches("error: ").to_owned();
+    Err((key_of(&said), said))
+}
+
+/// The key whose flag a message is about.
+fn key_of(said: &str) -> &'static str {
+    const KEYS: [&str; 8] = [
+        "payload",
+        "verify",
+        "bulk",
+        "bytes",
+        "read_rate",
+        "proxy_protocol",
+        "sources",
+        "idle",
+    ];
+    let is_named = |key: &&str| said.contains(&format!("--{}", key.replace('_', "-")));
+    KEYS.into_iter().find(is_named).unwrap_or("mode")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(spoil: impl FnOnce(&mut Load)) -> Option<(&'static str, String)> {
+        let mut load = Load {
+            mode: Mode::Tcp,
+            closed: true,
+            ..Load::default()
+        };
+        spoil(&mut load);
+        check(&load).err()
+    }
+
+    #[test]
+    fn what_loadgen_refuses_is_refused_before_anything_starts() {
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(refused(|load| load.payload = Some("16-1024".to_owned())), None);
+        let keys: [(&str, fn(&mut Load)); 5] = [
+            ("payload", |load| load.payload = Some("much".to_owned())),
+            ("bulk", |load| load.bulk = Some("sideways".to_owned())),
+            ("bytes", |load| load.bytes = "1MiB".parse().ok()),
+            ("read_rate", |load| load.read_rate = Some("0".to_owned())),
+            ("verify", |load| load.verify = Some("hardly".to_owned())),
+        ];
+        for (key, spoil) in keys {
+            let (named, said) = refused(spoil).unwrap();
+            assert_eq!(named, key, "{said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+        let foo = |load: &mut Load| (load.mode, load.idle) = (Mode::Foo, Some(1));
+        assert_eq!(refused(foo).unwrap().0, "idle");
+    }
+
+    #[test]
+    fn a_bulk_transfer_has_no_rate() {
+        let load = Load {
+            mode: Mode::Tcp,
+            bulk: Some("receive".to_owned()),
+            ..Load::default()
+        };
+        assert_eq!(check(&load), Ok(()));
+        assert!(!of(&load, None).iter().any(|flag| flag == "--closed"));
+    }
+}

@@ -1,0 +1,8 @@
+//! `loadgen tcp`, against servers in this process.
+
+mod bad_input;
+mod bulk;
+mod connections;
+mod integrity;
+mod server;
+mod tls;

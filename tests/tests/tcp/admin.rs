@@ -1,0 +1,62 @@
+//! Orders on the admin endpoint.
+
+use crate::server::{Server, echoes, reach, reach_until};
+use crate::started::{backend, http, post, start, state, status_becomes};
+
+#[test]
+fn a_backend_can_be_drained_disabled_and_enabled() {
+    let (a, b) = (Server::start("a"), Server::start("b"));
+    let often = ["--health-interval", "10ms", "--health-rise", "1"];
+    let proxy = start(&[&often[..], &[a.addr(), b.addr()]].concat());
+    let (mut held, _) = std::iter::repeat_with(|| reach(&proxy))
+        .find(|(_, name)| name == "a")
+        .expect("it goes on");
+    for (order, status) in [("drain", "draining"), ("disable", "disabled")] {
+        let (head, _) = post(&proxy, &format!("/backends/{}/{order}", a.addr()));
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(backend(&state(&proxy), a.addr())["status"], status);
+        for _ in 0..10 {
+            assert_eq!(reach(&proxy).1, "b");
+        }
+        echoes(&mut held);
+    }
+    let path = format!("/pools/default/backends/{}/enable", a.addr().replace(':', "%3A"));
+    assert!(post(&proxy, &path).0.starts_with("HTTP/1.1 200"));
+    status_becomes(&proxy, a.addr(), "up");
+    reach_until(&proxy, "a");
+}
+
+#[test]
+fn wrong_orders_are_refused_and_say_what_there_is() {
+    let a = Server::start("a");
+    let proxy = start(&[a.addr()]);
+    let admin = proxy.socket("admin");
+    for (request, status, word) in [
+        ("POST /backends/x:1/drain HTTP/1.1", "404", a.addr()),
+        ("POST /pools/x/backends/y/drain HTTP/1.1", "404", a.addr()),
+        ("POST /backends/x/explode HTTP/1.1", "404", "/reload"),
+        ("POST /state HTTP/1.1", "404", "/reload"),
+        ("GET /reload HTTP/1.1", "404", "/state"),
+        ("DELETE /state HTTP/1.1", "405", "POST"),
+        ("POST /reload HTTP/1.1\r\nOrigin: http://evil.example", "403", "web pages"),
+    ] {
+        let (head, body) = http(&admin, request);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {head}");
+        assert!(body.contains(word), "{request}: {body}");
+    }
+    assert_eq!(state(&proxy)["config"]["generation"], 1);
+    // A body is not read, and does no harm.
+    let body = "x".repeat(100_000);
+    let request = format!("POST /reload HTTP/1.1\r\nContent-Length: {}", body.len());
+    let (head, _) = http(&admin, &request);
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+}
+
+#[test]
+fn an_empty_host_is_this_machine_only() {
+    let a = Server::start("a");
+    let proxy = crate::started::PROXY;
+    let args = ["tcp", "--listen", "127.0.0.1:0", "--admin", ":0", a.addr()];
+    let proxy = tests::Program::start(proxy, &args);
+    assert!(proxy.socket("admin").starts_with("127.0.0.1:"));
+}

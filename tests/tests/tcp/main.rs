@@ -1,0 +1,16 @@
+//! `proxy tcp`, end to end: real processes, real sockets, backends that the tests play.
+
+mod access_log;
+mod admin;
+mod balancing;
+mod command_line;
+mod discovery;
+mod dns;
+mod health;
+mod metrics;
+mod proxy_protocol;
+mod reload;
+mod server;
+mod started;
+mod tls;
+mod upgrade;
