@@ -2,7 +2,7 @@
 //!
 //! An echo knows nothing of messages, and what is between here and there may cut, drop
 //! or misroute bytes anywhere. So each message begins where a word says that it does, see
-//! [`words`](crate::words), and where no such word is found the bytes are skipped to the
+//! `words`, and where no such word is found the bytes are skipped to the
 //! next one that is.
 
 use serde::Serialize;

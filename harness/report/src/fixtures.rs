@@ -8,8 +8,8 @@ use loadgen::record::{Client, Counts, Interval, Latencies, LoadRecord, Percentil
 
 use crate::capacity::{self, CapacityPlan};
 use crate::event::{
-    Binary, Event, Exit, Host, Mark, Phase, Probe, ProbeOutcome, Role, RunHeader, Sample,
-    ScenarioHeader, Stamped, Target,
+    Binary, Event, Exit, Fault, Host, Mark, Phase, Probe, ProbeOutcome, Role, RunHeader, Sample,
+    ScenarioHeader, Stamped, Target, Transition,
 };
 use crate::expect::{Expectation, Fate, Origin};
 use crate::figures::encode;
@@ -269,6 +269,30 @@ impl Story {
 
     pub(crate) fn counted(self, role: Role, counts: serde_json::Value) -> Self {
         self.at(2_001, Event::Counted { role, name: None, counts })
+    }
+
+    /// Something done on purpose from one moment to another.
+    pub(crate) fn fault(self, target: &str, action: &str, from_ms: u64, to_ms: u64) -> Self {
+        let id = || format!("{action} {from_ms}");
+        let fault = Fault {
+            id: id(),
+            target: target.to_owned(),
+            action: action.to_owned(),
+            backend: None,
+        };
+        self.at(from_ms, Event::FaultBegan(fault))
+            .at(to_ms, Event::FaultEnded { id: id() })
+    }
+
+    /// The proxy thinks differently of a backend.
+    pub(crate) fn changed(self, ms: u64, backend: &str, from: &str, to: &str) -> Self {
+        let transition = Transition {
+            backend: backend.to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            why: "made up".to_owned(),
+        };
+        self.at(ms, Event::BackendChanged(transition))
     }
 
     pub(crate) fn end(self) -> Self {

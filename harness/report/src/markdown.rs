@@ -1,9 +1,9 @@
 //! A summary for a CI job: one screen of Markdown.
 
 use crate::compare::Gravity;
-use crate::run::RunFile;
+use crate::run::{RunFile, ScenarioRun};
 use crate::text::tournament::beside;
-use crate::text::{compare, number};
+use crate::text::{columns, compare, faults, number};
 use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
@@ -18,6 +18,10 @@ pub fn render(run: &RunFile) -> String {
         .filter(|s| !s.figures.is_empty() && !s.has_garbage())
     {
         out.push_str(&format!("### {}\n\n", cell(&scenario.header.name)));
+        if scenario.figures.iter().all(|f| f.gbit_per_s.is_some()) {
+            out.push_str(&bulk(scenario));
+            continue;
+        }
         out.push_str("| proxy | rate | p50 | p99 | p99.9 | added p50 | CPU/msg | memory |\n");
         out.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
         for figures in &scenario.figures {
@@ -37,6 +41,11 @@ pub fn render(run: &RunFile) -> String {
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
         out.push('\n');
+        let faults = faults::lines(scenario);
+        out.extend(faults.iter().map(|line| format!("- {}\n", cell(line))));
+        if !faults.is_empty() {
+            out.push('\n');
+        }
     }
     for scenario in &run.scenarios {
         out.push_str(&crate::text::capacity::markdown(scenario));
@@ -62,6 +71,21 @@ pub fn render(run: &RunFile) -> String {
         run.header.seed,
         cell(&run.header.id)
     ));
+    out
+}
+
+/// Bulk transfers have bits, and no times.
+fn bulk(scenario: &ScenarioRun) -> String {
+    let mut out = String::new();
+    for columns in columns::of(scenario) {
+        out.push_str(&format!("| proxy | {} |\n", columns.head.join(" | ")));
+        out.push_str(&format!("| --- |{}\n", " ---: |".repeat(columns.head.len())));
+        for row in &columns.rows {
+            let subject = cell(&row.figures.subject);
+            out.push_str(&format!("| {subject} | {} |\n", row.cells.join(" | ")));
+        }
+        out.push('\n');
+    }
     out
 }
 

@@ -36,10 +36,16 @@ impl Row {
 /// All comparisons that can be made.
 #[must_use]
 pub fn rows(scenario: &ScenarioRun) -> Vec<Row> {
-    scenario.blocks.iter().flat_map(block_rows).collect()
+    let config = &scenario.header.config;
+    let blocks = scenario.blocks.iter();
+    blocks.flat_map(|block| block_rows(block, config)).collect()
 }
 
-fn block_rows(block: &Block) -> Vec<Row> {
+fn block_rows(block: &Block, config: &serde_json::Value) -> Vec<Row> {
+    // Bytes that come back are no requests to those who only pass them on.
+    if config.pointer("/proxy/mode").and_then(serde_json::Value::as_str) == Some("tcp") {
+        return Vec::new();
+    }
     let is_comparable = block.fuzzes.is_empty()
         && block.loads.iter().all(is_settled)
         && block.faults.is_empty()

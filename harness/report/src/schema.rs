@@ -14,8 +14,10 @@ mod tests {
         Arm, BlockFigures, Conduct, Design, History, HistoryScenario, Kind, Noise,
     };
     use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
-    use crate::event::{Audit, Event, ProbeOutcome, Role};
-    use crate::expect::{Expectation, Fate, Origin};
+    use loadgen::record::{Bulk, Idle};
+
+    use crate::event::{Audit, Event, Exit, ProbeOutcome, Role};
+    use crate::expect::{Change, Expectation, Fate, Origin, Part};
     use crate::fixtures::{Story, fate, load, load_record};
     use crate::run::RunFile;
 
@@ -119,7 +121,17 @@ mod tests {
             load("answered during attack"),
             fate(Role::Upstream, Fate::Dies),
             Expectation::reconcile(Origin::CommandLine),
+            load("throughput > 1Gbit"),
+            load("failed = 0").in_part(Part::During).unwrap(),
+            Expectation::beside("p99 < 0.5x", "nginx", None, Origin::Scenario).unwrap(),
+            Expectation::backend("upstream.1", Change::Ejected, "< 1s").unwrap(),
         ];
+        record.counts.idle = Some(Idle::default());
+        record.bulk = Some(Bulk {
+            direction: "echo".to_owned(),
+            bytes_sent: 1 << 30,
+            ..Bulk::default()
+        });
         let story = Story::new(demands)
             .block("builtin")
             .probe(Role::Proxy, 1_100, 1, ProbeOutcome::Wrong)
@@ -128,6 +140,16 @@ mod tests {
             .at(1_200, Event::Audit(audit))
             .exit(Role::Upstream, "SIGSEGV", false)
             .counted(Role::Proxy, json!({"msg_total": 3}))
+            .fault("upstream.1", "kill", 300, 600)
+            .changed(305, "upstream.1", "up", "ejected")
+            .at(
+                1_250,
+                Event::Exited {
+                    role: Role::Upstream,
+                    name: "upstream.1".to_owned(),
+                    exit: Exit::default(),
+                },
+            )
             .block("nginx")
             .load(record.clone())
             .block("direct")

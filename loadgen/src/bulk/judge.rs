@@ -59,10 +59,10 @@ pub(super) fn judge(
     }
     // A source need not notice that we have enough; what takes our bytes must.
     let owes_an_end = matches!(plan.direction, BulkArg::Send | BulkArg::Echo);
+    let nothing_came = incoming.bytes == 0 && incoming.said.is_empty();
     let unsent = !stream.has_sent_all();
     if stream.reset {
         tally.fail(Failure::Reset);
-        let nothing_came = incoming.bytes == 0 && incoming.said.is_empty();
         connects.breaks(if nothing_came {
             Breakage::ResetBeforeByte
         } else {
@@ -77,7 +77,7 @@ pub(super) fn judge(
             Failure::Lost
         });
         connects.breaks(Breakage::ClosedEarly);
-    } else if !stream.is_over() && (missing > 0 || owes_an_end) {
+    } else if !stream.is_over() && (missing > 0 || owes_an_end || nothing_came) {
         tally.unanswered += 1;
         connects.breaks(Breakage::NoEnd);
     } else {

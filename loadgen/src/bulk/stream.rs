@@ -12,9 +12,14 @@ use crate::args::BulkArg;
 use crate::link::Link;
 use crate::throttle::Throttle;
 
-/// Bytes that are made at once. Half of a second-level cache, so that they are sent from
-/// there.
+/// Most bytes that are made at once: they should be sent from a cache.
 const PIECE: usize = 256 * 1024;
+
+/// Fewest: below that, calls cost more than bytes.
+const LEAST_PIECE: usize = 16 * 1024;
+
+/// Memory for the pieces of all connections.
+const ALL_PIECES: usize = 64 * 1024 * 1024;
 
 /// Bytes that are taken from a socket at once.
 pub(super) const READ: usize = 1024 * 1024;
@@ -32,6 +37,8 @@ pub(super) struct Stream {
     /// The piece of the stream that is being sent, and how much of it is.
     piece: Vec<u8>,
     gone: usize,
+    /// Most bytes of a piece.
+    most: usize,
     throttle: Option<Throttle>,
     pub(super) sent: u64,
     pub(super) incoming: Incoming,
@@ -64,13 +71,19 @@ pub(super) struct Incoming {
 
 impl Stream {
     /// A stream over an open connection.
-    pub(super) fn new(link: Link, plan: &BulkPlan, read_rate: Option<u64>) -> Self {
+    pub(super) fn new(
+        link: Link,
+        plan: &BulkPlan,
+        connections: usize,
+        read_rate: Option<u64>,
+    ) -> Self {
         let limit = plan.bytes.unwrap_or(u64::MAX);
         let is_plain = !link.has_tls();
         Self {
             link,
             is_plain,
             piece: Vec::new(),
+            most: (ALL_PIECES / connections.max(1)).clamp(LEAST_PIECE, PIECE),
             gone: 0,
             throttle: read_rate.map(Throttle::new).filter(|_| is_plain),
             sent: 0,
@@ -187,7 +200,7 @@ impl Stream {
             if self.sent >= self.send_end {
                 return self.end_our_side_if_wanted();
             }
-            let bytes = (self.send_end - self.sent).min(PIECE as u64) as usize;
+            let bytes = (self.send_end - self.sent).min(self.most as u64) as usize;
             self.piece.resize(bytes, 0);
             self.gone = 0;
             if plan.verify {

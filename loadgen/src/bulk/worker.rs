@@ -217,8 +217,12 @@ impl Worker {
                 self.poller.modify(&one.link, at, Interest::Edge)?;
                 let read_rate = self.plan.transport.read_rate;
                 self.connects.opened += 1;
-                self.streams
-                    .push(Stream::new(one.link, &self.bulk, read_rate));
+                self.streams.push(Stream::new(
+                    one.link,
+                    &self.bulk,
+                    self.plan.connections,
+                    read_rate,
+                ));
             }
             Err(error) => self.connects.fail(failure_of(&error)),
         }

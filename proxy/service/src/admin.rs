@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -35,6 +36,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time that one connection may last: nobody holds a place for ever.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for an open connection to get its answer when the program ends.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Space for the head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -171,19 +175,32 @@ async fn accept_loop(
         let stop = stop.clone();
         tracker.spawn(async move {
             let _place = place;
+            let answered = Arc::new(AtomicBool::new(false));
+            let answers = Arc::clone(&answered);
             let service = service_fn(move |request| {
-                let routes = Arc::clone(&routes);
-                async move { Ok::<_, Infallible>(respond(routes.as_ref(), &request).await) }
+                let (routes, answers) = (Arc::clone(&routes), Arc::clone(&answers));
+                async move {
+                    let response = respond(routes.as_ref(), &request).await;
+                    answers.store(true, Ordering::Relaxed);
+                    Ok::<_, Infallible>(response)
+                }
             });
             let serving = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_buf_size(MAX_HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(serving);
             // How a client's connection ends is the client's business.
-            let _ = stop
-                .run_until_cancelled(tokio::time::timeout(CONNECTION_TIMEOUT, serving))
-                .await;
+            tokio::select! {
+                _ = tokio::time::timeout(CONNECTION_TIMEOUT, &mut serving) => return,
+                () = stop.cancelled() => {}
+            }
+            // Who has just connected gets an answer still; who is idle is let go.
+            if answered.load(Ordering::Relaxed) {
+                serving.as_mut().graceful_shutdown();
+            }
+            let _ = tokio::time::timeout(STOP_TIMEOUT, serving).await;
         });
     }
 }

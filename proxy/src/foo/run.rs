@@ -19,8 +19,8 @@ use super::counters::{FooCounters, FooTotals};
 use super::rates::{BUCKET, Sample, Windows};
 use super::shield::Shield;
 use super::stats::Stats;
-use crate::printer::Printer;
 use crate::plane::{Backlog, Limits, Plane, PlaneConfig, PlaneTotals};
+use crate::printer::Printer;
 
 /// No longer than this, however long was asked for: the clock must be able to say when.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 3600);

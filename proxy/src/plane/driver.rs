@@ -135,6 +135,9 @@ pub(crate) trait Driver {
     /// Stops accepting for now. An accept that is in flight completes all the same.
     fn pause_accept(&mut self);
 
+    /// Whether an accept is in flight, so that a connection may still come of it.
+    fn is_accepting(&self) -> bool;
+
     /// Makes a socket with [`SOCKET_FLAGS`](Self::SOCKET_FLAGS) ready for the operations below.
     fn adopt(&mut self, fd: RawFd) -> Result<(), Errno>;
 

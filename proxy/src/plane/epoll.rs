@@ -109,6 +109,10 @@ impl Driver for Epoll {
         }
     }
 
+    fn is_accepting(&self) -> bool {
+        self.listening
+    }
+
     fn adopt(&mut self, fd: RawFd) -> Result<(), Errno> {
         let at = usize::try_from(fd).map_err(|_| Errno::BADF)?;
         if self.sockets.len() <= at {

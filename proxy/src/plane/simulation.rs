@@ -127,6 +127,10 @@ impl Driver for Kernel {
 
     fn pause_accept(&mut self) {}
 
+    fn is_accepting(&self) -> bool {
+        false
+    }
+
     fn adopt(&mut self, fd: RawFd) -> Result<(), Errno> {
         let side = usize::from(self.fds[0] != 0);
         self.fds[side] = fd;

@@ -3,8 +3,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -46,6 +46,8 @@ pub(super) struct Worker<D, P: Protocol> {
     next_reset_ms: u64,
     next_sweep_ms: u64,
     listener: Option<Arc<OwnedFd>>,
+    /// It is another process's from now on, once the last accept has been taken back.
+    leaving: Option<Arc<OwnedFd>>,
     accept_resumes_ms: Option<u64>,
     /// The other workers, and whose turn it is to be compared with.
     peers: Vec<Arc<WorkerShare>>,
@@ -71,6 +73,7 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             next_reset_ms: 0,
             next_sweep_ms: 0,
             listener: Some(listener),
+            leaving: None,
             accept_resumes_ms: None,
             peers,
             next_peer: number,
@@ -95,7 +98,12 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             if woken && self.read_mail() {
                 return Ok(());
             }
-            let drained = self.listener.is_none() && self.sessions.is_empty();
+            // An accept that was taken back may have brought a connection before that.
+            let accepting = self.cx.driver.is_accepting();
+            if !accepting && let Some(listener) = self.leaving.take() {
+                self.take_backlog(&listener);
+            }
+            let drained = self.listener.is_none() && !accepting && self.sessions.is_empty();
             if drained && self.cx.share.mailbox.close_if_empty() {
                 return Ok(());
             }
@@ -339,14 +347,34 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
         };
         self.cx.driver.pause_accept();
         self.accept_resumes_ms = None;
-        if backlog == Backlog::Take && rustix::io::ioctl_fionbio(&listener, true).is_ok() {
-            for _ in 0..eventloop::net::BACKLOG {
-                match rustix::net::accept_with(&listener, D::SOCKET_FLAGS) {
-                    Ok(client) => self.admit(client),
-                    Err(Errno::INTR | Errno::CONNABORTED) => {}
-                    Err(_) => break,
-                }
+        match backlog {
+            Backlog::Take => self.take_backlog(&listener),
+            Backlog::Leave => self.leaving = Some(listener),
+        }
+    }
+
+    /// Serves what waits to be accepted now. Those who wait for connections are woken one
+    /// by one: an accept that is taken back may have taken the wake-up for a connection
+    /// with it that nobody else would hear of until the next one comes.
+    fn take_backlog(&mut self, listener: &OwnedFd) {
+        // A socket blocks for all who share it: no other worker must change that meanwhile.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let blocks = rustix::fs::fcntl_getfl(listener)
+            .is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK));
+        if blocks && rustix::io::ioctl_fionbio(listener, true).is_err() {
+            return;
+        }
+        for _ in 0..eventloop::net::BACKLOG {
+            match rustix::net::accept_with(listener, D::SOCKET_FLAGS) {
+                Ok(client) => self.admit(client),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => break,
             }
+        }
+        if blocks {
+            // It could be set a moment ago.
+            let _ = rustix::io::ioctl_fionbio(listener, false);
         }
     }
 }

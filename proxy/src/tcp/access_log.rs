@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+
+use super::clock::{rfc3339, unix_ms};
 
 /// Connections that may wait to be written: what ends in a second on a busy machine.
 const WAITING: usize = 16 * 1024;
@@ -293,14 +295,6 @@ fn write_line(mut entry: Entry, out: &mut Vec<u8>) {
     }
 }
 
-/// Milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
-}
-
 #[expect(
     clippy::ref_option,
     reason = "serde passes a reference to the field as it is"
@@ -318,24 +312,6 @@ fn us_as_ms<S: Serializer>(us: &Option<u64>, serializer: S) -> Result<S::Ok, S::
 )]
 fn as_rfc3339<S: Serializer>(unix_ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&rfc3339(*unix_ms))
-}
-
-/// A time as in RFC 3339, UTC, to the millisecond. The days are turned into a date as in
-/// Howard Hinnant's `civil_from_days`.
-fn rfc3339(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute) = (ms / 3_600_000, ms / 60_000 % 60);
-    let (second, ms) = (ms / 1_000 % 60, ms % 1_000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 #[cfg(test)]
@@ -374,18 +350,6 @@ mod tests {
     }
 
     #[test]
-    fn dates() {
-        for (ms, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(rfc3339(ms), text);
-        }
-    }
-
-    #[test]
     fn a_rotated_file_is_left_and_a_new_one_is_begun() {
         let directory = tempfile::tempdir().unwrap();
         let (path, old) = (directory.path().join("log"), directory.path().join("old"));
@@ -408,7 +372,9 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
         let path = Path::new("/nonexistent/log");
-        let error = AccessLog::open(path, Arc::default()).unwrap_err().to_string();
+        let error = AccessLog::open(path, Arc::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nonexistent/log"), "{error}");
     }
 }

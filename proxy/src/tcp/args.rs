@@ -9,16 +9,14 @@ use super::options::Options;
 
 /// Balance TCP connections over backends, and keep those away that are down.
 #[derive(Debug, Args)]
-#[command(
-    about = "Balance TCP connections over backends, and keep those away that are down",
-    long_about = "\
-Balance TCP connections over backends, and keep those away that are down.
-
+#[command(after_help = "\
 Backends are checked from the start, a failed dial goes to another one, ends and resets
-pass in both directions. SIGTERM lets open connections finish, SIGHUP reads the
-configuration again and reopens the access log, SIGUSR1 prints metrics to stdout, SIGUSR2
-starts the program anew and hands the listening socket over.",
-    after_help = "\
+pass in both directions. Signals:
+  SIGTERM   let open connections finish, then end; a second one ends at once
+  SIGHUP    read the configuration again, open the access log anew
+  SIGUSR1   print metrics to stdout
+  SIGUSR2   start the program anew and hand the listening socket over
+
 Examples:
   proxy tcp --listen :4000 localhost:8001 localhost:8002,weight=2
   proxy tcp -laddr localhost:4000 -timeout 3s -lb random localhost:8001 localhost:8002
@@ -41,8 +39,7 @@ Examples:
   curl -X POST 127.0.0.1:9004/backends/10.0.0.1:443/drain
       Also disable and enable; /state is all that is known, /metrics is for Prometheus.
   kill -USR2 $PID
-      Upgrade: the new program serves before the old one lets go of a single connection."
-)]
+      Upgrade: the new program serves before the old one lets go of a single connection.")]
 pub(crate) struct TcpArgs {
     /// Configuration (TOML) with the same options; see the example below.
     #[arg(long, value_name = "FILE")]

@@ -139,14 +139,26 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_line_and_key() {
         for (text, words) in [
-            ("\nidle_timout = 1", &["line 2", "`idle_timout`", "idle_timeout"][..]),
-            ("\n\nidle_timeout = \"5\"", &["line 3", "idle_timeout:", "250ms"]),
+            (
+                "\nidle_timout = 1",
+                &["line 2", "`idle_timout`", "idle_timeout"][..],
+            ),
+            (
+                "\n\nidle_timeout = \"5\"",
+                &["line 3", "idle_timeout:", "250ms"],
+            ),
             ("balance = \"fast\"", &["line 1", "balance:", "p2c-ewma"]),
             ("retries = -1", &["line 1", "retries:", "at least 0"]),
             ("listen = \"x\"", &["line 1", "listen:", "HOST:PORT"]),
             ("driver = \"kqueue\"", &["line 1", "driver:", "io_uring"]),
-            ("backends = [\n  \"a:1\",\n  \"b\"\n]", &["line 3", "\"b\"", "HOST:PORT"]),
-            ("backends = [{ address = \"a:1\", wait = 1 }]", &["line 1", "`wait`", "weight"]),
+            (
+                "backends = [\n  \"a:1\",\n  \"b\"\n]",
+                &["line 3", "\"b\"", "HOST:PORT"],
+            ),
+            (
+                "backends = [{ address = \"a:1\", wait = 1 }]",
+                &["line 1", "`wait`", "weight"],
+            ),
             ("[health]\ninterval = true", &["line 2", "interval:"]),
             ("[health]\nrise = 0", &["line 2", "rise:", "at least 1"]),
             ("[[pool]]\nname = \"x\"", &["line 1", "backends"]),
@@ -156,7 +168,10 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(!error.contains('\n'), "{error}");
             for word in words {
-                assert!(error.contains(word), "{text}: should mention {word}: {error}");
+                assert!(
+                    error.contains(word),
+                    "{text}: should mention {word}: {error}"
+                );
             }
         }
     }

@@ -7,66 +7,18 @@ use std::sync::Arc;
 use balance::{Backend, Pool};
 use tokio::task::JoinHandle;
 
-use super::access_log::{AccessLog, LogCounters, unix_ms};
+use super::access_log::AccessLog;
 use super::board::{Board, ReloadOrder, View};
-use super::clock::now_ms;
-use super::discovery::Discovery;
+use super::clock::{now_ms, unix_ms};
 use super::health::Checks;
 use super::load::{Loaded, Origin};
-use super::members::{Members, Roster, host};
+use super::members::host;
 use super::plan::Plan;
-use super::settings::{Live, Route, Settings};
+use super::prepare::{Known, Prepared, settings};
+use super::settings::Live;
 use super::tls::Terminator;
 use super::upgrade::AdminOrder;
 use super::watch::{Stamps, Watch};
-use crate::plane::Limits;
-
-/// What is asked for has been looked up, opened and checked.
-pub(super) struct Prepared {
-    plan: Arc<Plan>,
-    tls: Option<Arc<Terminator>>,
-    log: Option<AccessLog>,
-    members: Members,
-}
-
-/// What preparing needs of what is there already.
-#[derive(Clone)]
-pub(super) struct Known {
-    pub(super) roster: Roster,
-    pub(super) discovery: Arc<Discovery>,
-    pub(super) log: Option<AccessLog>,
-    pub(super) log_counters: Arc<LogCounters>,
-}
-
-impl Prepared {
-    /// Resolves, opens and checks.
-    ///
-    /// # Errors
-    /// What cannot be had.
-    pub(super) async fn new(
-        plan: Arc<Plan>,
-        tls: Option<Arc<Terminator>>,
-        known: Known,
-    ) -> Result<Self, String> {
-        let log = match &plan.access_log {
-            None => None,
-            Some(path) => match known.log {
-                Some(log) if log.path() == path => Some(log),
-                _ => {
-                    let opened = AccessLog::open(path, known.log_counters);
-                    Some(opened.map_err(|error| error.to_string())?)
-                }
-            },
-        };
-        let members = Members::gather(&plan, &known.roster, &known.discovery).await?;
-        Ok(Self {
-            plan,
-            tls,
-            log,
-            members,
-        })
-    }
-}
 
 /// What is in force, and what is being prepared.
 pub(super) struct Control {
@@ -237,8 +189,12 @@ impl Control {
         self.plan = plan;
         self.tls = tls;
         self.known.log = log;
-        self.live
-            .set(settings(&self.plan, &self.pools, &self.tls, &self.known.log));
+        self.live.set(settings(
+            &self.plan,
+            &self.pools,
+            &self.tls,
+            &self.known.log,
+        ));
         self.generation += 1;
         board.set_leaving(self.known.roster.prune(&self.pools));
         board.set_view(self.view());
@@ -301,6 +257,7 @@ impl Control {
             stamps,
         } = loaded;
         self.watch = Watch::new(stamps);
+        self.known.discovery.refresh();
         let ignored = self.plan.fixed_differences(&plan);
         if !ignored.is_empty() {
             let keys = ignored.join(", ");
@@ -367,38 +324,5 @@ fn restore(pools: &[Arc<Pool>], states: &[AdminOrder]) {
         for backend in backends.filter(|backend| backend.name() == order.backend) {
             backend.set_admin(state, now_ms());
         }
-    }
-}
-
-#[expect(clippy::ref_option, reason = "both are fields that stay where they are")]
-fn settings(
-    plan: &Plan,
-    pools: &[Arc<Pool>],
-    tls: &Option<Arc<Terminator>>,
-    log: &Option<AccessLog>,
-) -> Settings {
-    let route = |(sni, pool): &(String, usize)| Route {
-        sni: sni.clone(),
-        pool: Arc::clone(&pools[*pool]),
-    };
-    Settings {
-        default_pool: Arc::clone(&pools[0]),
-        routes: plan.routes.iter().map(route).collect(),
-        send_proxy: plan.send_proxy,
-        accept_proxy: plan.accept_proxy,
-        proxy_from: plan.proxy_from.clone(),
-        tls: tls.clone(),
-        retries: plan.retries,
-        limits: Limits {
-            connect_ms: Limits::ms(plan.connect_timeout),
-            idle_ms: Limits::ms(plan.idle_timeout),
-            half_closed_ms: Limits::ms(plan.half_closed_timeout),
-            preface_ms: Limits::ms(plan.preface_timeout),
-            queue_ms: Limits::ms(plan.queue_timeout),
-        },
-        keepalive: plan.keepalive,
-        user_timeout: plan.user_timeout,
-        sources: plan.sources.clone(),
-        access_log: log.clone(),
     }
 }

@@ -117,8 +117,7 @@ impl Discovery {
         outcome
     }
 
-    /// Looks up only these from now on, and reads the hosts file and the system's
-    /// configuration again.
+    /// Looks up only these from now on.
     pub(super) fn retain(&self, is_used: impl Fn(&str) -> bool) {
         self.names().retain(|name, entry| {
             let used = is_used(name);
@@ -127,6 +126,10 @@ impl Discovery {
             }
             used
         });
+    }
+
+    /// Reads the hosts file and the system's configuration again.
+    pub(super) fn refresh(&self) {
         match resolver(self.server) {
             Ok(fresh) => *lock(&self.resolver) = Arc::new(fresh),
             Err(error) => tracing::warn!("going on with the old resolver: {error}"),
@@ -201,11 +204,18 @@ impl Discovery {
             return failed("it has no address");
         }
         if addresses.len() > MAX_ADDRESSES {
-            tracing::warn!("{name} has more than {MAX_ADDRESSES} addresses: the others are left out");
+            tracing::warn!(
+                "{name} has more than {MAX_ADDRESSES} addresses: the others are left out"
+            );
             addresses = addresses.into_iter().take(MAX_ADDRESSES).collect();
         }
-        let holds = answer.valid_until().saturating_duration_since(Instant::now());
-        (Ok(addresses.into_iter().collect()), holds.clamp(least, most))
+        let holds = answer
+            .valid_until()
+            .saturating_duration_since(Instant::now());
+        (
+            Ok(addresses.into_iter().collect()),
+            holds.clamp(least, most),
+        )
     }
 
     fn names(&self) -> MutexGuard<'_, HashMap<String, Name>> {

@@ -187,10 +187,19 @@ mod tests {
             assert_eq!(backend.check_state(), state);
         }
         let history = backend.history();
-        assert!(history.last().unwrap().why.contains("-LOADING"), "{history:?}");
+        assert!(
+            history.last().unwrap().why.contains("-LOADING"),
+            "{history:?}"
+        );
         backend.set_admin(AdminState::Disabled, now_ms());
         check_once(&backend, &check).await;
-        assert_eq!(backend.counters().checks_failed.load(std::sync::atomic::Ordering::Relaxed), 3);
+        assert_eq!(
+            backend
+                .counters()
+                .checks_failed
+                .load(std::sync::atomic::Ordering::Relaxed),
+            3
+        );
     }
 
     #[tokio::test]

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use balance::{Backend, BackendSpec, Pool};
 use tokio::task::JoinSet;
 
+use super::backend_at::BackendAt;
 use super::clock::now_ms;
 use super::discovery::Discovery;
 use super::health;
 use super::plan::{Plan, PoolPlan};
-use super::values::BackendAt;
 
 /// What makes two backends the same one: pool, address as given, address as resolved.
 type Key = (String, String, SocketAddr);
@@ -67,7 +67,8 @@ impl Members {
                     let (member, is_new) = member(pool, at, addr, ips, roster, &members);
                     if let (true, Some(check)) = (is_new, pool.check.clone()) {
                         let backend = Arc::clone(&member.backend);
-                        first_checks.spawn(async move { health::check_once(&backend, &check).await });
+                        first_checks
+                            .spawn(async move { health::check_once(&backend, &check).await });
                     }
                     members.push(member);
                 }
@@ -112,7 +113,10 @@ impl Roster {
     /// Forgets the backends that are in none of these pools and have no connection left;
     /// returns those that still have some.
     pub(super) fn prune(&mut self, pools: &[Arc<Pool>]) -> Vec<Leaving> {
-        let members: HashSet<_> = pools.iter().flat_map(|pool| pool.backends()).collect::<Vec<_>>()
+        let members: HashSet<_> = pools
+            .iter()
+            .flat_map(|pool| pool.backends())
+            .collect::<Vec<_>>()
             .into_iter()
             .map(Arc::as_ptr)
             .collect();
@@ -226,9 +230,13 @@ mod tests {
         let first = plan(&["127.0.0.1:1,weight=5", "127.0.0.1:2"]);
         let members = Members::gather(&first, &roster, &discovery).await.unwrap();
         let pools = members.pools(&first, &[], &mut roster);
-        let [a, b] = pools[0].backends() else { panic!("two backends") };
+        let [a, b] = pools[0].backends() else {
+            panic!("two backends")
+        };
         let mut picker = balance::Picker::new(1);
-        let lease = pools[0].pick(&mut picker, now_ms(), None, &[b.addr()]).unwrap();
+        let lease = pools[0]
+            .pick(&mut picker, now_ms(), None, &[b.addr()])
+            .unwrap();
 
         let second = plan(&["127.0.0.1:2,weight=7", "127.0.0.1:3"]);
         let members = Members::gather(&second, &roster, &discovery).await.unwrap();
@@ -253,11 +261,17 @@ mod tests {
         let discovery = discovery();
         let roster = Roster::default();
         let mut wanted = plan(&["localhost:1", "127.0.0.1:1", ":2", "no-such-host.invalid:3"]);
-        let error = Members::gather(&wanted, &roster, &discovery).await.err().unwrap();
+        let error = Members::gather(&wanted, &roster, &discovery)
+            .await
+            .err()
+            .unwrap();
         assert!(error.contains("no-such-host.invalid"), "{error}");
         wanted.start_unresolved = true;
         let members = Members::gather(&wanted, &roster, &discovery).await.unwrap();
-        let names: Vec<_> = members.0[0].iter().map(|member| member.spec.name.clone()).collect();
+        let names: Vec<_> = members.0[0]
+            .iter()
+            .map(|member| member.spec.name.clone())
+            .collect();
         assert_eq!(names, ["localhost:1", ":2"]);
     }
 }

@@ -1,15 +1,17 @@
 //! `proxy tcp`: balances TCP connections over backends that are up.
 //!
 //! In reading order. What is asked for: [`args`] and [`options`] are the command line and
-//! the configuration, [`values`] what people type there, [`config`] the file, [`plan`] what
+//! the configuration, [`values`] and [`backend_at`] what people type there, [`config`] the file, [`plan`] what
 //! all of it comes to, [`load`] reads it, [`watch`] notices that it changed.
 //!
 //! What is done with connections: [`settings`] is what workers read for each new one,
 //! [`relay`] what they do with it, [`tls`] and [`keepalive`] what they need for it.
 //!
 //! Beside the traffic: [`discovery`] looks names up, [`health`] checks backends,
-//! [`members`] brings both and the plan together, [`control`] is the loop that holds the
-//! threads of it, [`upgrade`] hands over to a successor, [`run`] starts and ends it all.
+//! [`members`] brings both and the plan together, [`prepare`] does so for a change before
+//! anything is changed, [`control`] carries it out; [`listening`] is the sockets,
+//! [`upgrade`] hands them over to a successor, [`run`] is the loop that starts and ends it
+//! all.
 //!
 //! What is told: [`access_log`], [`board`] is where everything is read off, as
 //! [`state`] (JSON), as [`metrics`] (Prometheus, and the text of SIGUSR1), over [`admin`].
@@ -17,6 +19,7 @@
 mod access_log;
 mod admin;
 mod args;
+mod backend_at;
 mod board;
 mod clock;
 mod config;
@@ -24,12 +27,14 @@ mod control;
 mod discovery;
 mod health;
 mod keepalive;
+mod listening;
 mod load;
 mod members;
 mod metrics;
 mod options;
 mod plan;
 pub(crate) mod quick;
+mod prepare;
 mod relay;
 mod run;
 mod settings;

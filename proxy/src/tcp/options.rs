@@ -12,9 +12,10 @@ use service::addr::HostPort;
 use service::logging::LogLevel;
 use toml::Spanned;
 
+use super::backend_at::BackendAt;
 use super::values::{
-    AllDown, BackendAt, Balance, Bytes, Cidr, Count, Jitter, KeepaliveSpec, Positive,
-    ResolveInterval, SendProxy, TakeProxy, Time, TlsVersion, choice,
+    AllDown, Balance, Bytes, Cidr, Count, Jitter, KeepaliveSpec, Positive, ResolveInterval,
+    SendProxy, TakeProxy, Time, TlsVersion, choice,
 };
 use crate::plane::DriverChoice;
 

@@ -10,11 +10,12 @@ use balance::{Algorithm, HealthPolicy, WhenAllDown};
 use service::addr::HostPort;
 use service::logging::LogLevel;
 
+use super::backend_at::BackendAt;
 use super::config::{ConfigError, Source};
 use super::options::{HealthOptions, Options, PoolOptions};
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
 use super::tls::{CertificateFiles, ClientCertificates, TlsOptions};
-use super::values::{BackendAt, Bounds, KeepaliveSpec, ResolveInterval, Time};
+use super::values::{Bounds, KeepaliveSpec, ResolveInterval, Time};
 use crate::plane::DriverChoice;
 
 /// The pool that the command line and the top of the configuration describe.
@@ -284,7 +285,9 @@ fn policy(health: &HealthOptions) -> Result<HealthPolicy, String> {
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn check(health: &HealthOptions, send_proxy: Option<ProxyVersion>) -> Option<Check> {
-    let interval = health.interval.map_or(Duration::from_secs(5), |time| time.0);
+    let interval = health
+        .interval
+        .map_or(Duration::from_secs(5), |time| time.0);
     if interval.is_zero() {
         return None;
     }
@@ -319,7 +322,10 @@ fn routes(
         let host = sni.strip_prefix("*.").unwrap_or(&sni);
         let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if host.is_empty() || !host.chars().all(fine) {
-            let text = format!("expected a host name or *.DOMAIN, got {:?}", route.sni.get_ref());
+            let text = format!(
+                "expected a host name or *.DOMAIN, got {:?}",
+                route.sni.get_ref()
+            );
             return Err(wrong_at(source, &route.sni, &text));
         }
         routes.push((sni, pool));
@@ -347,8 +353,14 @@ fn tls(options: &Options) -> Result<Option<TlsOptions>, ConfigError> {
             None => Ok(None),
         };
     }
-    if let Some(name) = options.alpn.iter().find(|name| !(1..=255).contains(&name.len())) {
-        return Err(wrong(format!("--alpn: expected 1 to 255 bytes, got {name:?}")));
+    if let Some(name) = options
+        .alpn
+        .iter()
+        .find(|name| !(1..=255).contains(&name.len()))
+    {
+        return Err(wrong(format!(
+            "--alpn: expected 1 to 255 bytes, got {name:?}"
+        )));
     }
     let pairs = certs.iter().cloned().zip(keys.iter().cloned());
     let client_ca = options.tls_client_ca.clone();
@@ -357,10 +369,8 @@ fn tls(options: &Options) -> Result<Option<TlsOptions>, ConfigError> {
             .map(|(certificate, key)| CertificateFiles { certificate, key })
             .collect(),
         alpn: options.alpn.clone(),
-        client_certificates: client_ca.map_or_else(
-            ClientCertificates::default,
-            ClientCertificates::Required,
-        ),
+        client_certificates: client_ca
+            .map_or_else(ClientCertificates::default, ClientCertificates::Required),
         minimum_version: options.tls_min.map(|version| version.0).unwrap_or_default(),
         no_resumption: false,
     }))

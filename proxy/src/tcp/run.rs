@@ -3,7 +3,6 @@
 //! way.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,15 +22,17 @@ use tokio_util::task::TaskTracker;
 
 use super::args::TcpArgs;
 use super::board::{Board, Parts, Phase, ReloadOrder};
-use super::control::{Control, Known, Prepared};
+use super::control::Control;
 use super::discovery::Discovery;
+use super::listening::Listening;
 use super::load::{Loaded, Origin};
 use super::members::Roster;
 use super::plan::Plan;
+use super::prepare::{Known, Prepared};
 use super::relay::{Relay, RelayCounters};
 use super::upgrade::{Inherited, Program};
 use super::{keepalive, metrics};
-use crate::plane::{Backlog, Plane, PlaneConfig};
+use crate::plane::{Backlog, DriverChoice, Plane, PlaneConfig};
 use crate::printer::Printer;
 
 /// How often backends are looked at for changes to tell, and how many of these times it
@@ -66,35 +67,14 @@ pub(crate) fn run(args: TcpArgs) -> Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut proxy = match Proxy::start(origin, loaded, inherited, program).await? {
-            Some(proxy) => proxy,
+        let started = Proxy::start(origin, loaded, inherited, program).await?;
+        let Some(mut proxy) = started else {
             // Told to stop before it was ready.
-            None => return Ok(ExitCode::SUCCESS),
+            return Ok(ExitCode::SUCCESS);
         };
         proxy.announce(args.ready_fd)?;
         proxy.serve().await
     })
-}
-
-/// A socket that listens, and where.
-struct Listening {
-    socket: OwnedFd,
-    at: SocketAddr,
-}
-
-impl Listening {
-    fn open(inherited: Option<OwnedFd>, at: &HostPort) -> Result<Self> {
-        let Some(socket) = inherited else {
-            let (socket, at) = service::addr::listen(at)?;
-            return Ok(Self { socket, at });
-        };
-        let bound = eventloop::net::local_addr(socket.as_fd())?;
-        let wanted = at.listen_candidates().unwrap_or_default();
-        if at.port() != 0 && !wanted.contains(&bound) {
-            tracing::warn!("listening on {bound}, which was passed on, and not on {at}");
-        }
-        Ok(Self { socket, at: bound })
-    }
 }
 
 /// Signals that do not end it.
@@ -157,7 +137,9 @@ impl Proxy {
 
         let stop = CancellationToken::new();
         let resolver = fixed.resolver.as_ref().map(HostPort::connect_candidates);
-        let resolver = resolver.transpose()?.and_then(|found| found.into_iter().next());
+        let resolver = resolver
+            .transpose()?
+            .and_then(|found| found.into_iter().next());
         let discovery = Discovery::new(resolver, fixed.resolve_interval, stop.clone())
             .context("cannot set up the resolver")?;
         let known = Known {
@@ -182,9 +164,14 @@ impl Proxy {
         let relay: Vec<Arc<RelayCounters>> = (0..threads).map(|_| Arc::default()).collect();
         let live = control.live();
         let seed = RandomState::new().hash_one(std::process::id());
+        let driver = if inherited.by_epoll {
+            DriverChoice::Epoll
+        } else {
+            fixed.driver
+        };
         let config = PlaneConfig {
             threads,
-            driver: fixed.driver,
+            driver,
             max_connections: plan.max_connections as usize,
         };
         let listen = listening.socket.try_clone()?;
@@ -213,6 +200,7 @@ impl Proxy {
         let (tasks, stop_admin) = (TaskTracker::new(), stop.child_token());
         let mut admin_socket = None;
         if let Some(Listening { socket, .. }) = admin {
+            rustix::io::ioctl_fionbio(&socket, true)?;
             admin_socket = Some(socket.try_clone()?);
             let routes = Arc::clone(&board) as Arc<dyn Routes>;
             admin::serve(socket, routes, &tasks, stop_admin.clone())?;
@@ -244,8 +232,12 @@ impl Proxy {
     /// Says that it is ready, to whoever waits for it.
     fn announce(&mut self, ready_fd: Option<service::ready::InheritedFd>) -> Result<()> {
         let inherited = self.inherited_ready.take();
-        self.ready.announce(inherited).context("cannot tell the predecessor")?;
-        self.ready.announce(ready_fd).context("cannot announce readiness")
+        self.ready
+            .announce(inherited)
+            .context("cannot tell the predecessor")?;
+        self.ready
+            .announce(ready_fd)
+            .context("cannot announce readiness")
     }
 
     async fn serve(&mut self) -> Result<ExitCode> {
@@ -355,10 +347,10 @@ impl Proxy {
             Ok(None) => return,
             Err(error) => return self.upgrade_failed(&error.into()),
         };
-        let states = self.control.admin_orders();
+        let (driver, states) = (self.board.driver, self.control.admin_orders());
         let program = self.program.clone();
         self.upgrade = Some(tokio::spawn(async move {
-            program.succeed(listen, admin, states).await
+            program.succeed(listen, admin, driver, states).await
         }));
     }
 
@@ -424,6 +416,9 @@ fn count(control: &Control) -> String {
     let backends: usize = view.pools.iter().map(|pool| pool.backends().len()).sum();
     match &plan.pools[..] {
         [pool] => format!("balancing over {backends} backends by {}", pool.balance),
-        pools => format!("balancing over {backends} backends in {} pools", pools.len()),
+        pools => format!(
+            "balancing over {backends} backends in {} pools",
+            pools.len()
+        ),
     }
 }

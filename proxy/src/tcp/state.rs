@@ -5,9 +5,8 @@ use std::sync::atomic::Ordering;
 use balance::{Backend, HistogramSnapshot, Pool, Status, Transition};
 use serde_json::{Map, Value, json};
 
-use super::access_log::unix_ms;
 use super::board::Board;
-use super::clock::now_ms;
+use super::clock::{now_ms, unix_ms};
 use super::plan::PoolPlan;
 use crate::plane::PlaneTotals;
 
@@ -94,10 +93,15 @@ fn relay(board: &Board) -> Value {
     let totals = board.relay_totals();
     let map = |counts: &[(&'static str, u64)]| -> Map<String, Value> {
         let pairs = counts.iter();
-        pairs.map(|(name, n)| ((*name).to_owned(), (*n).into())).collect()
+        pairs
+            .map(|(name, n)| ((*name).to_owned(), (*n).into()))
+            .collect()
     };
     let mut relay = map(&totals.counts);
-    relay.insert("bad_proxy_headers".to_owned(), map(&totals.bad_headers).into());
+    relay.insert(
+        "bad_proxy_headers".to_owned(),
+        map(&totals.bad_headers).into(),
+    );
     relay.insert("bad_tls_hellos".to_owned(), map(&totals.bad_hellos).into());
     relay.into()
 }
@@ -169,7 +173,9 @@ fn summary(histogram: &HistogramSnapshot) -> Value {
     let quantile = |part: f64| {
         let rank = (histogram.count as f64 * part).ceil() as u64;
         let bucket = histogram.cumulative.iter().position(|&count| count >= rank);
-        bucket.filter(|_| histogram.count > 0).map(|n| balance::BUCKETS_US[n])
+        bucket
+            .filter(|_| histogram.count > 0)
+            .map(|n| balance::BUCKETS_US[n])
     };
     json!({
         "count": histogram.count,
@@ -204,7 +210,10 @@ mod tests {
             histogram.record(took_us);
         }
         let summary = summary(&histogram.snapshot());
-        assert_eq!((&summary["p50_us"], &summary["p99_us"]), (&100.into(), &Value::Null));
+        assert_eq!(
+            (&summary["p50_us"], &summary["p99_us"]),
+            (&100.into(), &Value::Null)
+        );
         assert_eq!(summary["count"], 5);
     }
 }

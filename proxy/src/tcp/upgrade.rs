@@ -35,8 +35,9 @@ struct Inheritance {
     listen: i32,
     admin: Option<i32>,
     ready: i32,
-    /// Who hands over.
+    /// Who hands over, and how it talks to the kernel.
     from: u32,
+    driver: String,
     #[serde(default)]
     states: Vec<AdminOrder>,
 }
@@ -58,6 +59,9 @@ pub(super) struct Inherited {
     pub(super) ready: Option<InheritedFd>,
     /// Who handed over.
     pub(super) from: Option<u32>,
+    /// It accepts from the socket through epoll: so must we as long as it does, because a
+    /// socket blocks for both or for none.
+    pub(super) by_epoll: bool,
     pub(super) states: Vec<AdminOrder>,
 }
 
@@ -68,13 +72,14 @@ impl Inherited {
     /// That something is named that is not there.
     pub(super) fn take() -> Result<Self> {
         if let Ok(text) = std::env::var(ENVIRONMENT) {
-            let given: Inheritance =
-                serde_json::from_str(&text).with_context(|| format!("{ENVIRONMENT} is {text:?}"))?;
+            let given: Inheritance = serde_json::from_str(&text)
+                .with_context(|| format!("{ENVIRONMENT} is {text:?}"))?;
             return Ok(Self {
                 listen: Some(open(given.listen)?),
                 admin: given.admin.map(open).transpose()?,
                 ready: Some(number(given.ready)?),
                 from: Some(given.from),
+                by_epoll: given.driver == "epoll",
                 states: given.states,
             });
         }
@@ -104,11 +109,13 @@ impl Inherited {
 }
 
 fn number(fd: i32) -> Result<InheritedFd> {
-    fd.to_string().parse().map_err(|error| anyhow!("{ENVIRONMENT}: {error}"))
+    fd.to_string()
+        .parse()
+        .map_err(|error| anyhow!("{ENVIRONMENT}: {error}"))
 }
 
-/// Takes a listening socket over, non-blocking as ours are, and passes it on to nobody by
-/// accident.
+/// Takes a listening socket over, and passes it on to nobody by accident. Whether it blocks
+/// is the business of who accepts from it.
 fn open(fd: i32) -> Result<OwnedFd> {
     let fd = OwnedFd::from(number(fd)?.open()?);
     rustix::io::fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
@@ -116,7 +123,6 @@ fn open(fd: i32) -> Result<OwnedFd> {
     if listens != Ok(true) {
         bail!("descriptor {} is no listening socket", fd.as_raw_fd());
     }
-    rustix::io::ioctl_fionbio(&fd, true)?;
     Ok(fd)
 }
 
@@ -156,6 +162,7 @@ impl Program {
         &self,
         listen: impl AsFd,
         admin: Option<impl AsFd>,
+        driver: &str,
         states: Vec<AdminOrder>,
     ) -> Result<u32> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -165,6 +172,7 @@ impl Program {
             admin,
             ready: writer.as_raw_fd(),
             from: std::process::id(),
+            driver: driver.to_owned(),
             states,
         };
         let mut child = self.spawn(&inheritance)?;
@@ -197,7 +205,11 @@ impl Program {
             .env_remove("LISTEN_FDS")
             .env_remove("LISTEN_FDNAMES")
             .stdin(Stdio::null());
-        let passed = [Some(inheritance.listen), inheritance.admin, Some(inheritance.ready)];
+        let passed = [
+            Some(inheritance.listen),
+            inheritance.admin,
+            Some(inheritance.ready),
+        ];
         // SAFETY: between fork and exec only system calls are made, and the descriptors
         // are open: their owners outlive the call to `spawn`.
         unsafe {
@@ -226,8 +238,8 @@ async fn end(mut child: Child, why: String) -> anyhow::Error {
 }
 
 async fn read_ready(reader: OwnedFd) -> Result<Ready> {
-    let mut reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader)?
-        .take(MAX_READY_BYTES as u64);
+    let mut reader =
+        tokio::net::unix::pipe::Receiver::from_owned_fd(reader)?.take(MAX_READY_BYTES as u64);
     let mut line = String::new();
     reader.read_to_string(&mut line).await?;
     if line.is_empty() {
@@ -268,7 +280,15 @@ mod tests {
 
     #[test]
     fn a_successor_gets_the_arguments_without_the_ready_descriptor() {
-        let given = ["tcp", "--ready-fd", "7", "-ready-fd=8", "-laddr", ":1", "a:2"];
+        let given = [
+            "tcp",
+            "--ready-fd",
+            "7",
+            "-ready-fd=8",
+            "-laddr",
+            ":1",
+            "a:2",
+        ];
         let kept = without_ready_fd(given.into_iter().map(OsString::from));
         assert_eq!(kept, ["tcp", "-laddr", ":1", "a:2"]);
     }

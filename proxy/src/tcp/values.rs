@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use balance::{Algorithm, MAX_WEIGHT, WhenAllDown};
+use balance::{Algorithm, WhenAllDown};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
-use service::addr::HostPort;
 use service::units::parse_duration;
 
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
@@ -57,7 +56,10 @@ pub(super) fn choice<'de, D: Deserializer<'de>, T: clap::ValueEnum>(
     let names = || {
         let names = T::value_variants().iter().filter_map(T::to_possible_value);
         let names: Vec<_> = names.map(|name| name.get_name().to_owned()).collect();
-        D::Error::custom(format!("expected one of {}, got {text:?}", names.join(", ")))
+        D::Error::custom(format!(
+            "expected one of {}, got {text:?}",
+            names.join(", ")
+        ))
     };
     T::from_str(&text, false).map(Some).map_err(|_| names())
 }
@@ -158,7 +160,6 @@ value!(
     resolve_interval
 );
 
-
 /// A shortest and a longest duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -166,7 +167,8 @@ pub(super) struct Bounds {
     pub(super) most: Duration,
 }
 
-fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
+/// A number within bounds.
+pub(super) fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
     let wanted = || match most {
         u32::MAX => format!("expected a number of at least {least}, got {text:?}"),
         _ => format!("expected a number from {least} to {most}, got {text:?}"),
@@ -204,9 +206,8 @@ fn cidr(text: &str) -> Result<Network, String> {
 }
 
 fn keepalive(text: &str) -> Result<Option<Keepalive>, String> {
-    let error = || {
-        format!("expected off, or IDLE[,INTERVAL[,PROBES]] such as 60s,10s,6, got {text:?}")
-    };
+    let error =
+        || format!("expected off, or IDLE[,INTERVAL[,PROBES]] such as 60s,10s,6, got {text:?}");
     if matches!(text, "off" | "0") {
         return Ok(None);
     }
@@ -244,103 +245,6 @@ fn resolve_interval(text: &str) -> Result<Bounds, String> {
     }
     let most = most.min(LONGEST);
     Ok(Bounds { least, most })
-}
-
-/// A backend as it is asked for: `HOST:PORT`, and what holds for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BackendAt {
-    pub(super) address: HostPort,
-    pub(super) weight: u32,
-    pub(super) max_connections: Option<u32>,
-}
-
-impl FromStr for BackendAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split(',');
-        let address = parts.next().unwrap_or_default();
-        let mut backend = Self {
-            address: backend_address(address)?,
-            weight: 1,
-            max_connections: None,
-        };
-        for part in parts {
-            match part.split_once('=') {
-                Some(("weight", n)) => backend.weight = weight(n)?,
-                Some(("max", n)) => backend.max_connections = Some(max_connections(n)?),
-                _ => {
-                    return Err(format!(
-                        "expected HOST:PORT[,weight=N][,max=N], got {part:?} in {text:?}"
-                    ));
-                }
-            }
-        }
-        Ok(backend)
-    }
-}
-
-/// A port that can be connected to: 0 cannot.
-fn backend_address(text: &str) -> Result<HostPort, String> {
-    let address: HostPort = text.parse().map_err(|error| format!("{error}"))?;
-    if address.port() == 0 {
-        return Err(format!("expected a port from 1 to 65535, got {text:?}"));
-    }
-    Ok(address)
-}
-
-fn weight(text: &str) -> Result<u32, String> {
-    number(text, 1, MAX_WEIGHT).map_err(|error| format!("weight: {error}"))
-}
-
-fn max_connections(text: &str) -> Result<u32, String> {
-    number(text, 1, u32::MAX).map_err(|error| format!("max connections: {error}"))
-}
-
-impl<'de> Deserialize<'de> for BackendAt {
-    /// From the text of the command line, or from a table.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            address: String,
-            weight: Option<i64>,
-            max_connections: Option<i64>,
-        }
-
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = BackendAt;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("HOST:PORT, or { address, weight, max_connections }")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<BackendAt, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                map: A,
-            ) -> Result<BackendAt, A::Error> {
-                let table = Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                let read = || {
-                    let weight = table.weight.map(|n| weight(&n.to_string())).transpose()?;
-                    let max = table.max_connections.map(|n| n.to_string());
-                    Ok(BackendAt {
-                        address: backend_address(&table.address)?,
-                        weight: weight.unwrap_or(1),
-                        max_connections: max.map(|n| max_connections(&n)).transpose()?,
-                    })
-                };
-                read().map_err(|error: String| A::Error::custom(error))
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
 }
 
 /// Bytes to send or to expect: a text with `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH`.
@@ -397,25 +301,6 @@ impl<'de> Deserialize<'de> for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn backends() {
-        let backend: BackendAt = "[::1]:80,weight=3,max=100".parse().unwrap();
-        assert_eq!(backend.address.to_string(), "[::1]:80");
-        assert_eq!((backend.weight, backend.max_connections), (3, Some(100)));
-        for (bad, names) in [
-            ("localhost", "HOST:PORT"),
-            ("localhost:0", "1 to 65535"),
-            ("a:1,weight=0", "1 to 256"),
-            ("a:1,weight=257", "1 to 256"),
-            ("a:1,max=0", "at least 1"),
-            ("a:1,wait=1", "weight=N"),
-            ("a:1,", "weight=N"),
-        ] {
-            let error = bad.parse::<BackendAt>().unwrap_err();
-            assert!(error.contains(names), "{bad}: {error}");
-        }
-    }
 
     #[test]
     fn bytes() {

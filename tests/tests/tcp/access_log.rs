@@ -39,10 +39,20 @@ fn each_connection_is_a_line_that_says_how_it_went() {
         let line = &lines(&path, 1)[0];
         assert_eq!(line["end"], "client_end", "{line}");
         assert_eq!(line["client"], from, "{line}");
-        assert_eq!((&line["pool"], &line["backend"]), (&"default".into(), &a.addr().into()));
-        assert_eq!((&line["client_bytes"], &line["backend_bytes"]), (&1.into(), &2.into()), "{line}");
+        assert_eq!(
+            (&line["pool"], &line["backend"]),
+            (&"default".into(), &a.addr().into())
+        );
+        assert_eq!(
+            (&line["client_bytes"], &line["backend_bytes"]),
+            (&1.into(), &2.into()),
+            "{line}"
+        );
         assert_eq!(line["attempts"], 1, "{line}");
-        assert!(line["connect_ms"].is_number() && line["first_byte_ms"].is_number(), "{line}");
+        assert!(
+            line["connect_ms"].is_number() && line["first_byte_ms"].is_number(),
+            "{line}"
+        );
         assert!(line["time"].as_str().unwrap().ends_with('Z'), "{line}");
 
         let (client, _) = reach(&proxy);
@@ -66,11 +76,21 @@ fn what_did_not_reach_a_backend_is_told_as_well() {
     Peer::expect_refused(&proxy.socket("listen"));
     assert_eq!(lines(&path, 1)[0]["end"], "no_backend");
     drop(proxy);
-    let unchecked = ["--health-interval", "0", "--access-log", file, nobody.addr()];
+    let unchecked = [
+        "--health-interval",
+        "0",
+        "--access-log",
+        file,
+        nobody.addr(),
+    ];
     let proxy = start(&unchecked);
     Peer::expect_refused(&proxy.socket("listen"));
     let line = &lines(&path, 2)[1];
-    assert_eq!((&line["end"], &line["attempts"]), (&"dial_failed".into(), &1.into()), "{line}");
+    assert_eq!(
+        (&line["end"], &line["attempts"]),
+        (&"dial_failed".into(), &1.into()),
+        "{line}"
+    );
     assert_eq!(line["backend"], nobody.addr(), "{line}");
 }
 

@@ -20,7 +20,10 @@ fn a_backend_can_be_drained_disabled_and_enabled() {
         }
         echoes(&mut held);
     }
-    let path = format!("/pools/default/backends/{}/enable", a.addr().replace(':', "%3A"));
+    let path = format!(
+        "/pools/default/backends/{}/enable",
+        a.addr().replace(':', "%3A")
+    );
     assert!(post(&proxy, &path).0.starts_with("HTTP/1.1 200"));
     status_becomes(&proxy, a.addr(), "up");
     reach_until(&proxy, "a");
@@ -38,10 +41,17 @@ fn wrong_orders_are_refused_and_say_what_there_is() {
         ("POST /state HTTP/1.1", "404", "/reload"),
         ("GET /reload HTTP/1.1", "404", "/state"),
         ("DELETE /state HTTP/1.1", "405", "POST"),
-        ("POST /reload HTTP/1.1\r\nOrigin: http://evil.example", "403", "web pages"),
+        (
+            "POST /reload HTTP/1.1\r\nOrigin: http://evil.example",
+            "403",
+            "web pages",
+        ),
     ] {
         let (head, body) = http(&admin, request);
-        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{request}: {head}");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status}")),
+            "{request}: {head}"
+        );
         assert!(body.contains(word), "{request}: {body}");
     }
     assert_eq!(state(&proxy)["config"]["generation"], 1);

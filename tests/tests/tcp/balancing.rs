@@ -11,7 +11,15 @@ fn who_finds_every_backend_full_waits_in_the_queue() {
     let a = Server::start("a");
     for driver in ["io_uring", "epoll"] {
         let full = format!("{},max=1", a.addr());
-        let args = ["--queue", "1", "--queue-timeout", "1h", "--driver", driver, &full];
+        let args = [
+            "--queue",
+            "1",
+            "--queue-timeout",
+            "1h",
+            "--driver",
+            driver,
+            &full,
+        ];
         let proxy = start(&args);
         let (first, _) = reach(&proxy);
         let mut second = connect(&proxy);
@@ -25,14 +33,26 @@ fn who_finds_every_backend_full_waits_in_the_queue() {
         let state = state(&proxy);
         assert_eq!(backend(&state, a.addr())["active"], 1, "{state:#}");
         let queue = &state["pools"][0]["queue"];
-        assert_eq!((&queue["waiting"], &queue["queued"]), (&0.into(), &1.into()), "{state:#}");
+        assert_eq!(
+            (&queue["waiting"], &queue["queued"]),
+            (&0.into(), &1.into()),
+            "{state:#}"
+        );
     }
 }
 
 #[test]
 fn waiting_in_the_queue_has_an_end() {
     let a = Server::start("a");
-    let args = ["--queue", "10", "--queue-timeout", "50ms", "--max-per-backend", "1", a.addr()];
+    let args = [
+        "--queue",
+        "10",
+        "--queue-timeout",
+        "50ms",
+        "--max-per-backend",
+        "1",
+        a.addr(),
+    ];
     let proxy = start(&args);
     let (mut first, _) = reach(&proxy);
     let mut second = connect(&proxy);
@@ -45,15 +65,32 @@ fn waiting_in_the_queue_has_an_end() {
 fn weights_count() {
     let (a, b) = (Server::start("a"), Server::start("b"));
     let heavy = format!("{},weight=3", b.addr());
-    let proxy = start(&["--balance", "round-robin", "--threads", "1", a.addr(), &heavy]);
+    let proxy = start(&[
+        "--balance",
+        "round-robin",
+        "--threads",
+        "1",
+        a.addr(),
+        &heavy,
+    ]);
     let names: Vec<_> = (0..40).map(|_| reach(&proxy).1).collect();
-    assert_eq!(names.iter().filter(|name| *name == "b").count(), 30, "{names:?}");
+    assert_eq!(
+        names.iter().filter(|name| *name == "b").count(),
+        30,
+        "{names:?}"
+    );
 }
 
 #[test]
 fn connections_past_the_limit_are_refused_and_half_closed_ones_end() {
     let a = Server::start("a");
-    let args = ["--max-connections", "2", "--half-closed-timeout", "50ms", a.addr()];
+    let args = [
+        "--max-connections",
+        "2",
+        "--half-closed-timeout",
+        "50ms",
+        a.addr(),
+    ];
     let proxy = start(&args);
     let held: Vec<_> = (0..2).map(|_| reach(&proxy)).collect();
     Peer::expect_refused(&proxy.socket("listen"));

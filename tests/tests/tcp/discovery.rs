@@ -20,7 +20,13 @@ fn two_servers() -> (Server, Server, String) {
 }
 
 fn start_with(names: &NameServer, backend: &str, more: &[&str]) -> Program {
-    let args = ["--resolver", names.addr(), "--resolve-interval", "20ms..100ms", backend];
+    let args = [
+        "--resolver",
+        names.addr(),
+        "--resolve-interval",
+        "20ms..100ms",
+        backend,
+    ];
     start(&[&args[..], more].concat())
 }
 
@@ -56,11 +62,15 @@ fn a_name_is_as_many_backends_as_it_has_addresses_and_follows_them() {
     for answer in [FAILURE, UNKNOWN] {
         names.set(answer);
         names.is_asked();
-        state_when(&proxy, "an error", |state| state["names"][0]["error"].is_string());
+        state_when(&proxy, "an error", |state| {
+            state["names"][0]["error"].is_string()
+        });
         assert_eq!(reach(&proxy).1, "b");
     }
     names.set(Answer::Addresses(vec![ONE, TWO]));
-    state_when(&proxy, "two backends again", |state| addresses(state) == both);
+    state_when(&proxy, "two backends again", |state| {
+        addresses(state) == both
+    });
 }
 
 #[test]
@@ -68,7 +78,11 @@ fn a_name_that_does_not_resolve_yet_may_come_later() {
     let a = Server::start("a");
     let port = a.addr().rsplit_once(':').expect("a port").1;
     let names = NameServer::start(UNKNOWN);
-    let proxy = start_with(&names, &format!("late.example:{port}"), &["--start-unresolved"]);
+    let proxy = start_with(
+        &names,
+        &format!("late.example:{port}"),
+        &["--start-unresolved"],
+    );
     state_when(&proxy, "no backend", |state| addresses(state).is_empty());
     names.set(Answer::Addresses(vec![ONE]));
     state_when(&proxy, "a backend", |state| addresses(state) == [a.addr()]);
@@ -82,6 +96,8 @@ fn names_of_the_hosts_file_need_no_name_server() {
     let backend = format!("localhost:{port}");
     let proxy = start(&[&backend]);
     assert_eq!(reach(&proxy).1, "a");
-    let state = state_when(&proxy, "one backend", |state| addresses(state) == [a.addr()]);
+    let state = state_when(&proxy, "one backend", |state| {
+        addresses(state) == [a.addr()]
+    });
     assert_eq!(state["pools"][0]["backends"][0]["name"], backend);
 }

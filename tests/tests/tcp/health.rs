@@ -29,9 +29,16 @@ fn a_backend_that_dies_is_left_out_until_it_is_back() {
     let state = status_becomes(&proxy, a.addr(), "up");
     reach_until(&proxy, "a");
     let history = backend(&state, a.addr())["history"].as_array().unwrap();
-    let changes: Vec<_> = history.iter().map(|one| one["to"].as_str().unwrap()).collect();
+    let changes: Vec<_> = history
+        .iter()
+        .map(|one| one["to"].as_str().unwrap())
+        .collect();
     assert_eq!(changes, ["up", "down", "up"], "{state:#}");
-    assert!(history.iter().all(|one| one["unix_ms"].as_u64() > Some(1_600_000_000_000)));
+    assert!(
+        history
+            .iter()
+            .all(|one| one["unix_ms"].as_u64() > Some(1_600_000_000_000))
+    );
     // Each change is told once.
     proxy.expect_log(&format!("{} of default is up, was down", a.addr()));
     let downs = format!("{} of default is down", a.addr());
@@ -41,7 +48,14 @@ fn a_backend_that_dies_is_left_out_until_it_is_back() {
 #[test]
 fn the_first_check_comes_before_the_first_connection() {
     let (a, nobody) = (Server::start("a"), ReservedPort::take());
-    let proxy = start(&["--retries", "0", "--balance", "round-robin", nobody.addr(), a.addr()]);
+    let proxy = start(&[
+        "--retries",
+        "0",
+        "--balance",
+        "round-robin",
+        nobody.addr(),
+        a.addr(),
+    ]);
     assert_eq!(backend(&state(&proxy), nobody.addr())["status"], "down");
     for _ in 0..10 {
         assert_eq!(reach(&proxy).1, "a");
@@ -64,7 +78,14 @@ fn a_check_may_ask_for_an_answer() {
 fn failed_dials_go_to_another_backend_and_eject_the_first() {
     let (a, nobody) = (Server::start("a"), ReservedPort::take());
     for driver in ["io_uring", "epoll"] {
-        let unchecked = ["--health-interval", "0", "--balance", "round-robin", "--driver", driver];
+        let unchecked = [
+            "--health-interval",
+            "0",
+            "--balance",
+            "round-robin",
+            "--driver",
+            driver,
+        ];
         let proxy = start(&[&unchecked[..], &[nobody.addr(), a.addr()]].concat());
         for _ in 0..10 {
             assert_eq!(reach(&proxy).1, "a");

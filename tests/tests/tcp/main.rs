@@ -9,6 +9,7 @@ mod dns;
 mod health;
 mod metrics;
 mod proxy_protocol;
+mod relay;
 mod reload;
 mod server;
 mod started;

@@ -19,7 +19,10 @@ fn v1(source: &str, destination: &str) -> String {
 }
 
 fn local(peer: &Peer) -> String {
-    peer.as_stream().local_addr().expect("connected").to_string()
+    peer.as_stream()
+        .local_addr()
+        .expect("connected")
+        .to_string()
 }
 
 #[test]
@@ -27,19 +30,30 @@ fn the_header_goes_before_everything_else() {
     for driver in ["io_uring", "epoll"] {
         let server = Listener::open();
         let address = server.addr();
-        let text = [&UNCHECKED[..], &["--driver", driver, "--send-proxy", "v1", &address]];
+        let text = [
+            &UNCHECKED[..],
+            &["--driver", driver, "--send-proxy", "v1", &address],
+        ];
         let proxy = start(&text.concat());
         let mut client = connect(&proxy);
         client.send("hello");
         let mut upstream = server.accept();
         upstream.expect(v1(&local(&client), &proxy.socket("listen")) + "hello");
 
-        let binary = [&UNCHECKED[..], &["--driver", driver, "--send-proxy", "v2", &address]];
+        let binary = [
+            &UNCHECKED[..],
+            &["--driver", driver, "--send-proxy", "v2", &address],
+        ];
         let proxy = start(&binary.concat());
         let client = connect(&proxy);
         let mut upstream = server.accept();
         upstream.expect(b"\r\n\r\n\0\r\nQUIT\n\x21\x11");
-        let from = client.as_stream().local_addr().unwrap().port().to_be_bytes();
+        let from = client
+            .as_stream()
+            .local_addr()
+            .unwrap()
+            .port()
+            .to_be_bytes();
         let to = client.as_stream().peer_addr().unwrap().port().to_be_bytes();
         let ports = [&[0, 12, 127, 0, 0, 1, 127, 0, 0, 1][..], &from, &to].concat();
         upstream.expect(ports);
@@ -51,7 +65,14 @@ fn checks_say_that_they_are_checks() {
     let server = Listener::open();
     let address = server.addr();
     let mut command = Command::new(crate::started::PROXY);
-    command.args(["tcp", "--listen", "127.0.0.1:0", "--send-proxy", "v1", &address]);
+    command.args([
+        "tcp",
+        "--listen",
+        "127.0.0.1:0",
+        "--send-proxy",
+        "v1",
+        &address,
+    ]);
     let _proxy = Program::spawn(command, None);
     let mut check = server.accept();
     check.expect("PROXY UNKNOWN\r\n");
@@ -64,7 +85,14 @@ fn a_header_is_taken_off_and_handed_on() {
         for version in ["required", "optional"] {
             let server = Listener::open();
             let address = server.addr();
-            let hand_on = ["--accept-proxy", version, "--send-proxy", "v1", "--driver", driver];
+            let hand_on = [
+                "--accept-proxy",
+                version,
+                "--send-proxy",
+                "v1",
+                "--driver",
+                driver,
+            ];
             let proxy = start(&[&UNCHECKED[..], &hand_on, &[&address]].concat());
             let header = v1("192.0.2.7:1234", "192.0.2.8:80");
             let mut client = connect(&proxy);
@@ -86,7 +114,11 @@ fn without_a_header_data_passes_only_where_it_is_optional() {
     client.send("PROXIES are what we are");
     server.accept().expect("PROXIES are what we are");
     let proxy = start(&[&UNCHECKED[..], &["--accept-proxy", "required", &address]].concat());
-    for garbage in ["hello, world: no header\r\n", "PROXY TCP4 x y 1 2\r\n", "\r\n\r\n\0\r\nQUIT\n\x31\x11"] {
+    for garbage in [
+        "hello, world: no header\r\n",
+        "PROXY TCP4 x y 1 2\r\n",
+        "\r\n\r\n\0\r\nQUIT\n\x31\x11",
+    ] {
         let mut client = connect(&proxy);
         client.send(garbage);
         client.expect_end(End::Reset);
@@ -191,7 +223,10 @@ fn what_haproxy_and_nginx_send_is_understood() {
     let listen = proxy.socket("listen");
     if is_installed("haproxy") {
         for version in ["send-proxy", "send-proxy-v2"] {
-            tells_us(&Foreign::haproxy("", &format!("{listen} {version}")), &server);
+            tells_us(
+                &Foreign::haproxy("", &format!("{listen} {version}")),
+                &server,
+            );
         }
     }
     if is_installed("nginx") {
@@ -210,7 +245,8 @@ fn haproxy_and_nginx_understand_what_is_sent() {
         };
         if is_installed("haproxy") {
             let haproxy = Foreign::haproxy("accept-proxy", a.addr());
-            assert_eq!(reach(&ours(&haproxy)).1, "a");
+            let proxy = ours(&haproxy);
+            assert_eq!(reach(&proxy).1, "a");
         }
         if is_installed("nginx") {
             // It tells what it understood.
@@ -218,7 +254,8 @@ fn haproxy_and_nginx_understand_what_is_sent() {
                 "proxy_protocol",
                 "return \"$proxy_protocol_addr:$proxy_protocol_port\";",
             );
-            let mut client = connect(&ours(&nginx));
+            let proxy = ours(&nginx);
+            let mut client = connect(&proxy);
             let expected = local(&client);
             client.expect(expected);
         }

@@ -50,7 +50,10 @@ fn a_reload_changes_backends_and_cuts_no_connection() {
         b.addr()
     ));
     let (head, body) = post(&proxy, "/reload");
-    assert!(head.starts_with("HTTP/1.1 200") && body == "generation 2\n", "{head} {body}");
+    assert!(
+        head.starts_with("HTTP/1.1 200") && body == "generation 2\n",
+        "{head} {body}"
+    );
     assert_eq!(reach(&proxy).1, "b");
     echoes(&mut held);
     let state = state(&proxy);
@@ -87,17 +90,32 @@ fn a_broken_configuration_keeps_the_running_one_and_says_why() {
     let config = Config::new(&good);
     let proxy = config.start();
     for (broken, words) in [
-        ("backends = [\"127.0.0.1:1\"]\nretreis = 1", &["line 2", "retreis"][..]),
-        ("backends = [\"no-such-host.invalid:1\"]\n", &["no-such-host.invalid"]),
-        ("backends = [\"127.0.0.1:1\"]\naccess_log = \"/none/log\"", &["/none/log"]),
+        (
+            "backends = [\"127.0.0.1:1\"]\nretreis = 1",
+            &["line 2", "retreis"][..],
+        ),
+        (
+            "backends = [\"no-such-host.invalid:1\"]\n",
+            &["no-such-host.invalid"],
+        ),
+        (
+            "backends = [\"127.0.0.1:1\"]\naccess_log = \"/none/log\"",
+            &["/none/log"],
+        ),
     ] {
         config.write(broken);
         let (head, body) = post(&proxy, "/reload");
         assert!(head.starts_with("HTTP/1.1 422"), "{head} {body}");
         let state = state(&proxy);
-        let error = state["progress"]["reload_error"].as_str().unwrap().to_owned();
+        let error = state["progress"]["reload_error"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         for word in words {
-            assert!(body.contains(word) && error.contains(word), "{word}: {body} {error}");
+            assert!(
+                body.contains(word) && error.contains(word),
+                "{word}: {body} {error}"
+            );
             proxy.expect_log(word);
         }
         assert_eq!(reach(&proxy).1, "a");
@@ -105,7 +123,10 @@ fn a_broken_configuration_keeps_the_running_one_and_says_why() {
     }
     config.write(&good);
     assert!(post(&proxy, "/reload").0.contains("200"));
-    assert_eq!(state(&proxy)["progress"]["reload_error"], serde_json::Value::Null);
+    assert_eq!(
+        state(&proxy)["progress"]["reload_error"],
+        serde_json::Value::Null
+    );
 }
 
 #[test]
@@ -129,10 +150,15 @@ fn what_cannot_change_is_said() {
     let backends = format!("backends = [\"{}\"]", a.addr());
     let config = Config::new(&backends);
     let proxy = config.start();
-    config.write(&format!("threads = 7\ndriver = \"epoll\"\nmax_connections = 1\n{backends}"));
+    config.write(&format!(
+        "threads = 7\ndriver = \"epoll\"\nmax_connections = 1\n{backends}"
+    ));
     assert!(post(&proxy, "/reload").0.contains("200"));
     let state = state(&proxy);
-    assert_eq!(state["progress"]["reload_ignored"], serde_json::json!(["threads", "driver"]));
+    assert_eq!(
+        state["progress"]["reload_ignored"],
+        serde_json::json!(["threads", "driver"])
+    );
     proxy.expect_log("stays as it is: threads, driver");
     // This one can.
     let _held = reach(&proxy);

@@ -113,7 +113,9 @@ pub(crate) fn reach(proxy: &Program) -> (Peer, String) {
 
 /// Waits until somebody else answers.
 pub(crate) fn reach_until(proxy: &Program, name: &str) {
-    eventually(&format!("{name} to answer"), || (reach(proxy).1 == name).then_some(()));
+    eventually(&format!("{name} to answer"), || {
+        (reach(proxy).1 == name).then_some(())
+    });
 }
 
 /// A byte there and back.

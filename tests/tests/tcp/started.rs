@@ -10,13 +10,8 @@ use tests::{DEADLINE, Peer, Program, eventually};
 pub(crate) const PROXY: &str = env!("CARGO_BIN_EXE_test-proxy");
 
 /// Arguments that every balancer here is started with: free ports.
-pub(crate) const FREE_PORTS: [&str; 5] = [
-    "tcp",
-    "--listen",
-    "127.0.0.1:0",
-    "--admin",
-    "127.0.0.1:0",
-];
+pub(crate) const FREE_PORTS: [&str; 5] =
+    ["tcp", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
 /// Starts a balancer with these arguments.
 pub(crate) fn start(more: &[&str]) -> Program {

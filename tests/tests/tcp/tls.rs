@@ -18,7 +18,11 @@ impl Certificates {
         let directory = tempfile::tempdir().unwrap();
         for name in names {
             let made = rcgen::generate_simple_self_signed([(*name).to_owned()]).unwrap();
-            fs::write(directory.path().join(format!("{name}.crt")), made.cert.pem()).unwrap();
+            fs::write(
+                directory.path().join(format!("{name}.crt")),
+                made.cert.pem(),
+            )
+            .unwrap();
             let key = made.signing_key.serialize_pem();
             fs::write(directory.path().join(format!("{name}.key")), key).unwrap();
         }
@@ -32,7 +36,12 @@ impl Certificates {
     /// The flags for one of them.
     fn flags(&self, name: &str) -> [String; 4] {
         let (cert, key) = (format!("{name}.crt"), format!("{name}.key"));
-        ["--tls-cert".to_owned(), self.file(&cert), "--tls-key".to_owned(), self.file(&key)]
+        [
+            "--tls-cert".to_owned(),
+            self.file(&cert),
+            "--tls-key".to_owned(),
+            self.file(&key),
+        ]
     }
 }
 
@@ -44,8 +53,21 @@ struct Client {
 impl Client {
     fn start(addr: &str, name: &str, trusted: &str, more: &[&str]) -> Self {
         let child = Command::new("openssl")
-            .args(["s_client", "-quiet", "-verify_return_error", "-connect", addr])
-            .args(["-servername", name, "-verify_hostname", name, "-CAfile", trusted])
+            .args([
+                "s_client",
+                "-quiet",
+                "-verify_return_error",
+                "-connect",
+                addr,
+            ])
+            .args([
+                "-servername",
+                name,
+                "-verify_hostname",
+                name,
+                "-CAfile",
+                trusted,
+            ])
             .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -65,7 +87,12 @@ impl Client {
         if line != format!("{greeting}hello\n") {
             let mut errors = String::new();
             let _ = self.child.kill();
-            let _ = self.child.stderr.as_mut().unwrap().read_to_string(&mut errors);
+            let _ = self
+                .child
+                .stderr
+                .as_mut()
+                .unwrap()
+                .read_to_string(&mut errors);
             panic!("got {line:?}: {errors}");
         }
     }
@@ -90,7 +117,11 @@ fn openssl_talks_to_a_terminating_balancer_in_each_version() {
     }
     let a = Server::start("a");
     let certificates = Certificates::new(&["one.example", "two.example"]);
-    let flags = [certificates.flags("one.example"), certificates.flags("two.example")].concat();
+    let flags = [
+        certificates.flags("one.example"),
+        certificates.flags("two.example"),
+    ]
+    .concat();
     for driver in ["io_uring", "epoll"] {
         let proxy = start(&[&strs(&flags)[..], &["--driver", driver, a.addr()]].concat());
         let listen = proxy.socket("listen");

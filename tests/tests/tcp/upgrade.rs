@@ -26,7 +26,10 @@ impl Line {
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
         let mark = format!("upgrade-{}-{number}", std::process::id());
         let mut command = Command::new(PROXY);
-        command.args(FREE_PORTS).args(more).env("HARNESS_TEST_MARK", &mark);
+        command
+            .args(FREE_PORTS)
+            .args(more)
+            .env("HARNESS_TEST_MARK", &mark);
         let first = Program::start_command(command);
         Self {
             mark,
@@ -65,7 +68,10 @@ impl Drop for Line {
     fn drop(&mut self) {
         for pid in proc::marked(&self.mark) {
             // It may be ending by itself.
-            let _ = kill_process(Pid::from_raw(pid.cast_signed()).expect("a process"), Signal::KILL);
+            let _ = kill_process(
+                Pid::from_raw(pid.cast_signed()).expect("a process"),
+                Signal::KILL,
+            );
         }
     }
 }
@@ -77,14 +83,24 @@ fn a_successor_takes_over_and_open_connections_finish() {
         let line = Line::start(&["--driver", driver, a.addr(), b.addr()]);
         let first = line.first.pid();
         let (mut held, _) = reach(&line.first);
-        assert!(post(&line.first, &format!("/backends/{}/drain", b.addr())).0.contains("200"));
+        assert!(
+            post(&line.first, &format!("/backends/{}/drain", b.addr()))
+                .0
+                .contains("200")
+        );
         let second = line.upgrade();
         echoes(&mut held);
         // What the operator said goes on.
         let state = state_at(&line.admin);
-        assert_eq!(state["pools"][0]["backends"][1]["status"], "draining", "{state:#}");
+        assert_eq!(
+            state["pools"][0]["backends"][1]["status"], "draining",
+            "{state:#}"
+        );
         assert_eq!(reach(&line.first).1, "a");
-        assert!(proc::marked(&line.mark).contains(&first), "it waits for its connection");
+        assert!(
+            proc::marked(&line.mark).contains(&first),
+            "it waits for its connection"
+        );
         drop(held);
         eventually("the first to end", || {
             (proc::marked(&line.mark) == [second]).then_some(())
@@ -128,7 +144,10 @@ impl Churn {
     const THREADS: u32 = 4;
 
     fn start(listen: &str) -> Self {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stop, done) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let threads = (0..Self::THREADS).map(|_| {
             let (stop, done, listen) = (Arc::clone(&stop), Arc::clone(&done), listen.to_owned());
             thread::spawn(move || {
@@ -147,7 +166,11 @@ impl Churn {
             })
         });
         let threads = threads.collect();
-        Self { stop, done, threads }
+        Self {
+            stop,
+            done,
+            threads,
+        }
     }
 
     /// Waits until some more are through.
@@ -211,9 +234,17 @@ fn ten_reloads_and_drains_under_churn_break_no_connection() {
     assert!(post(&proxy, "/reload").0.contains("200"));
     for round in 0..10 {
         let server = [&other, &a][round % 2];
-        assert!(post(&proxy, &format!("/backends/{}/drain", server.addr())).0.contains("200"));
+        assert!(
+            post(&proxy, &format!("/backends/{}/drain", server.addr()))
+                .0
+                .contains("200")
+        );
         churn.goes_on();
-        assert!(post(&proxy, &format!("/backends/{}/enable", server.addr())).0.contains("200"));
+        assert!(
+            post(&proxy, &format!("/backends/{}/enable", server.addr()))
+                .0
+                .contains("200")
+        );
     }
     churn.end();
 }
@@ -226,7 +257,9 @@ fn sigterm_lets_connections_finish() {
         let listen = proxy.socket("listen");
         let (mut client, _) = reach(&proxy);
         proxy.signal(Signal::TERM);
-        eventually("the port to close", || (!proc::is_listening(&listen)).then_some(()));
+        eventually("the port to close", || {
+            (!proc::is_listening(&listen)).then_some(())
+        });
         assert_eq!(state(&proxy)["progress"]["phase"], "draining");
         echoes(&mut client);
         drop(client);

@@ -129,3 +129,57 @@ fn any_part_of_a_run_makes_a_run_file_and_a_report() {
         );
     }
 }
+
+#[test]
+fn several_servers_have_their_own_evidence() {
+    let named = |name: &str| Event::ChildStarted {
+        role: Role::Upstream,
+        name: name.to_owned(),
+        pid: 7,
+        command: vec![name.to_owned()],
+    };
+    let story = Story::new(Vec::new())
+        .block("builtin")
+        .at(40, named("upstream.2"))
+        .at(41, named("upstream.1"))
+        .at(42, named("upstream.9999999"))
+        .end();
+    let run = RunFile::from_events(&story.0);
+    let block = &run.scenarios[0].blocks[0];
+    let names: Vec<_> = block.upstreams().map(|(name, _)| name).collect();
+    assert_eq!(names, ["upstream.0", "upstream.1", "upstream.2"]);
+    assert_eq!(block.more_upstreams[1].command, ["upstream.2"]);
+}
+
+/// The proxy ends in this way at 500 ms, its successor in good order at the end.
+fn upgraded(old_asked: bool) -> RunFile {
+    let started = || Event::ChildStarted {
+        role: Role::Proxy,
+        name: "proxy".to_owned(),
+        pid: 8,
+        command: Vec::new(),
+    };
+    let old = crate::event::Exit {
+        asked: old_asked,
+        signal: (!old_asked).then(|| "SIGSEGV".to_owned()),
+        ..crate::event::Exit::default()
+    };
+    let exited = Event::Exited {
+        role: Role::Proxy,
+        name: "proxy".to_owned(),
+        exit: old,
+    };
+    let story = Story::new(vec![fate(Role::Proxy, Fate::Survives)])
+        .block("builtin")
+        .at(400, started())
+        .at(500, exited)
+        .exit(Role::Proxy, "SIGTERM", true)
+        .end();
+    RunFile::from_events(&story.0)
+}
+
+#[test]
+fn an_old_proxy_that_ends_in_good_order_is_no_death_and_one_that_crashes_is() {
+    assert_eq!(upgraded(true).exit_code, 0);
+    assert_eq!(upgraded(false).exit_code, 4);
+}

@@ -1,8 +1,8 @@
 //! Each status, and who is to blame for it, from probes made by hand.
 
 use super::*;
-use crate::event::{Audit, Exit, Phase, Probe};
-use crate::evidence::TimedExit;
+use crate::event::{Audit, Exit, Fault, Phase, Probe};
+use crate::evidence::{FaultEvidence, TimedExit};
 
 const MS: u64 = 1_000_000;
 
@@ -194,4 +194,50 @@ fn an_audit_tells_a_lying_upstream_from_a_lying_proxy() {
             of: 1_050
         }
     );
+}
+
+#[test]
+fn what_was_done_on_purpose_is_held_against_nobody() {
+    use ProbeOutcome::{Refused, Silent};
+    let fault = |target: &str, action: &str| FaultEvidence {
+        fault: Fault {
+            target: target.to_owned(),
+            action: action.to_owned(),
+            ..Fault::default()
+        },
+        began_mono_ns: 4_990 * MS,
+        ended_mono_ns: None,
+        problem: None,
+    };
+    let block = |target: &str, action: &str| Block {
+        upstream: Some(process(steady(Role::Upstream))),
+        more_upstreams: vec![process(
+            [
+                steady(Role::Upstream),
+                vec![probe(Role::Upstream, 5_000, 1, Refused)],
+            ]
+            .concat(),
+        )],
+        proxy: Some(process(
+            [
+                steady(Role::Proxy),
+                vec![probe(Role::Proxy, 6_500, 1_000, Silent)],
+            ]
+            .concat(),
+        )),
+        faults: vec![fault(target, action)],
+        ..Block::default()
+    };
+    let killed = block("upstream.1", "kill");
+    assert_eq!(status(&killed, Role::Upstream), Status::Survived);
+    assert_eq!(status(&killed, Role::Proxy), Status::Survived);
+    let other = block("upstream.0", "kill");
+    assert_eq!(status(&other, Role::Upstream), Status::Refuses);
+    assert_eq!(status_of(&other, "upstream.0"), Status::Survived);
+    assert_eq!(status_of(&other, "upstream.1"), Status::Refuses);
+    assert_eq!(status_of(&other, "upstream.2"), Status::Unwatched);
+    // To take on another configuration is no excuse.
+    let reloaded = block("proxy", "reload");
+    assert_eq!(status(&reloaded, Role::Proxy), Status::Hung);
+    assert_eq!(status(&block("proxy", "freeze"), Role::Proxy), Status::Survived);
 }

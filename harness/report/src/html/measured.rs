@@ -6,7 +6,7 @@ use super::plot::COLOURS;
 use super::{capacity, percentiles, timeline};
 use crate::figures::Figures;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::{latency, number};
+use crate::text::{columns, faults, latency, number};
 
 /// Whether there is anything to show of a scenario.
 pub(super) fn is_shown(scenario: &ScenarioRun) -> bool {
@@ -39,6 +39,7 @@ pub(super) fn section(
     if scenario.capacity.is_empty() {
         out.push_str(&figures(scenario, palette));
         out.push_str(&beside_peer(scenario, palette));
+        out.push_str(&faults(scenario));
         out.push_str(&notes(&latency::notes(scenario)));
         out.push_str(&percentiles::figure(scenario, &id, palette));
         out.push_str(&bars(scenario, palette));
@@ -68,44 +69,66 @@ fn sentence(text: &str) -> String {
 
 /// What was measured of each subject.
 fn figures(scenario: &ScenarioRun, palette: &Palette) -> String {
-    let mut heads = vec![("", Align::Text)];
-    heads.extend(latency::HEAD.map(|head| (head, Align::Number)));
-    let row = |figures: &Figures| {
-        let mut row = vec![subject(scenario, figures, palette)];
-        row.extend(latency::cells(figures).iter().map(|cell| escape(cell)));
-        row
-    };
-    let rows: Vec<_> = scenario.figures.iter().map(row).collect();
-    table("", &heads, &rows)
+    let tables = columns::of(scenario).into_iter().map(|columns| {
+        let mut heads = vec![("", Align::Text)];
+        heads.extend(columns.head.iter().map(|head| (*head, Align::Number)));
+        let rows: Vec<_> = columns
+            .rows
+            .iter()
+            .map(|row| {
+                let mut line = vec![subject(scenario, row.figures, palette)];
+                line.extend(row.cells.iter().map(|cell| escape(cell)));
+                line
+            })
+            .collect();
+        table("", &heads, &rows)
+    });
+    tables.collect()
 }
 
 /// Figures over those of the peer in the same round.
 fn beside_peer(scenario: &ScenarioRun, palette: &Palette) -> String {
-    let mut rows = Vec::new();
-    let mut peer = "";
-    for figures in &scenario.figures {
-        let Some(ratios) = &figures.beside_peer else {
-            continue;
-        };
-        peer = &ratios.peer;
-        let cells = [
-            ratios.p50,
-            ratios.p99,
-            ratios.rate,
-            ratios.cpu,
-            ratios.peak_memory,
-        ];
-        let mut row = vec![subject(scenario, figures, palette)];
-        row.extend(cells.map(number::ratio));
-        rows.push(row);
-    }
-    if rows.is_empty() {
+    let tables = columns::of(scenario).into_iter().filter_map(|columns| {
+        let mut peer = "";
+        let mut rows = Vec::new();
+        for row in &columns.rows {
+            let Some((ratios, beside)) = row.ratios.as_ref().zip(row.figures.beside_peer.as_ref())
+            else {
+                continue;
+            };
+            peer = &beside.peer;
+            let mut line = vec![subject(scenario, row.figures, palette)];
+            line.extend(ratios.iter().cloned());
+            rows.push(line);
+        }
+        let first = format!("beside {peer}, in the same round");
+        let mut heads = vec![(first.as_str(), Align::Text)];
+        heads.extend(columns.beside.iter().map(|head| (*head, Align::Number)));
+        (!rows.is_empty()).then(|| table("", &heads, &rows))
+    });
+    tables.collect()
+}
+
+/// What was done on purpose meanwhile, and what came of it.
+fn faults(scenario: &ScenarioRun) -> String {
+    let lines = faults::lines(scenario);
+    if lines.is_empty() {
         return String::new();
     }
-    let first = format!("beside {peer}, in the same round");
-    let mut heads = vec![(first.as_str(), Align::Text)];
-    heads.extend(["p50", "p99", "rate", "CPU/msg", "memory"].map(|head| (head, Align::Number)));
-    table("", &heads, &rows)
+    let heads: Vec<_> = faults::HEAD
+        .iter()
+        .enumerate()
+        .map(|(at, head)| match at {
+            0 => ("load", Align::Text),
+            1 => ("faults", Align::Text),
+            _ => (*head, Align::Number),
+        })
+        .collect();
+    let rows: Vec<Vec<String>> = faults::parts(scenario)
+        .iter()
+        .map(|row| row.iter().map(|cell| escape(cell)).collect())
+        .collect();
+    format!("<h3>Faults</h3>\n{}{}", notes(&lines), table("", &heads, &rows))
 }
 
 /// A subject with its colour, and whether its figures may be judged.

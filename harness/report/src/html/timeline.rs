@@ -40,10 +40,12 @@ pub(super) fn figure(run: &RunFile, scenario: &ScenarioRun, id: &str, palette: &
             )
         })
         .collect();
-    let bands = if scenario.has_garbage() {
-        "; shaded while garbage came in"
-    } else {
-        ""
+    let has_faults = scenario.blocks.iter().any(|block| !block.faults.is_empty());
+    let bands = match (scenario.has_garbage(), has_faults) {
+        (true, false) => "; shaded while garbage came in",
+        (false, true) => "; shaded while a fault lasted",
+        (true, true) => "; shaded while garbage came in or a fault lasted",
+        (false, false) => "",
     };
     let about = format!(
         "p50 (strong) and p99 (faint) of each slice of time{bands}. Below the axis: seconds since the run began; \

@@ -1,5 +1,6 @@
 //! What was measured: the table, the drawing, the counts.
 
+use super::columns::{self, Columns};
 use super::{heading, histogram, number, shortened, table};
 use crate::figures::{BUILTIN, DIRECT, Figures, decode};
 use crate::run::ScenarioRun;
@@ -20,14 +21,17 @@ pub fn section(scenario: &ScenarioRun) -> String {
         header.name, header.description
     );
     let mut out = heading("LATENCY", &about);
-    out.push_str(&table::render(
-        &rows(scenario),
-        &[&[table::LEFT][..], &[table::RIGHT; 16]].concat(),
-    ));
+    for columns in columns::of(scenario) {
+        out.push_str(&table::render(
+            &rows(scenario, &columns),
+            &[&[table::LEFT][..], &[table::RIGHT; 16]].concat(),
+        ));
+    }
     out.push_str(&indent(&notes(scenario)));
     let named: Vec<_> = scenario
         .figures
         .iter()
+        .filter(|figures| figures.response_us.count > 0)
         .filter_map(|figures| {
             Some((
                 label(scenario, figures),
@@ -36,7 +40,7 @@ pub fn section(scenario: &ScenarioRun) -> String {
         })
         .collect();
     // Where somebody died or hung, the shape of what was measured around it says little.
-    if !scenario.blocks.iter().any(super::survival::is_telling) {
+    if !named.is_empty() && !scenario.blocks.iter().any(super::survival::is_telling) {
         // More than three do not fit beside each other; the first are those asked for
         // first.
         let drawn = histogram::draw(&named[..named.len().min(3)]);
@@ -84,69 +88,27 @@ pub(crate) fn subject_name(subject: &str) -> &str {
     }
 }
 
-/// What the cells of [`cells`] hold.
-pub(crate) const HEAD: [&str; 10] = [
-    "rate",
-    "p50",
-    "p90",
-    "p99",
-    "p99.9",
-    "max",
-    "added p50",
-    "added p99",
-    "CPU/msg",
-    "memory",
-];
-
-/// What was measured of one subject, as the columns of [`HEAD`] say.
-pub(crate) fn cells(figures: &Figures) -> [String; 10] {
-    let times = &figures.response_us;
-    [
-        number::rate(figures.rate),
-        number::micros_or_dash(times.p50),
-        number::micros_or_dash(times.p90),
-        number::micros_or_dash(times.p99),
-        number::micros_or_dash(times.p99_9),
-        number::micros_or_dash(times.max),
-        number::signed_micros(figures.added_p50_us),
-        number::signed_micros(figures.added_p99_us),
-        number::micros_or_dash(figures.cpu_us_per_msg),
-        figures
-            .peak_memory_bytes
-            .map_or_else(|| "-".to_owned(), number::bytes),
-    ]
-}
-
-fn rows(scenario: &ScenarioRun) -> Vec<Vec<String>> {
-    let peer = scenario
-        .figures
-        .iter()
-        .find_map(|figures| figures.beside_peer.as_ref());
+/// The lines of a table, its head first.
+fn rows(scenario: &ScenarioRun, columns: &Columns<'_>) -> Vec<Vec<String>> {
+    let peers = columns.rows.iter();
+    let mut peers = peers.filter_map(|row| row.figures.beside_peer.as_ref());
+    let peer = peers.next();
     let mut head = vec![String::new()];
-    head.extend(HEAD.map(str::to_owned));
+    head.extend(columns.head.iter().map(|head| (*head).to_owned()));
     if let Some(peer) = peer {
         let name = shortened(&peer.peer, PEER_CHARS);
-        head.push(format!("beside {name}: p50"));
-        head.extend(["p99", "rate", "CPU", "memory"].map(str::to_owned));
+        head.push(format!("beside {name}: {}", columns.beside[0]));
+        head.extend(columns.beside[1..].iter().map(|head| (*head).to_owned()));
     }
     let mut rows = vec![head];
-    for figures in &scenario.figures {
-        let mut row = vec![label(scenario, figures)];
-        row.extend(cells(figures));
+    for row in &columns.rows {
+        let mut line = vec![label(scenario, row.figures)];
+        line.extend(row.cells.iter().cloned());
         if peer.is_some() {
-            let ratios = figures.beside_peer.clone().unwrap_or_default();
-            row.extend(
-                [
-                    ratios.p50,
-                    ratios.p99,
-                    ratios.rate,
-                    ratios.cpu,
-                    ratios.peak_memory,
-                ]
-                .map(number::ratio),
-            );
+            let none = || vec!["-".to_owned(); columns.beside.len()];
+            line.extend(row.ratios.clone().unwrap_or_else(none));
         }
-        rows.push(row);
+        rows.push(line);
     }
     rows
 }
@@ -184,7 +146,7 @@ pub(crate) fn notes(scenario: &ScenarioRun) -> Vec<String> {
         .fold(None, |most: Option<f64>, lag| {
             Some(most.map_or(lag, |most| most.max(lag)))
         });
-    if let Some(lag) = lag {
+    if let Some(lag) = lag.filter(|_| scenario.figures.iter().any(|f| f.response_us.count > 0)) {
         say(format!(
             "response times count from the moment a request was due; the client itself was late by {} (p99)",
             number::micros(lag)

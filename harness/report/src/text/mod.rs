@@ -1,11 +1,14 @@
 //! The terminal report, and `report.txt`.
 //!
 //! In reading order: [`number`] writes figures, `name` fits names into their room, [`table`]
-//! lines up columns, [`latency`] shows what was measured, [`histogram`] draws it,
+//! lines up columns, [`latency`] shows what was measured (`columns` says which figures),
+//! [`histogram`] draws it, [`faults`] tells what was done on purpose meanwhile,
 //! [`capacity`] shows the highest rates, [`survival`] says who died.
 
 pub mod capacity;
+pub(crate) mod columns;
 pub mod compare;
+pub mod faults;
 pub mod histogram;
 pub mod latency;
 mod name;
@@ -29,6 +32,7 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
         if !scenario.figures.is_empty() && !scenario.has_garbage() {
             out.push_str(&latency::section(scenario));
         }
+        out.push_str(&faults::section(scenario));
         out.push_str(&capacity::section(scenario));
     }
     out.push_str(&compare::section(run));

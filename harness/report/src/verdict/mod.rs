@@ -8,7 +8,7 @@ mod attack;
 mod claims;
 mod implied;
 mod measured;
-mod phases;
+pub(crate) mod phases;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,7 @@ use loadgen::record::Interval;
 
 use super::{Finding, Outcome};
 use crate::bound::{Bound, Metric};
-use crate::evidence::{Block, FaultEvidence};
+use crate::evidence::{Block, FaultEvidence, TimedTransition};
 use crate::expect::{Change, Part};
 use crate::figures::{Figures, decode};
 use crate::run::ScenarioRun;
@@ -45,6 +45,52 @@ fn span(slice: &Interval) -> (u64, u64) {
     (slice.start_mono_ns, slice.start_mono_ns + length)
 }
 
+/// What the slices of one part add up to.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) sent: u64,
+    pub(crate) answered: u64,
+    pub(crate) failed: u64,
+    pub(crate) connections_opened: u64,
+    pub(crate) connections_failed: u64,
+    seconds: f64,
+    response: Option<Histogram<u64>>,
+}
+
+impl Sums {
+    fn add(&mut self, slice: &Interval) {
+        self.sent += slice.sent;
+        self.answered += slice.answered;
+        self.failed += slice.failed;
+        self.connections_opened += slice.connections_opened;
+        self.connections_failed += slice.connections_failed;
+        self.seconds += slice.length_s;
+        match (&mut self.response, decode(&slice.response)) {
+            (Some(sum), Some(one)) => drop(sum.add(&one)),
+            (none @ None, Some(one)) => *none = Some(one),
+            (_, None) => {}
+        }
+    }
+
+    /// Good answers per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.answered as f64 / self.seconds.max(1e-9)
+    }
+
+    /// A quantile of the response time; none if nobody was answered.
+    pub(crate) fn quantile_us(&self, quantile: f64) -> Option<f64> {
+        let response = self.response.as_ref().filter(|sum| !sum.is_empty())?;
+        Some(response.value_at_quantile(quantile) as f64 / 1e3)
+    }
+}
+
+/// What one load came to in one part of the run; none if no slice of time lies in it.
+pub(crate) fn sums(scenario: &ScenarioRun, figures: &Figures, part: Part) -> Option<Sums> {
+    let mut sums = Sums::default();
+    slices(scenario, figures, part).for_each(|slice| sums.add(slice));
+    (sums.seconds > 0.0).then_some(sums)
+}
+
 /// What a figure is in a part of the run, and whether that is within the bound.
 pub(super) fn metric(
     scenario: &ScenarioRun,
@@ -54,55 +100,33 @@ pub(super) fn metric(
 ) -> Finding {
     let word = bound.metric.word();
     let when = part.word();
-    let of_part = || slices(scenario, figures, part);
-    if of_part().next().is_none() {
+    let Some(sums) = sums(scenario, figures, part) else {
         let said = format!("no slice of time lies {when} the faults");
         return (Outcome::Inconclusive, said);
-    }
-    let judged = |value: f64, said: String| {
-        let holds = bound.op.holds(value, bound.value);
-        (if holds { Outcome::Pass } else { Outcome::Fail }, said)
     };
-    match bound.metric {
+    let (value, said) = match bound.metric {
         Metric::Failed => {
-            let failed: u64 = of_part().map(|slice| slice.failed).sum();
-            let sent: u64 = of_part().map(|slice| slice.sent).sum();
-            let [shown, of] = [failed, sent].map(number::count);
-            judged(failed as f64, format!("{word} is {shown} of {of} {when}"))
+            let [shown, of] = [sums.failed, sums.sent].map(number::count);
+            (Some(sums.failed as f64), format!("{shown} of {of}"))
         }
         Metric::FailedConnections => {
-            let failed: u64 = of_part().map(|slice| slice.connections_failed).sum();
-            let opened: u64 = of_part().map(|slice| slice.connections_opened).sum();
-            let [shown, of] = [failed, opened].map(number::count);
-            let said = format!("{word} is {shown} beside {of} that were opened {when}");
-            judged(failed as f64, said)
+            let [shown, of] = [sums.connections_failed, sums.connections_opened].map(number::count);
+            let said = format!("{shown} beside {of} that were opened");
+            (Some(sums.connections_failed as f64), said)
         }
-        Metric::Rate => {
-            let answered: u64 = of_part().map(|slice| slice.answered).sum();
-            let time_s: f64 = of_part().map(|slice| slice.length_s).sum();
-            let rate = answered as f64 / time_s.max(1e-9);
-            judged(rate, format!("{word} is {} {when}", number::rate(rate)))
+        Metric::Rate => (Some(sums.rate()), number::rate(sums.rate())),
+        metric => {
+            let micros = metric.quantile().and_then(|q| sums.quantile_us(q));
+            (micros, number::micros_or_dash(micros))
         }
-        metric => match metric.quantile().and_then(|q| quantile_us(of_part(), q)) {
-            Some(micros) => judged(micros, format!("{word} is {} {when}", number::micros(micros))),
-            None => (
-                Outcome::Inconclusive,
-                format!("nobody was answered {when}: there is no {word}"),
-            ),
-        },
-    }
-}
-
-fn quantile_us<'a>(slices: impl Iterator<Item = &'a Interval>, quantile: f64) -> Option<f64> {
-    let mut sum: Option<Histogram<u64>> = None;
-    for one in slices.filter_map(|slice| decode(&slice.response)) {
-        match &mut sum {
-            None => sum = Some(one),
-            Some(sum) => drop(sum.add(&one)),
-        }
-    }
-    let sum = sum.filter(|sum| !sum.is_empty())?;
-    Some(sum.value_at_quantile(quantile) as f64 / 1e3)
+    };
+    let Some(value) = value else {
+        let said = format!("nobody was answered {when} the faults: there is no {word}");
+        return (Outcome::Inconclusive, said);
+    };
+    let holds = bound.op.holds(value, bound.value);
+    let outcome = if holds { Outcome::Pass } else { Outcome::Fail };
+    (outcome, format!("{word} is {said} {when} the faults"))
 }
 
 /// What a proxy calls a backend to which it sends nobody new.
@@ -132,13 +156,7 @@ pub(super) fn backend(block: &Block, backend: &str, change: Change, within_us: f
         let said = "the proxy does not tell what it thinks of its backends".to_owned();
         return (Outcome::Inconclusive, said);
     }
-    let fits = |to: &str| is_out(to) == (change == Change::Ejected);
-    // A proxy may be quicker than whoever watches it: what came just before counts too.
-    let found = block.transitions.iter().find(|change| {
-        change.transition.backend == backend
-            && fits(&change.transition.to)
-            && change.mono_ns.saturating_add(SLACK_NS) >= since
-    });
+    let found = transition(block, backend, change, since);
     let Some(found) = found else {
         return (Outcome::Fail, format!("{backend} was never {word}"));
     };
@@ -153,11 +171,27 @@ pub(super) fn backend(block: &Block, backend: &str, change: Change, within_us: f
     (outcome, format!("{backend} was {word} after {took}{why}"))
 }
 
+/// The first change of that kind since then.
+pub(crate) fn transition<'a>(
+    block: &'a Block,
+    backend: &str,
+    change: Change,
+    since: u64,
+) -> Option<&'a TimedTransition> {
+    let fits = |to: &str| is_out(to) == (change == Change::Ejected);
+    // A proxy may be quicker than whoever watches it: what came just before counts too.
+    block.transitions.iter().find(|found| {
+        found.transition.backend == backend
+            && fits(&found.transition.to)
+            && found.mono_ns.saturating_add(SLACK_NS) >= since
+    })
+}
+
 /// How much earlier than the fault a transition may seem to be: proxies count milliseconds.
 const SLACK_NS: u64 = 20_000_000;
 
 /// A backend that is unwell from the start is to be found out from the first request on.
-fn first_load(block: &Block) -> Option<u64> {
+pub(crate) fn first_load(block: &Block) -> Option<u64> {
     let records = block.loads.iter().filter_map(|load| load.record.as_ref());
     let slices = records.flat_map(|record| &record.intervals);
     slices.map(|slice| slice.start_mono_ns).min()
@@ -170,5 +204,90 @@ pub(super) fn faults_done(scenario: &ScenarioRun) -> Finding {
     match all().find_map(|fault| Some((fault, fault.problem.as_ref()?))) {
         Some((fault, problem)) => (Outcome::Fail, format!("{}: {problem}", fault.words())),
         None => (Outcome::Pass, format!("{count} faults were done")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expect::Expectation;
+    use crate::fixtures::{Story, load, load_record};
+    use crate::run::RunFile;
+
+    /// Slices of 100 ms from 100 ms on; a fault from 310 ms to 580 ms, in which eight
+    /// requests fail, and what the proxy says of it.
+    fn judged(demand: Expectation, told: &[(u64, &str, &str)]) -> (Outcome, String) {
+        let mut record = load_record(100, 90);
+        record.intervals[3].failed = 8;
+        let mut story = Story::new(vec![demand])
+            .block("builtin")
+            .fault("upstream.1", "kill", 310, 580);
+        for (ms, from, to) in told {
+            story = story.changed(*ms, "upstream.1", from, to);
+        }
+        let run = RunFile::from_events(&story.load(record).end().0);
+        let verdict = &run.scenarios[0].verdicts[0];
+        (verdict.outcome, verdict.evidence.clone())
+    }
+
+    fn part(text: &str, part: Part) -> Outcome {
+        judged(load(text).in_part(part).unwrap(), &[]).0
+    }
+
+    #[test]
+    fn each_part_is_judged_by_its_own_slices() {
+        for quiet in [Part::Before, Part::After] {
+            assert_eq!(part("failed = 0", quiet), Outcome::Pass);
+        }
+        assert_eq!(part("failed = 0", Part::During), Outcome::Fail);
+        assert_eq!(part("failed <= 8", Part::During), Outcome::Pass);
+        assert_eq!(part("p99 < 100us", Part::During), Outcome::Pass);
+        assert_eq!(part("p99 < 80us", Part::Before), Outcome::Fail);
+        let (_, said) = judged(load("failed = 0").in_part(Part::During).unwrap(), &[]);
+        // The slices from 300 ms and 500 ms are touched by it.
+        assert!(said.contains("8 of 6,000"), "{said}");
+    }
+
+    #[test]
+    fn only_what_slices_tell_can_be_asked_of_a_part() {
+        let error = load("cpu_per_msg < 1s").in_part(Part::During).unwrap_err();
+        assert!(error.to_string().contains("accepted: p50"), "{error}");
+    }
+
+    #[test]
+    fn a_proxy_is_judged_by_when_it_took_notice() {
+        let ejected = || Expectation::backend("upstream.1", Change::Ejected, "< 100ms").unwrap();
+        let back = || Expectation::backend("upstream.1", Change::Readmitted, "< 100ms").unwrap();
+        let quick = [(200, "down", "up"), (350, "up", "ejected"), (600, "ejected", "up")];
+        assert_eq!(judged(ejected(), &quick).0, Outcome::Pass);
+        assert_eq!(judged(back(), &quick).0, Outcome::Pass);
+        let slow = [(500, "up", "down"), (900, "down", "slow-start")];
+        assert_eq!(judged(ejected(), &slow).0, Outcome::Fail);
+        assert_eq!(judged(back(), &slow).0, Outcome::Fail);
+        let never = [(200, "down", "up")];
+        assert_eq!(judged(ejected(), &never).0, Outcome::Fail);
+        assert_eq!(judged(ejected(), &[]).0, Outcome::Inconclusive, "it tells nothing");
+    }
+
+    #[test]
+    fn what_could_not_be_done_fails_the_run() {
+        let story = |reason: Option<&str>| {
+            let mut story = Story::new(Vec::new())
+                .block("builtin")
+                .fault("proxy", "upgrade", 310, 580);
+            if let Some(reason) = reason {
+                let failed = crate::event::Event::FaultFailed {
+                    id: "upgrade 310".to_owned(),
+                    reason: reason.to_owned(),
+                };
+                story = story.at(590, failed);
+            }
+            RunFile::from_events(&story.load(load_record(100, 90)).end().0)
+        };
+        assert_eq!(story(None).exit_code, 0);
+        let run = story(Some("started none"));
+        assert_eq!(run.exit_code, 1);
+        let said = &run.scenarios[0].verdicts;
+        assert!(said.iter().any(|v| v.evidence.contains("upgrade proxy: started none")));
     }
 }

@@ -1,6 +1,7 @@
 //! `harness bench`.
 
 mod capacity;
+mod works;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,9 +28,14 @@ pub(super) struct Bench {
     #[arg(long = "proxy", value_name = "DESCRIPTOR", value_parser = descriptor)]
     proxies: Vec<Descriptor>,
 
-    /// Speak this protocol
+    /// Speak this protocol; tcp without a work of its own does every --work
     #[arg(long, value_enum, default_value = "foo")]
     mode: Mode,
+
+    /// Do this of the works that make up "--mode tcp"; may be given several times [default:
+    /// all]
+    #[arg(long = "work", value_name = "WORK", value_enum, conflicts_with_all = ["rate", "closed", "connections", "pipeline", "requests_per_connection"])]
+    works: Vec<works::Work>,
 
     /// Send this many requests a second, whatever comes back; with --find-capacity the
     /// first rate that is tried [default: 10k/s; 5k/s with --find-capacity]
@@ -40,13 +46,13 @@ pub(super) struct Bench {
     #[arg(long)]
     closed: bool,
 
-    /// Open this many connections
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    connections: u32,
+    /// Open this many connections [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections: Option<u32>,
 
-    /// Keep this many requests in flight on each connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    pipeline: u32,
+    /// Keep this many requests in flight on each connection [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pipeline: Option<u32>,
 
     /// Measure each block for this long [default: 3s; 2s with --find-capacity, 4s if it
     /// speaks of p99.9]
@@ -58,9 +64,9 @@ pub(super) struct Bench {
     warmup: Option<Duration>,
 
     /// Measure everything this many times, each with fresh processes; with --find-capacity
-    /// close in on the highest rate this many times
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    /// close in on the highest rate this many times [default: 5; 3 for every --work]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
 
     /// Open a new connection after this many requests
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -82,6 +88,12 @@ pub(super) struct Bench {
     common: Common,
 }
 
+/// Connections if nothing else is asked for.
+const CONNECTIONS: u32 = 64;
+
+/// Rounds if nothing else is asked for.
+const ROUNDS: u32 = 5;
+
 /// How long the tool's own floor is measured before each block.
 const FLOOR: Duration = Duration::from_millis(300);
 
@@ -102,7 +114,15 @@ searched as well: what is not below it was not limited by the proxy. Exit code 0
 highest rate was found for the first --proxy, 1 if none holds, 3 if the load client was the
 limit or nothing could be judged, 4 if something died.
 
+With --mode tcp the works are: 64x1 (64 connections, one message in flight on each), 64x16
+(16 in flight), churn (a connection for every message), bulk-1 and bulk-8 (bytes as fast as
+they go over 1 and 8 connections). Unless --proxy says otherwise, ours stands beside those
+of HAProxy, nginx and Envoy that are installed.
+
 Examples:
+  Balancers beside each other, all works in one table each:
+    harness bench --mode tcp
+    harness bench --mode tcp --work churn --proxy builtin --proxy haproxy --rounds 10
   Our proxy at 10k/s, and fail if it is slow:
     harness bench --expect 'p99<2ms' --expect 'failed=0'
   Beside nginx and HAProxy, as fast as they go, 16 requests in flight:
@@ -118,39 +138,56 @@ Examples:
 
 pub(super) fn execute(bench: &Bench) -> ExitCode {
     let seed = bench.common.seed.unwrap_or_else(host::random_seed);
-    let mut scenario = scenario(bench);
-    for load in &scenario.load {
-        if let Err((key, reason)) = limits::load(load) {
-            return usage(&format!("--{}: {reason}", key.replace('_', "-")));
-        }
-    }
-    apply(&bench.common, &mut scenario);
-    match Planned::new(scenario, "command line".to_owned(), seed) {
-        Ok(mut planned) => {
-            let mut label = "bench";
-            if let Some(bound) = &bench.search.bound {
-                match bench
-                    .search
-                    .schedule(bound, bench.first_rate(), bench.rounds, &planned)
-                {
-                    Ok(search) => {
-                        if !bench.common.quiet {
-                            say(&capacity::forecast(&search, &planned));
-                        }
-                        planned.schedule = Schedule::Search(search);
-                    }
-                    Err(message) => return usage(&message),
-                }
-                label = "capacity";
+    let scenarios = if bench.does_works() {
+        works::scenarios(bench)
+    } else if bench.works.is_empty() {
+        vec![scenario(bench)]
+    } else {
+        return usage("--work: expected with --mode tcp only");
+    };
+    let mut all = Vec::new();
+    for mut scenario in scenarios {
+        for load in &scenario.load {
+            if let Err((key, reason)) = limits::load(load) {
+                return usage(&format!("--{}: {reason}", key.replace('_', "-")));
             }
-            let plan = plan(&bench.common, seed, vec![planned]);
-            check_and_carry_out(&plan, &bench.common, label)
         }
-        Err(error) => usage(&error.to_string()),
+        apply(&bench.common, &mut scenario);
+        match Planned::new(scenario, "command line".to_owned(), seed) {
+            Ok(planned) => all.push(planned),
+            Err(error) => return usage(&error.to_string()),
+        }
     }
+    let mut label = "bench";
+    if let (Some(bound), [planned]) = (&bench.search.bound, &mut all[..]) {
+        let (first, rounds) = (bench.first_rate(), bench.rounds.unwrap_or(ROUNDS));
+        match bench.search.schedule(bound, first, rounds, planned) {
+            Ok(search) => {
+                if !bench.common.quiet {
+                    say(&capacity::forecast(&search, planned));
+                }
+                planned.schedule = Schedule::Search(search);
+            }
+            Err(message) => return usage(&message),
+        }
+        label = "capacity";
+    }
+    let plan = plan(&bench.common, seed, all);
+    check_and_carry_out(&plan, &bench.common, label)
 }
 
 impl Bench {
+    /// Whether it does the works that make up a mode, and none that is described by flags.
+    fn does_works(&self) -> bool {
+        let is_described = self.rate.is_some()
+            || self.closed
+            || self.connections.is_some()
+            || self.pipeline.is_some()
+            || self.requests_per_connection.is_some()
+            || self.search.bound.is_some();
+        self.mode == Mode::Tcp && !is_described
+    }
+
     /// The rate, or the first one of a search.
     fn first_rate(&self) -> Rate {
         let default = if self.search.bound.is_some() {
@@ -189,9 +226,10 @@ fn scenario(bench: &Bench) -> Scenario {
     );
     let duration = bench.duration.unwrap_or(duration);
     let warmup = bench.warmup.unwrap_or(warmup);
+    let connections = bench.connections.unwrap_or(CONNECTIONS);
+    let pipeline = bench.pipeline.unwrap_or(1);
     let mut description = format!(
-        "{how}, {} connections, {} in flight on each",
-        bench.connections, bench.pipeline
+        "{how}, {connections} connections, {pipeline} in flight on each"
     );
     if let Some(requests) = bench.requests_per_connection {
         description.push_str(&format!(", a new connection after {requests} requests"));
@@ -200,8 +238,8 @@ fn scenario(bench: &Bench) -> Scenario {
         mode: bench.mode,
         rate,
         closed: bench.closed,
-        connections: bench.connections,
-        pipeline: bench.pipeline,
+        connections,
+        pipeline,
         duration,
         warmup,
         requests_per_connection: bench.requests_per_connection,
@@ -225,7 +263,7 @@ fn scenario(bench: &Bench) -> Scenario {
         timeout: duration
             .saturating_add(warmup)
             .saturating_add(Duration::from_secs(30)),
-        rounds: bench.rounds,
+        rounds: bench.rounds.unwrap_or(ROUNDS),
         upstream: vec![Upstream {
             mode: match bench.mode {
                 Mode::Foo => Server::Foo,

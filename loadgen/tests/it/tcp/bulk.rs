@@ -24,9 +24,8 @@ fn stream(seed: u64) -> Vec<u8> {
 
 fn bulk(target: SocketAddr, flags: &str) -> (LoadRecord, Bulk, Option<i32>) {
     let files = files();
-    let words = format!(
-        "tcp --connect {target} --bytes {BYTES} --connections 2 --drain 1s --quiet {flags} --json"
-    );
+    let words =
+        format!("tcp --connect {target} --bytes {BYTES} --connections 2 --quiet {flags} --json");
     let output = run(loadgen(&words).arg(&files.json));
     assert!(files.json.exists(), "{}", shown(&output));
     let record = record(&files.json);
@@ -173,4 +172,28 @@ fn a_reset_in_the_middle_is_told() {
     let (record, _, code) = bulk(target, "--bulk both");
     assert_eq!(record.counts.failed["reset"], 2, "{:?}", record.counts);
     assert_eq!(code, Some(1));
+}
+
+#[test]
+fn a_target_that_says_and_takes_nothing_has_done_nothing() {
+    let silent = serve(|_, mut connection| {
+        // Waits until the client has gone, without an end of its own.
+        let mut byte = [0];
+        while connection.peek(&mut byte).is_ok_and(|bytes| bytes > 0) {
+            connection.read_exact(&mut byte).ok()?;
+        }
+        std::thread::park();
+        Some(())
+    });
+    for direction in ["receive", "send", "both", "echo"] {
+        let flags = format!("--bulk {direction} --duration 200ms --drain 100ms");
+        let (record, _, code) = bulk(silent, &flags);
+        assert_eq!(
+            record.counts.unanswered, 2,
+            "{direction}: {:?}",
+            record.counts
+        );
+        assert_eq!(record.counts.connections_broken["no_end"], 2, "{direction}");
+        assert_eq!(code, Some(1), "{direction}");
+    }
 }

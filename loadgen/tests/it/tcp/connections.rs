@@ -52,7 +52,8 @@ fn each_new_connection_is_a_success_or_a_failure_of_a_kind_in_its_slice() {
 
 #[test]
 fn a_refused_connection_gives_up_its_message_and_the_next_is_tried_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // An address of its own: nobody else is given this port when it is free again.
+    let listener = TcpListener::bind("127.0.0.77:0").expect("a port");
     let target = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         // Enough to begin with; then nobody listens any more.
@@ -97,14 +98,19 @@ fn after_our_end_everything_still_comes_until_the_targets_end() {
     };
     let (outcome, _) = run(&half_close(late));
     assert_eq!(outcome.measured.acked, 30, "{:?}", outcome.measured);
-    assert_eq!(outcome.connects.completed, 6, "{:?}", outcome.connects);
-    assert_eq!(outcome.connects.broken_total(), 0);
+    let connects = &outcome.connects;
+    // Beside the six that are needed, two may be opened for what another then takes.
+    assert!((6..=8).contains(&connects.opened), "{connects:?}");
+    assert_eq!(
+        (connects.completed, connects.broken_total()),
+        (connects.opened, 0)
+    );
 
     // Answers the first message, and drops the rest at the client's end.
     let rude = serve(|_, mut stream| {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).ok()?;
-        stream.write_all(&all[..BYTES]).ok()
+        stream.write_all(all.get(..BYTES)?).ok()
     });
     let (outcome, _) = run(&half_close(rude));
     let tally = &outcome.measured;

@@ -27,6 +27,7 @@ fn tls_echo(dir: &tempfile::TempDir) -> (SocketAddr, PathBuf) {
         .expect("a certificate and its key");
     let config = Arc::new(config);
     let target = serve(move |_, connection| {
+        connection.set_nodelay(true).ok()?;
         let session = ServerConnection::new(config.clone()).ok()?;
         let mut stream = StreamOwned::new(session, connection);
         let mut piece = [0; 4_096];

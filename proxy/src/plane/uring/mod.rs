@@ -176,6 +176,10 @@ impl Driver for Uring {
         }
     }
 
+    fn is_accepting(&self) -> bool {
+        self.accepting
+    }
+
     fn adopt(&mut self, _fd: RawFd) -> Result<(), Errno> {
         Ok(())
     }

@@ -171,7 +171,7 @@ impl Streams {
         }
         if stream.wanted {
             stream.wanted = false;
-            stream.canceled &= more;
+            stream.canceled = false;
             return Order::Report(read);
         }
         stream.kept.push_back(read);
@@ -198,5 +198,187 @@ impl Streams {
             fd: stream.fd,
             staying: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plane::driver::{Chunk, Side};
+
+    const OWNER: Owner = Owner {
+        session: 3,
+        side: Side::Upstream,
+    };
+
+    /// What may happen next, as far as it can.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Want,
+        Unwant,
+        /// The kernel has this many bytes.
+        Bytes(usize),
+        /// The kernel has no buffer.
+        NoBuffer,
+        /// What was taken back comes back.
+        Canceled,
+    }
+
+    /// A session and a kernel around the table.
+    #[derive(Default)]
+    struct World {
+        streams: Streams,
+        /// What is in flight in the kernel, and whether it stays.
+        armed: Option<bool>,
+        taken_back: bool,
+        wanted: bool,
+        unwanted: bool,
+        brought: Vec<usize>,
+        reported: Vec<usize>,
+    }
+
+    impl World {
+        fn obey(&mut self, order: Order) {
+            match order {
+                Order::Nothing => {}
+                Order::Arm { fd, staying } => {
+                    assert_eq!(fd, 7);
+                    assert!(self.armed.is_none(), "one receive at a time");
+                    self.armed = Some(staying);
+                    self.taken_back = false;
+                }
+                Order::TakeBack { generation } => {
+                    assert_eq!(generation, self.streams.generation(OWNER));
+                    assert!(self.armed.is_some(), "what is taken back is in flight");
+                    self.taken_back = true;
+                }
+                Order::Report(read) => {
+                    assert!(std::mem::take(&mut self.wanted), "nothing comes unasked");
+                    match read {
+                        Ok(Received::Data { len, .. }) => self.reported.push(len),
+                        Err(Errno::CANCELED) => assert!(self.unwanted, "nobody canceled"),
+                        Err(Errno::NOBUFS) => {}
+                        other => panic!("{other:?}"),
+                    }
+                    self.unwanted = false;
+                }
+            }
+        }
+
+        fn land(&mut self, read: Result<Received, Errno>) {
+            let staying = self.armed == Some(true);
+            let more = staying && read.is_ok();
+            if !more {
+                self.armed = None;
+            }
+            let order = self.streams.landed(OWNER, read, more);
+            self.obey(order);
+        }
+
+        fn step(&mut self, step: Step) {
+            match step {
+                Step::Want if !self.wanted => {
+                    self.wanted = true;
+                    let order = self.streams.want(OWNER, 7);
+                    self.obey(order);
+                }
+                Step::Unwant if self.wanted && !self.unwanted => {
+                    self.unwanted = true;
+                    let order = self.streams.unwant(OWNER);
+                    self.obey(order);
+                }
+                Step::Bytes(len) if self.armed.is_some() => {
+                    self.brought.push(len);
+                    let (chunk, more) = (Chunk(0), false);
+                    self.land(Ok(Received::Data { chunk, len, more }));
+                }
+                Step::NoBuffer if self.armed.is_some() => self.land(Err(Errno::NOBUFS)),
+                Step::Canceled if self.armed.is_some() && self.taken_back => {
+                    self.land(Err(Errno::CANCELED));
+                }
+                _ => {}
+            }
+            let is_bound = self.streams.get(OWNER).kept.len() < KEPT_READS || self.taken_back;
+            assert!(is_bound, "what comes unasked is bounded");
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => Just(Step::Want),
+            1 => Just(Step::Unwant),
+            4 => (1..100_usize).prop_map(Step::Bytes),
+            1 => Just(Step::Bytes(CHUNK_BYTES)),
+            1 => Just(Step::NoBuffer),
+            2 => Just(Step::Canceled),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: every read is reported once, in order, to
+        /// somebody who asked, and asking is never in vain.
+        #[test]
+        fn every_read_is_reported_once_and_in_order(
+            steps in proptest::collection::vec(step(), 0..200),
+        ) {
+            let mut world = World::default();
+            for step in steps {
+                world.step(step);
+            }
+            for _ in 0..20 {
+                world.step(Step::Canceled);
+                world.step(Step::Want);
+                if world.reported.len() == world.brought.len() && world.armed.is_some() {
+                    break;
+                }
+            }
+            prop_assert_eq!(&world.reported, &world.brought);
+            world.step(Step::Canceled);
+            world.step(Step::Want);
+            prop_assert!(!world.wanted || world.armed.is_some(), "nobody waits for nothing");
+        }
+    }
+
+    #[test]
+    fn small_reads_make_it_stay_and_a_socket_that_is_closed_starts_anew() {
+        let mut streams = Streams::default();
+        let data = |len| {
+            let (chunk, more) = (Chunk(0), false);
+            Ok(Received::Data { chunk, len, more })
+        };
+        for _ in 0..SMALL_READS {
+            let order = streams.want(OWNER, 7);
+            assert!(
+                matches!(order, Order::Arm { staying: false, .. }),
+                "{order:?}"
+            );
+            assert!(matches!(
+                streams.landed(OWNER, data(10), false),
+                Order::Report(_)
+            ));
+        }
+        let order = streams.want(OWNER, 7);
+        assert!(
+            matches!(order, Order::Arm { staying: true, .. }),
+            "{order:?}"
+        );
+        assert!(!streams.is_idle(OWNER));
+        let generation = streams.generation(OWNER);
+        let (order, _) = streams.close(OWNER);
+        assert!(matches!(order, Order::TakeBack { generation: g } if g == generation));
+        assert!(!streams.is_current(OWNER, generation));
+        let order = streams.want(OWNER, 8);
+        assert!(
+            matches!(
+                order,
+                Order::Arm {
+                    fd: 8,
+                    staying: false
+                }
+            ),
+            "{order:?}"
+        );
     }
 }
