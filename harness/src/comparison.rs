@@ -59,7 +59,10 @@ impl Sides {
 #[must_use]
 pub fn is_timed(scenario: &Scenario) -> bool {
     let is_sound = |upstream: &crate::scenario::Upstream| upstream.defects.is_empty();
-    scenario.fuzz.is_empty() && scenario.upstream.iter().all(is_sound) && !scenario.load.is_empty()
+    scenario.fuzz.is_empty()
+        && scenario.fault.is_empty()
+        && scenario.upstream.iter().all(is_sound)
+        && !scenario.load.is_empty()
 }
 
 /// Plans the comparison within one scenario.

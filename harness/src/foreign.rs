@@ -242,7 +242,11 @@ mod tests {
     #[test]
     fn a_command_line_is_filled_in() {
         let (listen, backends) = addresses();
-        let filled = command_line("sh -c {listen} to={forward} -b {backends}", listen, &backends);
+        let filled = command_line(
+            "sh -c {listen} to={forward} -b {backends}",
+            listen,
+            &backends,
+        );
         let expected = [
             "-c",
             "127.0.0.1:10001",
@@ -258,7 +262,10 @@ mod tests {
     fn our_own_proxy_is_told_of_one_server_or_of_all() {
         let (_, backends) = addresses();
         let flags = |mode| own_flags(mode, ":1", &backends).join(&OsString::from(" "));
-        assert_eq!(flags(Mode::Foo), "foo --listen :1 --forward 127.0.0.1:10002");
+        assert_eq!(
+            flags(Mode::Foo),
+            "foo --listen :1 --forward 127.0.0.1:10002"
+        );
         assert_eq!(
             flags(Mode::Tcp),
             "tcp --listen :1 127.0.0.1:10002 127.0.0.1:10003,weight=7"

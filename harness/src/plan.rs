@@ -367,6 +367,35 @@ mod tests {
     }
 
     #[test]
+    fn only_who_can_be_told_is_told() {
+        let planned = |name: &str, proxy: &str| {
+            let mut scenario = builtin::named(name).unwrap();
+            replace_proxy(&mut scenario, &proxy.parse().unwrap());
+            Planned::new(scenario, "built in".into(), 1)
+        };
+        for (name, proxy) in [
+            ("tcp-drain", "builtin"),
+            ("tcp-upgrade", "./proxy"),
+            ("tcp-reload", "nginx"),
+            ("tcp-upgrade", "cmd:x {listen} {backends}"),
+            ("tcp-backend-killed", "haproxy"),
+            ("tcp-backend-killed", "direct"),
+        ] {
+            assert!(planned(name, proxy).is_ok(), "{name} {proxy}");
+        }
+        for (name, proxy) in [
+            ("tcp-drain", "nginx"),
+            ("tcp-reload", "haproxy"),
+            ("tcp-upgrade", "direct"),
+            ("tcp-drain", "cmd:x {listen} {backends}"),
+        ] {
+            let error = planned(name, proxy).unwrap_err();
+            assert!(error.is_usage(), "{name} {proxy}: {error}");
+            assert!(error.to_string().contains("cannot be told to"), "{error}");
+        }
+    }
+
+    #[test]
     fn seeds_differ_by_purpose_and_fit_any_json_reader() {
         assert_ne!(split(1, "a"), split(1, "b"));
         assert_ne!(split(1, "a"), split(2, "a"));

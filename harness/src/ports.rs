@@ -32,9 +32,7 @@ impl Ports {
         let count = end - LOWEST;
         let first = (seed % u64::from(count)) as u16;
         let mut free = (0..count)
-            .map(|step| {
-                LOWEST + ((u32::from(first) + u32::from(step)) % u32::from(count)) as u16
-            })
+            .map(|step| LOWEST + ((u32::from(first) + u32::from(step)) % u32::from(count)) as u16)
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             .filter(|addr| TcpListener::bind(addr).is_ok());
         let first_ports = free.next().zip(free.next());

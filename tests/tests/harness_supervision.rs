@@ -140,7 +140,7 @@ fn a_scenario_with_a_mistake_is_refused_with_file_line_and_key() {
             "p50 ! 3",
         ),
         ("[[upstream]]\n[[link]]\nname = \"a\"\n", ":3", "link"),
-        ("[[upstream]]\n[[fault]]\nat = \"1s\"\n", ":3", "fault"),
+        ("[[upstream]]\n[[fault]]\nat = \"1s\"\n", ":3", "process"),
         ("[[upstream]\n", ":2", ""),
     ];
     for (text, line, word) in cases {

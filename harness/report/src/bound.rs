@@ -136,10 +136,8 @@ impl Metric {
     /// Whether it is known of each slice of time, and so of a part of a run.
     #[must_use]
     pub fn is_known_by_interval(self) -> bool {
-        self.quantile().is_some() || matches!(
-                self,
-                Self::Rate | Self::Failed | Self::FailedConnections
-            )
+        self.quantile().is_some()
+            || matches!(self, Self::Rate | Self::Failed | Self::FailedConnections)
     }
 
     /// The unit of its values.

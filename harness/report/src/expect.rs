@@ -228,10 +228,11 @@ impl Expectation {
             reason,
         };
         if !text.trim().starts_with('<') {
-            return Err(error(format!("expected a time such as \"< 2s\", got {text:?}")));
+            return Err(error(format!(
+                "expected a time such as \"< 2s\", got {text:?}"
+            )));
         }
-        let within =
-            service::units::parse_duration(written).map_err(|e| error(e.to_string()))?;
+        let within = service::units::parse_duration(written).map_err(|e| error(e.to_string()))?;
         Ok(Self {
             text: format!("{backend} {} within {written}", change.word()),
             claim: Claim::Backend {

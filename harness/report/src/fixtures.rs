@@ -185,7 +185,14 @@ impl Story {
                 peak_bytes: 10 << 20,
                 ..Sample::default()
             };
-            self = self.at(30, Event::Sample { role, name: None, sample });
+            self = self.at(
+                30,
+                Event::Sample {
+                    role,
+                    name: None,
+                    sample,
+                },
+            );
             for number in 0..10 {
                 self = self.probe(role, 100 + number * 100, 1, ProbeOutcome::Answered);
             }
@@ -268,7 +275,14 @@ impl Story {
     }
 
     pub(crate) fn counted(self, role: Role, counts: serde_json::Value) -> Self {
-        self.at(2_001, Event::Counted { role, name: None, counts })
+        self.at(
+            2_001,
+            Event::Counted {
+                role,
+                name: None,
+                counts,
+            },
+        )
     }
 
     /// Something done on purpose from one moment to another.

@@ -204,9 +204,7 @@ impl Block {
                     // One that was started in vain, because its port was taken, counts no
                     // more; nor does one that a fault ended, now that it is back.
                     let is_known = !process.probes.is_empty();
-                    process
-                        .exit
-                        .take_if(|exit| exit.exit.asked || !is_known);
+                    process.exit.take_if(|exit| exit.exit.asked || !is_known);
                 }
             }
             Event::Exited { role, name, exit } => {

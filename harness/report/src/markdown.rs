@@ -79,7 +79,10 @@ fn bulk(scenario: &ScenarioRun) -> String {
     let mut out = String::new();
     for columns in columns::of(scenario) {
         out.push_str(&format!("| proxy | {} |\n", columns.head.join(" | ")));
-        out.push_str(&format!("| --- |{}\n", " ---: |".repeat(columns.head.len())));
+        out.push_str(&format!(
+            "| --- |{}\n",
+            " ---: |".repeat(columns.head.len())
+        ));
         for row in &columns.rows {
             let subject = cell(&row.figures.subject);
             out.push_str(&format!("| {subject} | {} |\n", row.cells.join(" | ")));

@@ -43,13 +43,19 @@ pub fn rows(scenario: &ScenarioRun) -> Vec<Row> {
 
 fn block_rows(block: &Block, config: &serde_json::Value) -> Vec<Row> {
     // Bytes that come back are no requests to those who only pass them on.
-    if config.pointer("/proxy/mode").and_then(serde_json::Value::as_str) == Some("tcp") {
+    if config
+        .pointer("/proxy/mode")
+        .and_then(serde_json::Value::as_str)
+        == Some("tcp")
+    {
         return Vec::new();
     }
     let is_comparable = block.fuzzes.is_empty()
         && block.loads.iter().all(is_settled)
         && block.faults.is_empty()
-        && block.watched().all(|(.., process)| was_always_there(process));
+        && block
+            .watched()
+            .all(|(.., process)| was_always_there(process));
     if !is_comparable {
         return Vec::new();
     }

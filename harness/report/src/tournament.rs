@@ -3,6 +3,7 @@
 
 use crate::bound::Metric;
 use crate::compare::design::Kind;
+use crate::compare::metrics::more_is_worse;
 use crate::compare::{ScenarioComparison, Word};
 use crate::event::Role;
 use crate::figures::{DIRECT, Figures};
@@ -91,7 +92,14 @@ fn metrics(scenario: &ScenarioRun) -> &'static [Metric] {
         .flat_map(|block| &block.loads)
         .filter_map(|load| load.record.as_ref())
         .any(|record| record.mode == "open");
-    if is_open {
+    let mut loads = scenario.blocks.iter().flat_map(|block| &block.loads);
+    if loads.any(|load| load.bulk_gbit().is_some()) {
+        &[
+            Metric::Throughput,
+            Metric::BitsPerCpuSecond,
+            Metric::PeakMemory,
+        ]
+    } else if is_open {
         &[
             Metric::P50,
             Metric::P99,
@@ -190,6 +198,8 @@ fn value(figures: &Figures, metric: Metric) -> Option<f64> {
         Metric::P99 => figures.response_us.p99,
         Metric::Rate => Some(figures.rate),
         Metric::CpuPerMsg => figures.cpu_us_per_msg,
+        Metric::Throughput => figures.gbit_per_s,
+        Metric::BitsPerCpuSecond => figures.gbit_per_cpu_s,
         Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
         _ => None,
     }
@@ -197,7 +207,7 @@ fn value(figures: &Figures, metric: Metric) -> Option<f64> {
 
 fn best(metric: Metric, values: &[Option<f64>]) -> Option<f64> {
     let values = values.iter().flatten().copied();
-    if metric == Metric::Rate {
+    if !more_is_worse(metric) {
         values.max_by(f64::total_cmp)
     } else {
         values.min_by(f64::total_cmp)

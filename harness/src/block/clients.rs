@@ -159,7 +159,11 @@ impl Block<'_> {
         let record = self.record_path("load", &load.name);
         let mode = load.mode.word();
         let mut args = words(&["loadgen", mode, "--connect", &at.to_string()]);
-        args.extend(flags::of(load, self.plan.rate).into_iter().map(OsString::from));
+        args.extend(
+            flags::of(load, self.plan.rate)
+                .into_iter()
+                .map(OsString::from),
+        );
         let seed = split(self.plan.seed, &format!("load {}", load.name)).to_string();
         args.extend(words(&["--seed", &seed]));
         if load.mode == Mode::Foo {

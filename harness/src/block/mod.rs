@@ -236,14 +236,16 @@ impl Block<'_> {
                 check: self.check_of(nth),
             })
             .collect();
-        targets.extend(self.entry.filter(|_| !self.is_direct()).map(|at| {
-            notes::Probed {
-                role: Role::Proxy,
-                name: None,
-                at,
-                check: self.check_of_proxy(),
-            }
-        }));
+        targets.extend(
+            self.entry
+                .filter(|_| !self.is_direct())
+                .map(|at| notes::Probed {
+                    role: Role::Proxy,
+                    name: None,
+                    at,
+                    check: self.check_of_proxy(),
+                }),
+        );
         for whom in targets {
             notes::probe_on_and_on(whom.clone(), self.phase.clone(), self.sink.clone());
             self.probed.push(Probed {
@@ -292,7 +294,8 @@ impl Block<'_> {
     fn note_outcome(&mut self, role: Role, name: Option<&str>, outcome: ProbeOutcome) {
         self.is_suspicious |= outcome == ProbeOutcome::Wrong;
         let mut probed = self.probed.iter_mut();
-        let is_meant = |one: &&mut Probed| one.whom.role == role && one.whom.name.as_deref() == name;
+        let is_meant =
+            |one: &&mut Probed| one.whom.role == role && one.whom.name.as_deref() == name;
         if let Some(probed) = probed.find(is_meant) {
             probed.count += 1;
             probed.last = Some(outcome);

@@ -107,8 +107,7 @@ impl Block<'_> {
             .collect();
         let text = format!("backends = [\n{}]\n", lines.concat());
         let written = std::fs::write(&path, text);
-        let problem =
-            |error| Cut::Problem(format!("cannot write {}: {error}", path.display()));
+        let problem = |error| Cut::Problem(format!("cannot write {}: {error}", path.display()));
         written.map_err(problem)?;
         Ok(path)
     }

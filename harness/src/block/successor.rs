@@ -29,20 +29,21 @@ impl Block<'_> {
         self.take_waiting_notes().await;
         self.look(Role::Proxy);
         let before = tree::children(pid);
-        // From now on nobody is surprised that it ends.
-        self.children[old].asked = true;
-        self.children[old].is_replaced = true;
         signal_process(pid, Signal::USR2);
         let Some(successor) = self.find_successor(old, &before).await? else {
-            let child = &mut self.children[old];
-            let runs = child.is_running();
-            child.asked = !runs;
-            child.is_replaced = !runs;
+            let child = &self.children[old];
+            let how = if child.is_running() {
+                "started none"
+            } else {
+                "ended"
+            };
             let said = child.last_words();
-            let how = if runs { "started none" } else { "ended" };
             let reason = format!("the proxy was to start its successor and {how}; {said}");
             return Err(Undone::Reason(reason));
         };
+        // From now on nobody is surprised that it ends.
+        self.children[old].asked = true;
+        self.children[old].is_replaced = true;
         let new = self.adopt(old, successor);
         self.said_by = None;
         let over = |block: &Self| {
@@ -66,11 +67,7 @@ impl Block<'_> {
     }
 
     /// The new child of the old process, once there is one.
-    async fn find_successor(
-        &mut self,
-        old: usize,
-        before: &[u32],
-    ) -> Result<Option<u32>, Undone> {
+    async fn find_successor(&mut self, old: usize, before: &[u32]) -> Result<Option<u32>, Undone> {
         let pid = self.children[old].pid;
         let deadline = Instant::now() + START_PATIENCE;
         while Instant::now() < deadline {

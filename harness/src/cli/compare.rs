@@ -133,8 +133,10 @@ pub(super) fn execute(compare: &Compare) -> ExitCode {
         .filter(|(scenario, _)| is_timed(scenario))
         .map(|(scenario, _)| {
             let is_open_loop = scenario.load.iter().all(|load| !load.closed);
+            let is_bulk = scenario.load.iter().all(|load| load.bulk.is_some());
             let judged = judge::JUDGED.into_iter();
             judged
+                .filter(|metric| metrics::is_known_of(*metric, is_bulk))
                 .filter(|metric| metrics::is_judged(*metric, is_open_loop))
                 .count()
         })

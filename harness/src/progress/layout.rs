@@ -175,6 +175,9 @@ fn trouble(state: &State) -> Option<Line> {
         let names: Vec<String> = block.garbage.iter().map(|name| plain(name)).collect();
         line = line.with(Style::Warn, format!("garbage now: {}", names.join(", ")));
     }
+    if let Some(fault) = &block.fault {
+        line = line.with(Style::Warn, format!("fault now: {}", plain(fault)));
+    }
     let fate = block.fate.trim_start_matches(" · ");
     if !fate.is_empty() {
         let apart = if line.width() > 0 { " · " } else { "" };

@@ -49,6 +49,8 @@ pub struct Block {
     pub failed: u64,
     /// The garbage that is coming in, by name.
     pub garbage: Vec<String>,
+    /// What is being done on purpose, the latest of it.
+    pub fault: Option<String>,
     /// What came of the load, once that is known.
     pub outcome: String,
     /// Who died, what was sent: what is worth to be remembered of it.
@@ -166,6 +168,15 @@ impl Block {
                 };
                 let rate = number::rate(record.achieved_rate);
                 self.outcome = format!(" · {rate} · p50 {p50} p99 {p99}{valid}");
+            }
+            Event::FaultBegan(fault) => {
+                let whom = fault.backend.as_ref().unwrap_or(&fault.target);
+                self.fault = Some(format!("{} {whom}", fault.action));
+            }
+            Event::FaultEnded { .. } => self.fault = None,
+            Event::FaultFailed { reason, .. } => {
+                self.fate
+                    .push_str(&format!(" · a fault could not be done: {reason}"));
             }
             Event::FuzzStarted { name, .. } => {
                 self.attacked = true;

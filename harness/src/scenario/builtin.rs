@@ -31,6 +31,10 @@ builtin! {
     "wrong-reply",
     "accept-then-close";
     "tcp/":
+    "tcp-busy",
+    "tcp-pipelined",
+    "tcp-churn",
+    "tcp-bulk",
     "tcp-backend-killed",
     "tcp-all-down",
     "tcp-flapping",
@@ -51,7 +55,8 @@ builtin! {
 pub fn group(scenario: &Scenario) -> &'static str {
     match scenario.proxy.mode {
         _ if QUICK.contains(&scenario.name.as_str()) => "quick suite",
-        Mode::Tcp => "balancing TCP (proxy tcp)",
+        Mode::Tcp if scenario.rounds > 2 => "speed (proxy tcp)",
+        Mode::Tcp => "servers and orders that come and go (proxy tcp)",
         Mode::Foo if scenario.rounds > 1 => "speed (proxy foo)",
         Mode::Foo => "defects and crashes (proxy foo)",
     }

@@ -2,10 +2,10 @@
 
 use report::fold::MOST_UPSTREAMS;
 
-use super::{Mode, Scenario};
-use super::{fault, flags, limits};
 use super::parse::ScenarioError;
 use super::source::Source;
+use super::{Mode, Scenario};
+use super::{fault, flags, limits};
 use crate::descriptor::Descriptor;
 
 /// Descriptors without which no program starts.
@@ -52,7 +52,11 @@ impl Source<'_> {
             let said = format!("expected at most {MOST_UPSTREAMS} upstreams");
             return self.at("upstream", MOST_UPSTREAMS, "mode", said);
         }
-        if scenario.proxy.descriptors.is_some_and(|most| most < LEAST_DESCRIPTORS) {
+        if scenario
+            .proxy
+            .descriptors
+            .is_some_and(|most| most < LEAST_DESCRIPTORS)
+        {
             let said = format!("expected {LEAST_DESCRIPTORS} or more");
             return self.at("proxy", 0, "descriptors", said);
         }

@@ -87,13 +87,41 @@ fn whole_run(expect: &Expect, scenario: &Scenario) -> Result<Expectation, Refuse
 /// Keys that mean something beside one other key only.
 fn belongs(expect: &Expect) -> Result<(), Refused> {
     let keys = [
-        ("process", expect.process.is_some(), "upstream", expect.upstream.is_some()),
-        ("beside", expect.beside.is_some(), "load", expect.load.is_some()),
-        ("client", expect.client.is_some(), "load", expect.load.is_some()),
-        ("ejected", expect.ejected.is_some(), "backend", expect.backend.is_some()),
-        ("readmitted", expect.readmitted.is_some(), "backend", expect.backend.is_some()),
+        (
+            "process",
+            expect.process.is_some(),
+            "upstream",
+            expect.upstream.is_some(),
+        ),
+        (
+            "beside",
+            expect.beside.is_some(),
+            "load",
+            expect.load.is_some(),
+        ),
+        (
+            "client",
+            expect.client.is_some(),
+            "load",
+            expect.load.is_some(),
+        ),
+        (
+            "ejected",
+            expect.ejected.is_some(),
+            "backend",
+            expect.backend.is_some(),
+        ),
+        (
+            "readmitted",
+            expect.readmitted.is_some(),
+            "backend",
+            expect.backend.is_some(),
+        ),
     ];
-    match keys.into_iter().find(|(_, is_there, _, has)| *is_there && !has) {
+    match keys
+        .into_iter()
+        .find(|(_, is_there, _, has)| *is_there && !has)
+    {
         Some((key, _, whose, _)) => Err((key, format!("belongs to {whose:?} only"))),
         None => Ok(()),
     }
@@ -115,7 +143,13 @@ fn fate(
         return Err((key, "belongs to \"dies\" only".to_owned()));
     }
     let signal = expect.signal.clone();
-    Ok(Expectation::fate(role, fate, signal, expect.code, Origin::Scenario))
+    Ok(Expectation::fate(
+        role,
+        fate,
+        signal,
+        expect.code,
+        Origin::Scenario,
+    ))
 }
 
 fn upstream(scenario: &Scenario, key: &'static str, name: &str) -> Result<String, Refused> {
@@ -123,7 +157,10 @@ fn upstream(scenario: &Scenario, key: &'static str, name: &str) -> Result<String
         let mut names = scenario.process_names();
         names.pop();
         let accepted = names.join(", ");
-        (key, format!("there is no upstream {name:?}; accepted: {accepted}"))
+        (
+            key,
+            format!("there is no upstream {name:?}; accepted: {accepted}"),
+        )
     })?;
     Ok(scenario.upstream_name(nth))
 }

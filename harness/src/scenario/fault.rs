@@ -19,10 +19,19 @@ pub struct Fault {
     pub at: Duration,
     /// After how long it is undone: what was ended is started again, what was frozen thaws,
     /// a backend that was taken out is used again. It stays if absent.
-    #[serde(rename = "for", default, skip_serializing_if = "is_zero", with = "service::units::duration")]
+    #[serde(
+        rename = "for",
+        default,
+        skip_serializing_if = "is_zero",
+        with = "service::units::duration"
+    )]
     pub lasts: Duration,
     /// Between two repetitions, from beginning to beginning.
-    #[serde(default, skip_serializing_if = "is_zero", with = "service::units::duration")]
+    #[serde(
+        default,
+        skip_serializing_if = "is_zero",
+        with = "service::units::duration"
+    )]
     pub every: Duration,
     /// How often it is done in all.
     #[serde(default = "once", skip_serializing_if = "is_once")]
@@ -40,7 +49,10 @@ fn once() -> u32 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 fn is_once(times: &u32) -> bool {
     *times == 1
 }
@@ -190,14 +202,23 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), (&'static 
     let known = |name: &String| scenario.upstream_at(name).is_some();
     match &fault.backend {
         None if fault.action.is_about_backend() => {
-            return Err(("backend", format!("{word} needs one, such as {:?}", names[0])));
+            return Err((
+                "backend",
+                format!("{word} needs one, such as {:?}", names[0]),
+            ));
         }
         Some(_) if !fault.action.is_about_backend() => {
-            return Err(("backend", "belongs to drain, disable and enable only".to_owned()));
+            return Err((
+                "backend",
+                "belongs to drain, disable and enable only".to_owned(),
+            ));
         }
         Some(name) if !known(name) => {
             let accepted = names[..names.len() - 1].join(", ");
-            return Err(("backend", format!("there is no {name:?}; accepted: {accepted}")));
+            return Err((
+                "backend",
+                format!("there is no {name:?}; accepted: {accepted}"),
+            ));
         }
         _ => {}
     }
@@ -210,17 +231,26 @@ fn times(fault: &Fault) -> Result<(), (&'static str, String)> {
         return Err(("for", format!("{word} is not undone by anything")));
     }
     if fault.times == 0 || fault.times > MOST_TIMES {
-        return Err(("times", format!("expected 1 to {MOST_TIMES}, got {}", fault.times)));
+        return Err((
+            "times",
+            format!("expected 1 to {MOST_TIMES}, got {}", fault.times),
+        ));
     }
     if fault.times > 1 && fault.every.is_zero() {
-        return Err(("every", "expected more than 0 where there are several times".to_owned()));
+        return Err((
+            "every",
+            "expected more than 0 where there are several times".to_owned(),
+        ));
     }
     if fault.times == 1 && !fault.every.is_zero() {
         return Err(("times", "expected 2 or more with \"every\"".to_owned()));
     }
     if fault.times > 1 && fault.lasts >= fault.every {
         let every = format_duration(fault.every);
-        return Err(("for", format!("expected less than the {every} until the next time")));
+        return Err((
+            "for",
+            format!("expected less than the {every} until the next time"),
+        ));
     }
     Ok(())
 }
@@ -255,7 +285,14 @@ mod tests {
         };
         let steps: Vec<_> = timeline(&[flapping, late])
             .into_iter()
-            .map(|step| (step.at.as_millis(), step.id, step.action.word(), step.is_over))
+            .map(|step| {
+                (
+                    step.at.as_millis(),
+                    step.id,
+                    step.action.word(),
+                    step.is_over,
+                )
+            })
             .collect();
         let expected = [
             (1_000, "1.1", "kill", false),
@@ -278,7 +315,10 @@ mod tests {
         assert_eq!(refused(|_| {}), None);
         assert_eq!(refused(|fault| fault.times = 0), Some("times"));
         assert_eq!(refused(|fault| fault.times = 2), Some("every"));
-        assert_eq!(refused(|fault| fault.every = Duration::from_secs(1)), Some("times"));
+        assert_eq!(
+            refused(|fault| fault.every = Duration::from_secs(1)),
+            Some("times")
+        );
         assert_eq!(
             refused(|fault| {
                 fault.action = Action::Thaw;

@@ -136,8 +136,9 @@ fn key_of(said: &str) -> &'static str {
         "sources",
         "idle",
     ];
-    let is_named = |key: &&str| said.contains(&format!("--{}", key.replace('_', "-")));
-    KEYS.into_iter().find(is_named).unwrap_or("mode")
+    let place = |key: &&str| said.find(&format!("--{}", key.replace('_', "-")));
+    let named = KEYS.into_iter().filter(|key| place(key).is_some());
+    named.min_by_key(place).unwrap_or("mode")
 }
 
 #[cfg(test)]
@@ -157,8 +158,12 @@ mod tests {
     #[test]
     fn what_loadgen_refuses_is_refused_before_anything_starts() {
         assert_eq!(refused(|_| {}), None);
-        assert_eq!(refused(|load| load.payload = Some("16-1024".to_owned())), None);
-        let keys: [(&str, fn(&mut Load)); 5] = [
+        assert_eq!(
+            refused(|load| load.payload = Some("16-1024".to_owned())),
+            None
+        );
+        type Spoil = fn(&mut Load);
+        let keys: [(&str, Spoil); 5] = [
             ("payload", |load| load.payload = Some("much".to_owned())),
             ("bulk", |load| load.bulk = Some("sideways".to_owned())),
             ("bytes", |load| load.bytes = "1MiB".parse().ok()),

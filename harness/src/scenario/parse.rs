@@ -115,7 +115,7 @@ mod tests {
             ),
             (
                 format!("name = \"a\"\n{LOAD}conections = 3\n"),
-                "s.toml:4: unknown key \"conections\"; accepted: name, target",
+                "s.toml:4: unknown key \"conections\"; accepted: name, mode, target",
             ),
             (
                 "name = \"a\"\n[[load]]\nrate = \"fast\"\n".to_owned(),

@@ -46,3 +46,58 @@ pub async fn ask(at: SocketAddr, method: &str, path: &str) -> Result<String, Str
         Err(format!("{method} {path}: {line}: {said}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What `ask` makes of this answer, and what it sent.
+    async fn asked(answer: &'static str) -> (Result<String, String>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let answer = ask(at, "POST", "/backends/x/drain").await;
+        (answer, server.join().unwrap())
+    }
+
+    #[tokio::test]
+    async fn answers_and_refusals() {
+        let (answer, request) = asked("HTTP/1.1 200 OK\r\nA: b\r\n\r\n{\"x\":1}").await;
+        assert_eq!(answer.as_deref(), Ok("{\"x\":1}"));
+        assert!(
+            request.starts_with("POST /backends/x/drain HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("Connection: close\r\n"), "{request}");
+        let (answer, _) = asked("HTTP/1.1 404 Not Found\r\n\r\nno backend x\n").await;
+        let said = answer.unwrap_err();
+        assert!(
+            said.contains("404") && said.contains("no backend x"),
+            "{said}"
+        );
+        let (answer, _) = asked("what?").await;
+        assert!(answer.is_err());
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_an_error() {
+        let gone = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert!(ask(gone, "GET", "/state").await.is_err());
+    }
+}

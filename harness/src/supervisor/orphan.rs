@@ -63,7 +63,10 @@ pub fn reap(group: u32) {
 
 /// How an ended child ended.
 fn status(pid: Pid) -> Option<ExitStatus> {
-    let waited = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    let waited = waitid(
+        WaitId::Pid(pid),
+        WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+    );
     let status = waited.ok()??;
     let raw = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code << 8,
@@ -71,4 +74,29 @@ fn status(pid: Pid) -> Option<ExitStatus> {
         _ => return None,
     };
     Some(ExitStatus::from_raw(raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_child_is_seen_with_its_cause() {
+        for (script, code, signal) in [("exit 7", Some(7), None), ("kill -SEGV $$", None, Some(11))]
+        {
+            let child = Command::new("/bin/sh")
+                .args(["-c", script])
+                .spawn()
+                .unwrap();
+            let status = wait(child.id());
+            assert_eq!((status.code(), status.signal()), (code, signal), "{script}");
+        }
+    }
+
+    #[test]
+    fn of_a_stranger_only_its_end_is_known() {
+        assert_eq!(wait(u32::MAX).code(), Some(UNKNOWN));
+    }
 }

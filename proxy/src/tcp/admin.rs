@@ -1,11 +1,13 @@
 //! The admin endpoint: what is known, and orders.
 
-use balance::AdminState;
+use balance::{AdminState, Backend};
 use service::admin::{Answer, Reply, Routes};
 use tokio::sync::oneshot;
 
 use super::board::{Board, Phase};
-use super::{metrics, state};
+use super::clock::now_ms;
+use super::pool_plan::Check;
+use super::{health, metrics, state};
 
 impl Routes for Board {
     fn paths(&self) -> &'static [&'static str] {
@@ -34,8 +36,7 @@ impl Routes for Board {
         if path == "/reload" {
             return Some(self.reload());
         }
-        let reply = self.order(path)?;
-        Some(Box::pin(std::future::ready(reply)))
+        self.order(path)
     }
 }
 
@@ -55,7 +56,7 @@ impl Board {
         })
     }
 
-    fn order(&self, path: &str) -> Option<Reply> {
+    fn order(&self, path: &str) -> Option<Answer> {
         let (what, order) = path.rsplit_once('/')?;
         let state = match order {
             "drain" => AdminState::Draining,
@@ -71,17 +72,34 @@ impl Board {
             None => (None, what.strip_prefix("/backends/")?),
         };
         let name = decode(name)?;
-        let found = self.set_admin(pool.as_deref(), &name, state);
-        if found == 0 {
+        let found = self.find(pool.as_deref(), &name);
+        if found.is_empty() {
             let view = self.view();
             let pools = view.pools.iter();
             let names = pools.flat_map(|pool| pool.backends().iter().map(|one| one.name()));
             let names = names.collect::<Vec<_>>().join(", ");
-            return Some(Reply::text(format!("no backend {name}; there is {names}\n")).status(404));
+            let reply = Reply::text(format!("no backend {name}; there is {names}\n")).status(404);
+            return Some(Box::pin(std::future::ready(reply)));
         }
         tracing::info!("admin: {order} {name}");
-        Some(Reply::text(format!("{name} is {}\n", state.name())))
+        Some(Box::pin(async move {
+            for (backend, check) in found {
+                set_admin(&backend, state, check.as_ref()).await;
+            }
+            Reply::text(format!("{name} is {}\n", state.name()))
+        }))
     }
+}
+
+/// Changes what the operator wants of a backend. One that was disabled is checked before
+/// anybody can pick it.
+async fn set_admin(backend: &Backend, state: AdminState, check: Option<&Check>) {
+    let was_disabled = backend.admin_state() == AdminState::Disabled;
+    if let (true, AdminState::Enabled, Some(check)) = (was_disabled, state, check) {
+        backend.set_admin(AdminState::Draining, now_ms());
+        health::check_once(backend, check).await;
+    }
+    backend.set_admin(state, now_ms());
 }
 
 /// Takes `%5B` and the like back; `None` if it is broken.

@@ -4,15 +4,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use balance::{AdminState, Backend, Pool};
+use balance::{Backend, Pool};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::access_log::LogCounters;
-use super::clock::now_ms;
+use super::clock::{now_ms, unix_ms};
 use super::discovery::Discovery;
 use super::members::Leaving;
 use super::plan::Plan;
+use super::pool_plan::Check;
 use super::relay::{RelayCounters, RelayTotals};
 use crate::plane::PlaneTotals;
 
@@ -22,6 +23,9 @@ pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
 /// Everything that can be asked for.
 pub(super) struct Board {
     pub(super) started: Instant,
+    /// What to add to the monotonic clock for the time of day. Worked out once, so that a
+    /// moment has the same time of day whenever it is told.
+    pub(super) unix_offset_ms: u64,
     pub(super) sockets: Vec<(&'static str, String)>,
     pub(super) driver: &'static str,
     pub(super) threads: usize,
@@ -101,6 +105,7 @@ impl Board {
         };
         Self {
             started: Instant::now(),
+            unix_offset_ms: unix_ms().saturating_sub(now_ms()),
             sockets: parts.sockets,
             driver: parts.driver,
             threads: parts.threads,
@@ -144,21 +149,20 @@ impl Board {
         RelayTotals::of(&self.relay)
     }
 
-    /// Changes what the operator wants of every backend of this name, in one pool or in
-    /// all of them. Says how many there are.
-    pub(super) fn set_admin(&self, pool: Option<&str>, name: &str, state: AdminState) -> usize {
+    /// Every backend of this name, in one pool or in all of them, and how it is checked.
+    pub(super) fn find(
+        &self,
+        pool: Option<&str>,
+        name: &str,
+    ) -> Vec<(Arc<Backend>, Option<Check>)> {
         let view = self.view();
-        let pools = view.pools.iter();
-        let pools = pools.filter(|other| pool.is_none_or(|pool| other.name() == pool));
-        let mut found = 0;
-        for pool in pools {
-            let backends = pool.backends().iter();
-            for backend in backends.filter(|backend| is_called(backend, name)) {
-                backend.set_admin(state, now_ms());
-                found += 1;
-            }
-        }
-        found
+        let pools = view.pools.iter().zip(&view.plan.pools);
+        let pools = pools.filter(|(other, _)| pool.is_none_or(|pool| other.name() == pool));
+        let backends = pools.flat_map(|(pool, plan)| {
+            let found = pool.backends().iter().filter(|one| is_called(one, name));
+            found.map(|backend| (Arc::clone(backend), plan.check.clone()))
+        });
+        backends.collect()
     }
 }
 

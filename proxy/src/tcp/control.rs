@@ -251,6 +251,7 @@ impl Control {
     }
 
     fn take_up(&mut self, loaded: Loaded, board: &Board) -> (Arc<Plan>, Option<Arc<Terminator>>) {
+        loaded.warn();
         let Loaded {
             mut plan,
             tls,

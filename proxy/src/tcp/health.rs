@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::now_ms;
-use super::plan::Check;
+use super::pool_plan::Check;
 use super::settings::ProxyVersion;
 
 /// What is read of an answer at most.
@@ -97,9 +97,9 @@ pub(super) async fn check_once(backend: &Backend, check: &Check) {
     backend.check_histogram().record(took_us);
     match outcome {
         Ok(Ok(())) => backend.check_passed(now_ms()),
-        Ok(Err(error)) => backend.check_failed(now_ms(), &format!("check failed: {error}")),
+        Ok(Err(error)) => backend.check_failed(now_ms(), &error.to_string()),
         Err(_) => {
-            let why = format!("check failed: nothing after {:?}", check.timeout);
+            let why = format!("nothing after {:?}", check.timeout);
             backend.check_failed(now_ms(), &why);
         }
     }

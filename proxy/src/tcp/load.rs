@@ -49,11 +49,17 @@ impl Origin {
             stamps.add(files.chain(authorities));
             let terminator = Terminator::open(options)
                 .map_err(|error| ConfigError::Options(error.to_string()))?;
-            for warning in terminator.warnings() {
-                tracing::warn!("{warning}");
-            }
             tls = Some(Arc::new(terminator));
         }
         Ok(Loaded { plan, tls, stamps })
+    }
+}
+
+impl Loaded {
+    /// Logs what should be looked at, although it keeps nothing from starting.
+    pub(super) fn warn(&self) {
+        for warning in self.tls.iter().flat_map(|tls| tls.warnings()) {
+            tracing::warn!("{warning}");
+        }
     }
 }

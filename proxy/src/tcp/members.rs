@@ -13,7 +13,8 @@ use super::backend_at::BackendAt;
 use super::clock::now_ms;
 use super::discovery::Discovery;
 use super::health;
-use super::plan::{Plan, PoolPlan};
+use super::plan::Plan;
+use super::pool_plan::PoolPlan;
 
 /// What makes two backends the same one: pool, address as given, address as resolved.
 type Key = (String, String, SocketAddr);

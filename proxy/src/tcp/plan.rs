@@ -1,25 +1,20 @@
 //! What the options come to: defaults filled in, everything checked that can be checked
 //! without opening anything.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use balance::{Algorithm, HealthPolicy, WhenAllDown};
 use service::addr::HostPort;
 use service::logging::LogLevel;
 
-use super::backend_at::BackendAt;
 use super::config::{ConfigError, Source};
-use super::options::{HealthOptions, Options, PoolOptions};
+use super::options::Options;
+use super::pool_plan::{PoolPlan, pools};
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
 use super::tls::{CertificateFiles, ClientCertificates, TlsOptions};
 use super::values::{Bounds, KeepaliveSpec, ResolveInterval, Time};
 use crate::plane::DriverChoice;
-
-/// The pool that the command line and the top of the configuration describe.
-pub(super) const DEFAULT_POOL: &str = "default";
 
 /// Everything that the proxy is to do.
 #[derive(Clone, Debug)]
@@ -60,31 +55,6 @@ pub(super) struct Fixed {
     pub(super) log_level: LogLevel,
     pub(super) resolver: Option<HostPort>,
     pub(super) resolve_interval: Bounds,
-}
-
-/// A pool.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct PoolPlan {
-    pub(super) name: String,
-    pub(super) backends: Vec<BackendAt>,
-    pub(super) balance: Algorithm,
-    pub(super) when_all_down: WhenAllDown,
-    pub(super) queue: u32,
-    pub(super) policy: HealthPolicy,
-    /// `None` checks nothing.
-    pub(super) check: Option<Check>,
-}
-
-/// A health check.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Check {
-    pub(super) interval: Duration,
-    pub(super) timeout: Duration,
-    pub(super) jitter_percent: u32,
-    pub(super) send: Vec<u8>,
-    pub(super) expect: Vec<u8>,
-    /// Header that tells the backend that it is only a check.
-    pub(super) send_proxy: Option<ProxyVersion>,
 }
 
 impl Plan {
@@ -181,128 +151,20 @@ fn loopback_by_default(admin: &HostPort) -> HostPort {
     }
 }
 
-fn wrong(message: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(message: impl Into<String>) -> ConfigError {
     ConfigError::Options(message.into())
 }
 
 /// Says where in the file something is wrong.
-fn wrong_at<T>(source: Option<&Source>, at: &toml::Spanned<T>, message: &str) -> ConfigError {
+pub(super) fn wrong_at<T>(
+    source: Option<&Source>,
+    at: &toml::Spanned<T>,
+    message: &str,
+) -> ConfigError {
     match source {
         Some(source) => source.wrong(&at.span(), message),
         None => wrong(message),
     }
-}
-
-fn pools(options: &Options, source: Option<&Source>) -> Result<Vec<PoolPlan>, ConfigError> {
-    let mut pools = Vec::new();
-    if !options.backends.is_empty() {
-        let name = toml::Spanned::new(0..0, DEFAULT_POOL.to_owned());
-        let default = PoolOptions {
-            name,
-            backends: options.backends.clone(),
-            balance: None,
-            when_all_down: None,
-            max_per_backend: None,
-            queue: None,
-            health: HealthOptions::default(),
-        };
-        pools.push(pool(&default, options).map_err(wrong)?);
-    }
-    for given in &options.pool {
-        let name = given.name.get_ref();
-        let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || !name.chars().all(fine) {
-            let text = format!("expected letters, digits, '-', '_' and '.', got {name:?}");
-            return Err(wrong_at(source, &given.name, &text));
-        }
-        if pools.iter().any(|pool: &PoolPlan| &pool.name == name) {
-            let text = format!("there is a pool {name:?} already");
-            return Err(wrong_at(source, &given.name, &text));
-        }
-        pools.push(pool(given, options).map_err(|text| wrong_at(source, &given.name, &text))?);
-    }
-    if pools.is_empty() {
-        return Err(wrong(
-            "no backends: give at least one HOST:PORT, or backends in a --config file",
-        ));
-    }
-    Ok(pools)
-}
-
-fn pool(given: &PoolOptions, options: &Options) -> Result<PoolPlan, String> {
-    let name = given.name.get_ref().clone();
-    if given.backends.is_empty() {
-        return Err(format!("pool {name:?} has no backends"));
-    }
-    let max = given.max_per_backend.or(options.max_per_backend);
-    let mut seen = HashSet::new();
-    let mut backends = given.backends.clone();
-    for backend in &mut backends {
-        if !seen.insert(backend.address.clone()) {
-            return Err(format!("backend {} is given twice", backend.address));
-        }
-        backend.max_connections = backend.max_connections.or(max.map(|max| max.0));
-    }
-    let health = given.health.clone().or(options.health.clone());
-    let balance = given.balance.or(options.balance);
-    let when_all_down = given.when_all_down.or(options.when_all_down);
-    let queue = given.queue.or(options.queue);
-    Ok(PoolPlan {
-        name,
-        backends,
-        balance: balance.map_or(Algorithm::default(), |balance| balance.0),
-        when_all_down: when_all_down.map_or(WhenAllDown::default(), |policy| policy.0),
-        queue: queue.map_or(0, |n| n.0),
-        policy: policy(&health)?,
-        check: check(&health, options.send_proxy.map(|version| version.0)),
-    })
-}
-
-fn policy(health: &HealthOptions) -> Result<HealthPolicy, String> {
-    let defaults = HealthPolicy::default();
-    let ms = |time: Option<Time>, default: u64| {
-        time.map_or(default, |time| {
-            u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX)
-        })
-    };
-    let eject_base_ms = ms(health.eject_time, defaults.eject_base_ms);
-    let longest = defaults.eject_max_ms.max(eject_base_ms);
-    let eject_max_ms = ms(health.eject_time_max, longest);
-    if eject_max_ms < eject_base_ms {
-        return Err("the longest ejection is shorter than the first".to_owned());
-    }
-    Ok(HealthPolicy {
-        rise: health.rise.map_or(defaults.rise, |n| n.0),
-        fall: health.fall.map_or(defaults.fall, |n| n.0),
-        eject_after: health.eject_after.map_or(defaults.eject_after, |n| n.0),
-        eject_base_ms,
-        eject_max_ms,
-        slow_start_ms: ms(health.slow_start, defaults.slow_start_ms),
-    })
-}
-
-/// How long a check may take if nobody says so.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
-
-fn check(health: &HealthOptions, send_proxy: Option<ProxyVersion>) -> Option<Check> {
-    let interval = health
-        .interval
-        .map_or(Duration::from_secs(5), |time| time.0);
-    if interval.is_zero() {
-        return None;
-    }
-    let timeout = health.timeout.map(|time| time.0);
-    let bytes = |bytes: &Option<super::values::Bytes>| {
-        bytes.as_ref().map_or(Vec::new(), |bytes| bytes.0.clone())
-    };
-    Some(Check {
-        interval,
-        timeout: timeout.filter(|t| !t.is_zero()).unwrap_or(CHECK_TIMEOUT),
-        jitter_percent: health.jitter.map_or(20, |jitter| jitter.0),
-        send: bytes(&health.send),
-        expect: bytes(&health.expect),
-        send_proxy,
-    })
 }
 
 fn routes(
@@ -374,4 +236,66 @@ fn tls(options: &Options) -> Result<Option<TlsOptions>, ConfigError> {
         minimum_version: options.tls_min.map(|version| version.0).unwrap_or_default(),
         no_resumption: false,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use balance::Algorithm;
+
+    use super::*;
+
+    fn plan(text: &str) -> Result<Plan, String> {
+        let options = toml::from_str(text).unwrap();
+        Plan::new(&options, None).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_pool_has_its_own_say_and_otherwise_what_all_have() {
+        let plan = plan(
+            r#"
+            backends = ["a:1,max=3", "b:1"]
+            balance = "random"
+            max_per_backend = 9
+            admin = ":9000"
+            health = { interval = "2s", fall = 7 }
+            [[pool]]
+            name = "db"
+            balance = "hash"
+            queue = 5
+            backends = ["c:1"]
+            health = { interval = 0, eject_time = "10m" }
+            [[route]]
+            sni = "*.Example.ORG"
+            pool = "db"
+            "#,
+        )
+        .unwrap();
+        let [default, db] = &plan.pools[..] else {
+            panic!("two pools")
+        };
+        let limits: Vec<_> = default.backends.iter().map(|b| b.max_connections).collect();
+        assert_eq!(limits, [Some(3), Some(9)]);
+        assert_eq!(
+            (default.balance, db.balance),
+            (Algorithm::Random, Algorithm::Hash)
+        );
+        assert_eq!((default.queue, db.queue), (0, 5));
+        assert_eq!((default.policy.fall, db.policy.fall), (7, 7));
+        let interval = default.check.as_ref().map(|check| check.interval);
+        assert_eq!(interval, Some(Duration::from_secs(2)));
+        assert_eq!(db.check, None);
+        // The longest ejection is never shorter than the first.
+        assert_eq!(db.policy.eject_max_ms, 600_000);
+        assert_eq!(plan.routes, [("*.example.org".to_owned(), 1)]);
+        let admin = plan.fixed.admin.unwrap().to_string();
+        assert_eq!(admin, "127.0.0.1:9000");
+    }
+
+    #[test]
+    fn what_cannot_change_is_found() {
+        let before = plan("backends = [\"a:1\"]").unwrap();
+        let after =
+            plan("backends = [\"b:1\"]\nretries = 7\nthreads = 3\nlisten = \":5\"").unwrap();
+        assert_eq!(before.fixed_differences(&after), ["listen", "threads"]);
+    }
 }

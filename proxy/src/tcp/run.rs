@@ -1,47 +1,27 @@
-//! The control plane of `proxy tcp`: it opens the sockets, gathers the backends, starts
-//! the workers, and then waits for signals and orders, beside the traffic and never in its
-//! way.
+//! The control plane of `proxy tcp`: once everything has started, it waits for signals and
+//! orders, beside the traffic and never in its way.
 
-use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use service::addr::HostPort;
-use service::admin::{self, Routes};
-use service::ready::Ready;
-use service::signals::StopSignals;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::args::TcpArgs;
-use super::board::{Board, Parts, Phase, ReloadOrder};
-use super::control::Control;
-use super::discovery::Discovery;
-use super::listening::Listening;
-use super::load::{Loaded, Origin};
-use super::members::Roster;
-use super::plan::Plan;
-use super::prepare::{Known, Prepared};
-use super::relay::{Relay, RelayCounters};
+use super::board::{Phase, ReloadOrder};
+use super::load::Origin;
+use super::start::Proxy;
 use super::upgrade::{Inherited, Program};
 use super::{keepalive, metrics};
-use crate::plane::{Backlog, DriverChoice, Plane, PlaneConfig};
-use crate::printer::Printer;
+use crate::plane::{Backlog, Plane};
 
 /// How often backends are looked at for changes to tell, and how many of these times it
 /// takes until files are looked at.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_LOOK: u32 = 10;
-
-/// Reloads that may be asked for at a time.
-const MAX_RELOADS: usize = 16;
 
 /// How long the last lines may take to be read or written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -61,6 +41,7 @@ pub(crate) fn run(args: TcpArgs) -> Result<ExitCode> {
         Err(error) => return Ok(service::cli::exit(Err(error), service::cli::USAGE)),
     };
     service::logging::init(loaded.plan.fixed.log_level);
+    loaded.warn();
     service::limits::raise_descriptors();
     let inherited = Inherited::take()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -77,170 +58,8 @@ pub(crate) fn run(args: TcpArgs) -> Result<ExitCode> {
     })
 }
 
-/// Signals that do not end it.
-struct Signals {
-    stop: StopSignals,
-    metrics: Signal,
-    reload: Signal,
-    upgrade: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            stop: StopSignals::listen()?,
-            metrics: signal(SignalKind::user_defined1())?,
-            reload: signal(SignalKind::hangup())?,
-            upgrade: signal(SignalKind::user_defined2())?,
-        })
-    }
-}
-
-/// A proxy that runs.
-struct Proxy {
-    signals: Signals,
-    control: Control,
-    board: Arc<Board>,
-    plane: Option<Plane>,
-    program: Program,
-    /// To pass them on; closed as soon as connections are to be refused.
-    listen: Option<OwnedFd>,
-    admin: Option<OwnedFd>,
-    ready: Ready,
-    inherited_ready: Option<service::ready::InheritedFd>,
-    reloads: mpsc::Receiver<ReloadOrder>,
-    upgrade: Option<JoinHandle<Result<u32>>>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    stop_admin: CancellationToken,
-    printer: Printer,
-}
-
 impl Proxy {
-    /// `None` means that it was told to stop meanwhile.
-    async fn start(
-        origin: Origin,
-        loaded: Loaded,
-        inherited: Inherited,
-        program: Program,
-    ) -> Result<Option<Self>> {
-        let mut signals = Signals::listen()?;
-        let Loaded { plan, tls, stamps } = loaded;
-        let plan = Arc::new(plan);
-        let fixed = plan.fixed.clone();
-        let listening = Listening::open(inherited.listen, &fixed.listen)?;
-        let admin_at = fixed.admin.as_ref();
-        let admin = admin_at.map(|at| Listening::open(inherited.admin, at));
-        let admin = admin.transpose()?;
-        keepalive::apply(listening.socket.as_fd(), plan.keepalive, plan.user_timeout)
-            .context("cannot set keep-alive")?;
-
-        let stop = CancellationToken::new();
-        let resolver = fixed.resolver.as_ref().map(HostPort::connect_candidates);
-        let resolver = resolver
-            .transpose()?
-            .and_then(|found| found.into_iter().next());
-        let discovery = Discovery::new(resolver, fixed.resolve_interval, stop.clone())
-            .context("cannot set up the resolver")?;
-        let known = Known {
-            roster: Roster::default(),
-            discovery: Arc::new(discovery),
-            log: None,
-            log_counters: Arc::default(),
-        };
-        let preparing = Prepared::new(Arc::clone(&plan), tls, known.clone());
-        let prepared = tokio::select! {
-            prepared = preparing => prepared.map_err(anyhow::Error::msg)?,
-            _ = signals.stop.next() => return Ok(None),
-        };
-        let log_counters = Arc::clone(&known.log_counters);
-        let discovery = Arc::clone(&known.discovery);
-        let control = Control::new(origin, stamps, prepared, known, &inherited.states);
-
-        let threads = fixed.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
-            |threads| threads as usize,
-        );
-        let relay: Vec<Arc<RelayCounters>> = (0..threads).map(|_| Arc::default()).collect();
-        let live = control.live();
-        let seed = RandomState::new().hash_one(std::process::id());
-        let driver = if inherited.by_epoll {
-            DriverChoice::Epoll
-        } else {
-            fixed.driver
-        };
-        let config = PlaneConfig {
-            threads,
-            driver,
-            max_connections: plan.max_connections as usize,
-        };
-        let listen = listening.socket.try_clone()?;
-        let plane = Plane::start(&config, listening.socket, |worker| {
-            let seed = seed.wrapping_add(worker as u64);
-            Relay::new(Arc::clone(&live), Arc::clone(&relay[worker]), seed)
-        })
-        .context("cannot start the workers")?;
-
-        let mut sockets = vec![("listen", listening.at.to_string())];
-        sockets.extend(admin.as_ref().map(|admin| ("admin", admin.at.to_string())));
-        let ready = Ready::new("proxy tcp", sockets.clone());
-        let (order, reloads) = mpsc::channel(MAX_RELOADS);
-        let parts = Parts {
-            sockets,
-            driver: plane.driver(),
-            threads,
-            plane: Box::new(plane.totals()),
-            relay,
-            log: log_counters,
-            discovery,
-            reloads: order,
-            predecessor: inherited.from,
-        };
-        let board = Arc::new(Board::new(parts, control.view()));
-        let (tasks, stop_admin) = (TaskTracker::new(), stop.child_token());
-        let mut admin_socket = None;
-        if let Some(Listening { socket, .. }) = admin {
-            rustix::io::ioctl_fionbio(&socket, true)?;
-            admin_socket = Some(socket.try_clone()?);
-            let routes = Arc::clone(&board) as Arc<dyn Routes>;
-            admin::serve(socket, routes, &tasks, stop_admin.clone())?;
-        }
-        let (driver, backends) = (plane.driver(), count(&control));
-        tracing::info!(
-            "listening on {}, {backends}, {threads} workers on {driver}",
-            listening.at
-        );
-        Ok(Some(Self {
-            signals,
-            control,
-            board,
-            plane: Some(plane),
-            program,
-            listen: Some(listen),
-            admin: admin_socket,
-            ready,
-            inherited_ready: inherited.ready,
-            reloads,
-            upgrade: None,
-            tasks,
-            stop,
-            stop_admin,
-            printer: Printer::start().context("cannot start the printer")?,
-        }))
-    }
-
-    /// Says that it is ready, to whoever waits for it.
-    fn announce(&mut self, ready_fd: Option<service::ready::InheritedFd>) -> Result<()> {
-        let inherited = self.inherited_ready.take();
-        self.ready
-            .announce(inherited)
-            .context("cannot tell the predecessor")?;
-        self.ready
-            .announce(ready_fd)
-            .context("cannot announce readiness")
-    }
-
-    async fn serve(&mut self) -> Result<ExitCode> {
+    async fn serve(mut self) -> Result<ExitCode> {
         let board = Arc::clone(&self.board);
         let discovery = Arc::clone(&board.discovery);
         let mut plane = self.plane.take().context("it runs once")?;
@@ -391,10 +210,11 @@ impl Proxy {
         });
     }
 
-    async fn end(&mut self) {
+    async fn end(mut self) {
         if let Some(log) = self.control.log() {
             log.flush(LAST_WORDS);
         }
+        self.printer.finish(LAST_WORDS);
         self.control.retire();
         self.stop.cancel();
         self.tasks.close();
@@ -407,18 +227,5 @@ async fn finished(upgrade: &mut Option<JoinHandle<Result<u32>>>) -> Result<u32> 
     match upgrade {
         Some(task) => task.await.unwrap_or_else(|error| Err(error.into())),
         None => std::future::pending().await,
-    }
-}
-
-fn count(control: &Control) -> String {
-    let view = control.view();
-    let plan: &Plan = &view.plan;
-    let backends: usize = view.pools.iter().map(|pool| pool.backends().len()).sum();
-    match &plan.pools[..] {
-        [pool] => format!("balancing over {backends} backends by {}", pool.balance),
-        pools => format!(
-            "balancing over {backends} backends in {} pools",
-            pools.len()
-        ),
     }
 }

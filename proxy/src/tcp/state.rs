@@ -6,8 +6,8 @@ use balance::{Backend, HistogramSnapshot, Pool, Status, Transition};
 use serde_json::{Map, Value, json};
 
 use super::board::Board;
-use super::clock::{now_ms, unix_ms};
-use super::plan::PoolPlan;
+use super::clock::now_ms;
+use super::pool_plan::PoolPlan;
 use crate::plane::PlaneTotals;
 
 /// The state of the proxy at this moment.
@@ -45,11 +45,11 @@ pub(super) fn json(board: &Board) -> String {
             "dropped": log.dropped.load(Ordering::Relaxed),
             "failed": log.failed.load(Ordering::Relaxed),
         },
-        "pools": pools.map(|(pool, plan)| self::pool(pool, plan)).collect::<Vec<_>>(),
+        "pools": pools.map(|(pool, plan)| self::pool(pool, plan, board.unix_offset_ms)).collect::<Vec<_>>(),
         "leaving": leaving
             .iter()
             .map(|(pool, backend)| {
-                let mut state = self::backend(backend);
+                let mut state = self::backend(backend, board.unix_offset_ms);
                 state["pool"] = pool.clone().into();
                 state
             })
@@ -106,7 +106,7 @@ fn relay(board: &Board) -> Value {
     relay.into()
 }
 
-fn pool(pool: &Pool, plan: &PoolPlan) -> Value {
+fn pool(pool: &Pool, plan: &PoolPlan, unix_offset_ms: u64) -> Value {
     let counters = pool.counters();
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     json!({
@@ -123,11 +123,11 @@ fn pool(pool: &Pool, plan: &PoolPlan) -> Value {
         "all_full": read(&counters.all_full),
         "none_left": read(&counters.none_left),
         "despite_down": read(&counters.despite_down),
-        "backends": pool.backends().iter().map(|one| backend(one)).collect::<Vec<_>>(),
+        "backends": pool.backends().iter().map(|one| backend(one, unix_offset_ms)).collect::<Vec<_>>(),
     })
 }
 
-fn backend(backend: &Backend) -> Value {
+fn backend(backend: &Backend, unix_offset_ms: u64) -> Value {
     let now = now_ms();
     let status = backend.status(now);
     let counters = backend.counters();
@@ -136,7 +136,6 @@ fn backend(backend: &Backend) -> Value {
         Status::Ejected { until_ms } => Some(until_ms.saturating_sub(now)),
         _ => None,
     };
-    let offset = unix_ms().saturating_sub(now);
     json!({
         "name": backend.name(),
         "address": backend.addr().to_string(),
@@ -163,7 +162,7 @@ fn backend(backend: &Backend) -> Value {
         "history": backend
             .history()
             .iter()
-            .map(|one| transition(one, offset))
+            .map(|one| transition(one, unix_offset_ms))
             .collect::<Vec<_>>(),
     })
 }

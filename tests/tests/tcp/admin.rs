@@ -6,7 +6,8 @@ use crate::started::{backend, http, post, start, state, status_becomes};
 #[test]
 fn a_backend_can_be_drained_disabled_and_enabled() {
     let (a, b) = (Server::start("a"), Server::start("b"));
-    let often = ["--health-interval", "10ms", "--health-rise", "1"];
+    // By chance, so that the connection that is held is no reason to go elsewhere.
+    let often = ["--health-interval", "10ms", "--balance", "random"];
     let proxy = start(&[&often[..], &[a.addr(), b.addr()]].concat());
     let (mut held, _) = std::iter::repeat_with(|| reach(&proxy))
         .find(|(_, name)| name == "a")
@@ -27,6 +28,22 @@ fn a_backend_can_be_drained_disabled_and_enabled() {
     assert!(post(&proxy, &path).0.starts_with("HTTP/1.1 200"));
     status_becomes(&proxy, a.addr(), "up");
     reach_until(&proxy, "a");
+}
+
+#[test]
+fn a_backend_that_is_enabled_again_is_checked_first() {
+    let (mut a, b) = (Server::start("a"), Server::start("b"));
+    let proxy = start(&["--health-interval", "1h", a.addr(), b.addr()]);
+    let path = format!("/backends/{}", a.addr());
+    let order = |what: &str| post(&proxy, &format!("{path}/{what}")).0;
+    assert!(order("disable").contains("200"));
+    a.kill();
+    assert!(order("enable").contains("200"));
+    assert_eq!(backend(&state(&proxy), a.addr())["status"], "down");
+    assert!(order("disable").contains("200"));
+    a.restart();
+    assert!(order("enable").contains("200"));
+    assert_eq!(backend(&state(&proxy), a.addr())["status"], "up");
 }
 
 #[test]

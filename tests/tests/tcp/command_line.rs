@@ -72,7 +72,7 @@ fn refused(args: &[&str], words: &[&str], code: i32) {
         .code(code)
         .get_output()
         .clone();
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).expect("text");
     let errors: Vec<_> = stderr
         .lines()
         .filter(|line| line.starts_with("error"))

@@ -32,7 +32,8 @@ fn start_with(names: &NameServer, backend: &str, more: &[&str]) -> Program {
 
 fn addresses(state: &serde_json::Value) -> Vec<String> {
     let backends = state["pools"][0]["backends"].as_array().expect("a list");
-    let address = |backend: &serde_json::Value| backend["address"].as_str().unwrap().to_owned();
+    let address =
+        |backend: &serde_json::Value| backend["address"].as_str().expect("a text").to_owned();
     let mut addresses: Vec<_> = backends.iter().map(address).collect();
     addresses.sort();
     addresses

@@ -157,10 +157,13 @@ struct Foreign {
 impl Foreign {
     /// `config` makes its configuration from the address to listen on.
     fn start(program: &str, args: &[&str], config: impl Fn(&str, &str) -> String) -> Self {
-        let (listen, directory) = (ReservedPort::take(), tempfile::tempdir().unwrap());
+        let (listen, directory) = (
+            ReservedPort::take(),
+            tempfile::tempdir().expect("a directory"),
+        );
         let file = directory.path().join("config");
-        let scratch = directory.path().to_str().unwrap();
-        fs::write(&file, config(listen.addr(), scratch)).unwrap();
+        let scratch = directory.path().to_str().expect("a plain path");
+        fs::write(&file, config(listen.addr(), scratch)).expect("a file");
         let mut command = Command::new(program);
         command.args(args).arg(&file);
         let running = Program::spawn(command, None);

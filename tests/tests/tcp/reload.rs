@@ -16,7 +16,7 @@ struct Config {
 
 impl Config {
     fn new(text: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a directory");
         let config = Self { directory };
         config.write(text);
         config
@@ -29,12 +29,12 @@ impl Config {
     /// As a careful editor does: all at once.
     fn write(&self, text: &str) {
         let draft = self.directory.path().join("draft");
-        std::fs::write(&draft, text).unwrap();
-        std::fs::rename(draft, self.path()).unwrap();
+        std::fs::write(&draft, text).expect("a file");
+        std::fs::rename(draft, self.path()).expect("a file");
     }
 
     fn start(&self) -> Program {
-        start(&["--config", self.path().to_str().unwrap()])
+        start(&["--config", self.path().to_str().expect("a plain path")])
     }
 }
 

@@ -15,22 +15,28 @@ struct Certificates(TempDir);
 
 impl Certificates {
     fn new(names: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a directory");
         for name in names {
-            let made = rcgen::generate_simple_self_signed([(*name).to_owned()]).unwrap();
+            let made =
+                rcgen::generate_simple_self_signed([(*name).to_owned()]).expect("a certificate");
             fs::write(
                 directory.path().join(format!("{name}.crt")),
                 made.cert.pem(),
             )
-            .unwrap();
+            .expect("it is there");
             let key = made.signing_key.serialize_pem();
-            fs::write(directory.path().join(format!("{name}.key")), key).unwrap();
+            fs::write(directory.path().join(format!("{name}.key")), key).expect("a file");
         }
         Self(directory)
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
+        self.0
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a plain path")
+            .to_owned()
     }
 
     /// The flags for one of them.
@@ -91,7 +97,7 @@ impl Client {
                 .child
                 .stderr
                 .as_mut()
-                .unwrap()
+                .expect("it is there")
                 .read_to_string(&mut errors);
             panic!("got {line:?}: {errors}");
         }

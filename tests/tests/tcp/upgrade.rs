@@ -1,12 +1,13 @@
 //! Drain, and handing over to a successor.
 
+use std::cell::RefCell;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tests::{Peer, Program, eventually, proc};
 
 use crate::server::{Server, echoes, reach};
@@ -18,12 +19,15 @@ struct Line {
     first: Program,
     listen: String,
     admin: String,
+    successors: RefCell<Vec<u32>>,
 }
 
 impl Line {
     fn start(more: &[&str]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        // Successors whose predecessor has ended are this process's to reap.
+        rustix::process::set_child_subreaper(Pid::from_raw(1)).expect("Linux");
         let mark = format!("upgrade-{}-{number}", std::process::id());
         let mut command = Command::new(PROXY);
         command
@@ -35,6 +39,7 @@ impl Line {
             mark,
             listen: first.socket("listen"),
             admin: first.socket("admin"),
+            successors: RefCell::default(),
             first,
         }
     }
@@ -46,8 +51,7 @@ impl Line {
     }
 
     fn signal(&self, pid: u32, signal: Signal) {
-        let pid = Pid::from_raw(pid.cast_signed()).expect("a process");
-        kill_process(pid, signal).unwrap_or_else(|error| {
+        kill_process(process(pid), signal).unwrap_or_else(|error| {
             panic!("{signal:?}: {error}\n{}", self.first.describe());
         });
     }
@@ -56,11 +60,13 @@ impl Line {
     fn upgrade(&self) -> u32 {
         let before = self.pid();
         self.signal(before, Signal::USR2);
-        eventually("a successor", || {
+        let pid = eventually("a successor", || {
             let state = state_at(&self.admin);
             let pid = u32::try_from(state["pid"].as_u64()?).ok()?;
             (pid != before && state["progress"]["predecessor"] == before).then_some(pid)
-        })
+        });
+        self.successors.borrow_mut().push(pid);
+        pid
     }
 }
 
@@ -68,12 +74,22 @@ impl Drop for Line {
     fn drop(&mut self) {
         for pid in proc::marked(&self.mark) {
             // It may be ending by itself.
-            let _ = kill_process(
-                Pid::from_raw(pid.cast_signed()).expect("a process"),
-                Signal::KILL,
-            );
+            let _ = kill_process(process(pid), Signal::KILL);
+        }
+        // As long as it lives, its first successor is its own to reap.
+        let _ = kill_process(process(self.first.pid()), Signal::KILL);
+        eventually("the first to end", || {
+            proc::marked(&self.mark).is_empty().then_some(())
+        });
+        for pid in self.successors.borrow().iter() {
+            // One that its predecessor has reaped is not there any more.
+            let _ = waitpid(Some(process(*pid)), WaitOptions::empty());
         }
     }
+}
+
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).expect("a process")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::conduct;
 use super::design::{Arm, BlockFigures, Conduct, Design, Kind};
-use super::metrics::COMPARED;
+use super::metrics::{COMPARED, is_known_of};
 use super::sample::value;
 use crate::bound::Metric;
 use crate::event::{Role, Target};
@@ -30,7 +30,10 @@ pub fn is_timed(scenario: &ScenarioRun) -> bool {
         let defects = upstream.get("defects").and_then(Value::as_array);
         defects.is_some_and(|defects| !defects.is_empty())
     };
-    !scenario.has_garbage() && of("fuzz").next().is_none() && !of("upstream").any(is_planted)
+    let does_harm = ["fuzz", "fault"]
+        .into_iter()
+        .any(|key| of(key).next().is_some());
+    !scenario.has_garbage() && !does_harm && !of("upstream").any(is_planted)
 }
 
 /// The load that is compared: the first against the proxy, by name, so that it is the same
@@ -67,9 +70,14 @@ pub fn figures(block: &Block) -> BlockFigures {
         (Metric::P99_9, response.p99_9),
         (Metric::Rate, Some(record.achieved_rate)),
         (Metric::CpuPerMsg, cpu),
+        (Metric::Throughput, load.gbit_per_s()),
+        (Metric::BitsPerCpuSecond, load.gbit_per_cpu_s()),
         (Metric::PeakMemory, memory.map(|bytes| bytes as f64)),
     ];
-    let measured = all.into_iter().filter_map(|(metric, value)| {
+    let is_bulk = record.bulk.is_some();
+    let known = all.into_iter();
+    let known = known.filter(|(metric, _)| is_known_of(*metric, is_bulk));
+    let measured = known.filter_map(|(metric, value)| {
         // A run file cannot hold what is not finite.
         Some((metric, value.filter(|value| value.is_finite())?))
     });

@@ -3,30 +3,49 @@
 use crate::bound::Metric;
 
 /// What is compared, in the order in which it is shown.
-pub const COMPARED: [Metric; 6] = [
+pub const COMPARED: [Metric; 8] = [
     Metric::P50,
     Metric::P99,
     Metric::P99_9,
     Metric::Rate,
     Metric::CpuPerMsg,
+    Metric::Throughput,
+    Metric::BitsPerCpuSecond,
     Metric::PeakMemory,
 ];
 
 /// What is judged in an open loop; in a closed one, those of them that are not latency.
-pub const JUDGED: [Metric; 5] = [
+pub const JUDGED: [Metric; 7] = [
     Metric::P50,
     Metric::P99,
     Metric::Rate,
     Metric::CpuPerMsg,
+    Metric::Throughput,
+    Metric::BitsPerCpuSecond,
     Metric::PeakMemory,
 ];
+
+/// Whether a figure is known of a load: of messages, or of a bulk transfer, which has no
+/// requests to be counted or timed.
+#[must_use]
+pub fn is_known_of(metric: Metric, is_bulk: bool) -> bool {
+    match metric {
+        Metric::PeakMemory => true,
+        Metric::Throughput | Metric::BitsPerCpuSecond => is_bulk,
+        _ => !is_bulk,
+    }
+}
 
 /// The change that matters: 0.05 means 5 % more, or as much less that 5 % more makes up
 /// for it. The tails of a distribution and the memory of a process vary more.
 #[must_use]
 pub fn margin(metric: Metric) -> f64 {
     match metric {
-        Metric::P50 | Metric::Rate | Metric::CpuPerMsg => 0.05,
+        Metric::P50
+        | Metric::Rate
+        | Metric::CpuPerMsg
+        | Metric::Throughput
+        | Metric::BitsPerCpuSecond => 0.05,
         _ => 0.10,
     }
 }
@@ -41,5 +60,8 @@ pub fn is_judged(metric: Metric, is_open_loop: bool) -> bool {
 /// Whether a larger value is the worse one.
 #[must_use]
 pub fn more_is_worse(metric: Metric) -> bool {
-    metric != Metric::Rate
+    !matches!(
+        metric,
+        Metric::Rate | Metric::Throughput | Metric::BitsPerCpuSecond
+    )
 }

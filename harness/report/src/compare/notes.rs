@@ -60,7 +60,12 @@ pub(super) fn of_scenario(
     }
     let is_there = |metric| samples.iter().any(|sample| sample.metric == metric);
     let missing = metrics::COMPARED.into_iter();
-    let missing = missing.filter(|metric| metrics::is_judged(*metric, true) && !is_there(*metric));
+    let is_bulk = is_there(Metric::Throughput) || is_there(Metric::BitsPerCpuSecond);
+    let missing = missing.filter(|metric| {
+        metrics::is_judged(*metric, true)
+            && metrics::is_known_of(*metric, is_bulk)
+            && !is_there(*metric)
+    });
     let missing: Vec<&str> = missing.map(Metric::word).collect();
     if !missing.is_empty() {
         notes.push(format!(

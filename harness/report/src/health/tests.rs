@@ -162,7 +162,7 @@ fn an_audit_tells_a_lying_upstream_from_a_lying_proxy() {
     let audit = |role, wrong| {
         Some(Audit {
             role,
-        name: None,
+            name: None,
             sent: 1_000,
             right: 1_000 - wrong,
             wrong,
@@ -239,5 +239,8 @@ fn what_was_done_on_purpose_is_held_against_nobody() {
     // To take on another configuration is no excuse.
     let reloaded = block("proxy", "reload");
     assert_eq!(status(&reloaded, Role::Proxy), Status::Hung);
-    assert_eq!(status(&block("proxy", "freeze"), Role::Proxy), Status::Survived);
+    assert_eq!(
+        status(&block("proxy", "freeze"), Role::Proxy),
+        Status::Survived
+    );
 }

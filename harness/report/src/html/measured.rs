@@ -128,7 +128,11 @@ fn faults(scenario: &ScenarioRun) -> String {
         .iter()
         .map(|row| row.iter().map(|cell| escape(cell)).collect())
         .collect();
-    format!("<h3>Faults</h3>\n{}{}", notes(&lines), table("", &heads, &rows))
+    format!(
+        "<h3>Faults</h3>\n{}{}",
+        notes(&lines),
+        table("", &heads, &rows)
+    )
 }
 
 /// A subject with its colour, and whether its figures may be judged.

@@ -110,7 +110,9 @@ fn ratios_of(ratios: &Ratios) -> [Option<f64>; 5] {
 
 fn bulk_cells(figures: &Figures) -> [String; 3] {
     let gigabits = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number::gigabits);
-    let per_second = figures.gbit_per_s.map(|value| number::gigabits(value) + "/s");
+    let per_second = figures
+        .gbit_per_s
+        .map(|value| number::gigabits(value) + "/s");
     [
         per_second.unwrap_or_else(|| "-".to_owned()),
         gigabits(figures.gbit_per_cpu_s),

@@ -110,6 +110,7 @@ pub(crate) fn name(metric: Metric) -> &'static str {
     match metric {
         Metric::CpuPerMsg => "CPU/msg",
         Metric::PeakMemory => "memory",
+        Metric::BitsPerCpuSecond => "per CPU s",
         other => other.word(),
     }
 }

@@ -11,7 +11,14 @@ const MOST: usize = 6;
 
 /// What the columns of [`parts`] hold.
 pub(crate) const HEAD: [&str; 8] = [
-    "", "", "sent", "failed", "connections failed", "p50", "p99", "rate",
+    "",
+    "",
+    "sent",
+    "failed",
+    "connections failed",
+    "p50",
+    "p99",
+    "rate",
 ];
 
 /// The section of a scenario; empty if nothing was done.
@@ -70,7 +77,11 @@ fn line(block: &Block, fault: &FaultEvidence) -> String {
     .filter_map(|(change, since)| {
         let found = phases::transition(block, whom, change, since?)?;
         let after_us = found.mono_ns.saturating_sub(since?) as f64 / 1e3;
-        Some(format!("{} after {}", change.word(), number::micros(after_us)))
+        Some(format!(
+            "{} after {}",
+            change.word(),
+            number::micros(after_us)
+        ))
     })
     .collect();
     if !noticed.is_empty() {

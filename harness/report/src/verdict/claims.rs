@@ -23,7 +23,9 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
             let wanted = signal
                 .clone()
                 .or_else(|| code.map(|code| format!("exit code {code}")));
-            let several = scenario.judged().map(|block| whose(block, *role, process.as_deref()).count());
+            let several = scenario
+                .judged()
+                .map(|block| whose(block, *role, process.as_deref()).count());
             let several = several.max().unwrap_or(0);
             let found = worst(
                 scenario
@@ -133,10 +135,7 @@ fn fate_of(
     let status = health::status_of(block, name);
     let said = described(block, role, name, &status);
     if status == Status::Unwatched {
-        return (
-            Outcome::Inconclusive,
-            format!("the {name} was not watched"),
-        );
+        return (Outcome::Inconclusive, format!("the {name} was not watched"));
     }
     let cause_fits = match (&status, cause) {
         (Status::Died { cause }, Some(wanted)) => cause == wanted,

@@ -58,7 +58,8 @@ fn intact(scenario: &ScenarioRun) -> Option<Expectation> {
     let is_spoken_of = claims.any(|claim| match claim {
         Claim::Fate { fate, .. } => *fate == Fate::Wrong,
         Claim::Metric { bound, .. } => {
-            [Metric::Failed, Metric::Wrong].contains(&bound.metric) || INTEGRITY.contains(&bound.metric.word())
+            [Metric::Failed, Metric::Wrong].contains(&bound.metric)
+                || INTEGRITY.contains(&bound.metric.word())
         }
         _ => false,
     });

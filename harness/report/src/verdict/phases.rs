@@ -219,9 +219,10 @@ mod tests {
     fn judged(demand: Expectation, told: &[(u64, &str, &str)]) -> (Outcome, String) {
         let mut record = load_record(100, 90);
         record.intervals[3].failed = 8;
-        let mut story = Story::new(vec![demand])
-            .block("builtin")
-            .fault("upstream.1", "kill", 310, 580);
+        let mut story =
+            Story::new(vec![demand])
+                .block("builtin")
+                .fault("upstream.1", "kill", 310, 580);
         for (ms, from, to) in told {
             story = story.changed(*ms, "upstream.1", from, to);
         }
@@ -258,7 +259,11 @@ mod tests {
     fn a_proxy_is_judged_by_when_it_took_notice() {
         let ejected = || Expectation::backend("upstream.1", Change::Ejected, "< 100ms").unwrap();
         let back = || Expectation::backend("upstream.1", Change::Readmitted, "< 100ms").unwrap();
-        let quick = [(200, "down", "up"), (350, "up", "ejected"), (600, "ejected", "up")];
+        let quick = [
+            (200, "down", "up"),
+            (350, "up", "ejected"),
+            (600, "ejected", "up"),
+        ];
         assert_eq!(judged(ejected(), &quick).0, Outcome::Pass);
         assert_eq!(judged(back(), &quick).0, Outcome::Pass);
         let slow = [(500, "up", "down"), (900, "down", "slow-start")];
@@ -266,7 +271,11 @@ mod tests {
         assert_eq!(judged(back(), &slow).0, Outcome::Fail);
         let never = [(200, "down", "up")];
         assert_eq!(judged(ejected(), &never).0, Outcome::Fail);
-        assert_eq!(judged(ejected(), &[]).0, Outcome::Inconclusive, "it tells nothing");
+        assert_eq!(
+            judged(ejected(), &[]).0,
+            Outcome::Inconclusive,
+            "it tells nothing"
+        );
     }
 
     #[test]
@@ -288,6 +297,9 @@ mod tests {
         let run = story(Some("started none"));
         assert_eq!(run.exit_code, 1);
         let said = &run.scenarios[0].verdicts;
-        assert!(said.iter().any(|v| v.evidence.contains("upgrade proxy: started none")));
+        assert!(
+            said.iter()
+                .any(|v| v.evidence.contains("upgrade proxy: started none"))
+        );
     }
 }

@@ -228,9 +228,7 @@ fn scenario(bench: &Bench) -> Scenario {
     let warmup = bench.warmup.unwrap_or(warmup);
     let connections = bench.connections.unwrap_or(CONNECTIONS);
     let pipeline = bench.pipeline.unwrap_or(1);
-    let mut description = format!(
-        "{how}, {connections} connections, {pipeline} in flight on each"
-    );
+    let mut description = format!("{how}, {connections} connections, {pipeline} in flight on each");
     if let Some(requests) = bench.requests_per_connection {
         description.push_str(&format!(", a new connection after {requests} requests"));
     }
@@ -323,5 +321,26 @@ mod tests {
             .map(|expectation| expectation.text)
             .collect();
         assert_eq!(demanded, ["failed = 0", "unanswered = 0", "load is valid"]);
+    }
+
+    #[test]
+    fn tcp_alone_does_every_work_and_flags_describe_one() {
+        let works = |args: &[&str]| {
+            let line = Line::parse_from([&["bench", "--mode", "tcp"], args].concat());
+            line.bench
+                .does_works()
+                .then(|| works::scenarios(&line.bench).len())
+        };
+        assert_eq!(works(&[]), Some(5));
+        assert_eq!(works(&["--work", "churn", "--work", "bulk-1"]), Some(2));
+        assert_eq!(works(&["--closed", "--pipeline", "16"]), None);
+        assert_eq!(works(&["--connections", "8"]), None);
+        let line = Line::parse_from(["bench", "--mode", "tcp", "--proxy", "direct"]);
+        for scenario in works::scenarios(&line.bench) {
+            let written = toml::to_string(&scenario).unwrap();
+            let read = crate::scenario::parse::text(&written, "bench");
+            assert!(read.is_ok(), "{}: {read:?}", scenario.name);
+            assert!(scenario.proxy.against.is_empty(), "direct stands alone");
+        }
     }
 }
