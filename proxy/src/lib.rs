@@ -50,9 +50,6 @@ pub fn main() -> ExitCode {
 /// Runs the proxy with these arguments, the first of which is its name.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    if args.get(1).is_some_and(|a| a == "quick") {
-        tcp::quick::main(args[2..].iter().map(|a| a.to_string_lossy().into_owned()).collect());
-    }
     match service::cli::parse::<Args>(args) {
         Ok(Args {
             mode: Mode::Foo(args),

@@ -101,7 +101,8 @@ fn a_proxy_that_does_not_go_elsewhere_fails_for_it() {
     "#;
     let run = Run::of_text(HARNESS, &any(2, "1500ms", killed), &["--proxy", &relay]);
     run.expect_code(1)
-        .expect_text("failed = 0 during the faults");
+        .expect_text("1 faults were done")
+        .expect_text("FAIL  test  failed = 0 during the faults");
 }
 
 #[test]

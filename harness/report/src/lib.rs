@@ -1,7 +1,8 @@
 //! From what was seen to what it means: events, evidence, verdicts, renderings.
 //!
-//! In reading order: [`event`] is what a run says while it goes on, [`expect`] what a
-//! scenario demands ([`bound`] of its figures), [`evidence`] what one block of a run showed, [`run`] the run file,
+//! In reading order: [`event`] is what a run says while it goes on ([`header`] what it knows
+//! before), [`expect`] what a scenario demands (in the words of [`fate`], and with a [`bound`] on
+//! its figures), [`evidence`] what one block of a run showed, [`run`] the run file,
 //! [`schema`] describes it to others, [`fold`] makes it from events. [`health`] names what became of a process and [`words`] what it said, [`figures`]
 //! adds up what the load clients measured, [`reconcile`] compares everybody's counts,
 //! [`verdict`] judges. [`mod@read`] takes a run file of any version. [`text`], [`html`], [`markdown`] and
@@ -18,10 +19,12 @@ pub mod csv;
 pub mod event;
 pub mod evidence;
 pub mod expect;
+pub mod fate;
 pub mod figures;
 #[cfg(test)]
 mod fixtures;
 pub mod fold;
+pub mod header;
 pub mod health;
 pub mod hgrm;
 pub mod hlog;

@@ -6,8 +6,8 @@ use report::event::{Event, Transition};
 use serde_json::Value;
 use service::clock::mono_ns;
 
+use super::Block;
 use super::faults::Undone;
-use super::{Block, Cut};
 use crate::supervisor::http;
 use crate::supervisor::notes::Note;
 
@@ -58,14 +58,16 @@ impl Block<'_> {
     }
 
     /// Asks once more, at the end.
-    pub(super) async fn last_state(&mut self) -> Result<(), Cut> {
-        if let Some(admin) = self.admin
-            && let Ok(body) = http::ask(admin, "GET", "/state").await
-            && let Ok(state) = serde_json::from_str(&body)
-        {
+    pub(super) async fn last_state(&mut self) {
+        if let Some(state) = self.state().await {
             self.take_state(&state);
         }
-        Ok(())
+    }
+
+    /// What the proxy says of itself, if it can be asked.
+    pub(super) async fn state(&self) -> Option<Value> {
+        let body = http::ask(self.admin?, "GET", "/state").await.ok()?;
+        serde_json::from_str(&body).ok()
     }
 
     /// Tells the proxy what to think of a backend.

@@ -16,6 +16,12 @@ use crate::supervisor::spawn::{signal_group, signal_process};
 /// How long the kernel may take to tear down what was killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a proxy may take to read its configuration.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two questions whether it has.
+const RELOAD_PAUSE: Duration = Duration::from_millis(5);
+
 /// Why a step could not be done, or why the whole block cannot go on.
 pub(super) enum Undone {
     /// The proxy or a process did not do as it was told.
@@ -56,7 +62,7 @@ impl Block<'_> {
             Action::Freeze => self.hold(&target, Signal::STOP),
             Action::Thaw => self.hold(&target, Signal::CONT),
             Action::Restart => self.restart(&target).await,
-            Action::Reload => self.reload(),
+            Action::Reload => self.reload().await,
             Action::Upgrade => self.upgrade().await,
             Action::Drain | Action::Disable | Action::Enable => {
                 let backend = backend.unwrap_or_default();
@@ -150,11 +156,35 @@ impl Block<'_> {
         self.wait_for_foreign(at, listen).await
     }
 
-    fn reload(&mut self) -> Result<(), Undone> {
+    /// Has the proxy read its configuration again, and waits until it says that it has,
+    /// where it can say so.
+    async fn reload(&mut self) -> Result<(), Undone> {
         let at = self.running("proxy")?;
-        self.write_config()?;
+        let before = self.generation().await;
+        // The file stays as it is: a proxy that watches it would read it without being told.
         signal_process(self.children[at].pid, Signal::HUP);
-        Ok(())
+        if self.admin.is_none() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + RELOAD_PATIENCE;
+        while Instant::now() < deadline {
+            if self.generation().await > before {
+                return Ok(());
+            }
+            let pause = Instant::now() + RELOAD_PAUSE;
+            self.listen_until(pause, |_| false).await?;
+        }
+        let said = self.children[at].last_words();
+        Err(Undone::Reason(format!(
+            "the proxy had not read its configuration after {} s; {said}",
+            RELOAD_PATIENCE.as_secs()
+        )))
+    }
+
+    /// How often the proxy has taken on a configuration.
+    async fn generation(&self) -> Option<u64> {
+        let state = self.state().await?;
+        state.pointer("/config/generation")?.as_u64()
     }
 }
 

@@ -175,7 +175,7 @@ impl Block<'_> {
         self.watch_backends();
         self.run_clients().await?;
         self.last_probes().await?;
-        self.last_state().await?;
+        self.last_state().await;
         self.audit_if_suspicious().await
     }
 

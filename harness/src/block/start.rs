@@ -98,7 +98,7 @@ impl Block<'_> {
     }
 
     /// Writes the configuration that our own proxy reads its backends from.
-    pub(super) fn write_config(&self) -> Result<std::path::PathBuf, Cut> {
+    fn write_config(&self) -> Result<std::path::PathBuf, Cut> {
         let path = self.shared.scratch.join("proxy.toml");
         let lines: Vec<String> = self
             .backends

@@ -176,7 +176,8 @@ fn trouble(state: &State) -> Option<Line> {
         line = line.with(Style::Warn, format!("garbage now: {}", names.join(", ")));
     }
     if let Some(fault) = &block.fault {
-        line = line.with(Style::Warn, format!("fault now: {}", plain(fault)));
+        let apart = if line.width() > 0 { " · " } else { "" };
+        line = line.with(Style::Warn, format!("{apart}fault now: {}", plain(fault)));
     }
     let fate = block.fate.trim_start_matches(" · ");
     if !fate.is_empty() {

@@ -83,6 +83,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "to be waited for otherwise is the test"
+    )]
     fn the_end_of_a_child_is_seen_with_its_cause() {
         for (script, code, signal) in [("exit 7", Some(7), None), ("kill -SEGV $$", None, Some(11))]
         {

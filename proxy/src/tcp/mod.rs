@@ -36,7 +36,6 @@ mod options;
 mod plan;
 mod pool_plan;
 mod prepare;
-pub(crate) mod quick;
 mod relay;
 mod run;
 mod settings;

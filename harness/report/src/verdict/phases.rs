@@ -266,7 +266,11 @@ mod tests {
         ];
         assert_eq!(judged(ejected(), &quick).0, Outcome::Pass);
         assert_eq!(judged(back(), &quick).0, Outcome::Pass);
-        let slow = [(500, "up", "down"), (900, "down", "slow-start")];
+        let slow = [
+            (200, "down", "up"),
+            (500, "up", "down"),
+            (900, "down", "slow-start"),
+        ];
         assert_eq!(judged(ejected(), &slow).0, Outcome::Fail);
         assert_eq!(judged(back(), &slow).0, Outcome::Fail);
         let never = [(200, "down", "up")];

@@ -93,10 +93,4 @@ impl RelayTotals {
             bad_hellos,
         }
     }
-
-    /// A plain counter by name.
-    pub(in crate::tcp) fn get(&self, name: &str) -> u64 {
-        let found = self.counts.iter().find(|(other, _)| *other == name);
-        found.map_or(0, |(_, count)| *count)
-    }
 }

@@ -13,7 +13,7 @@ pub(super) fn entry(conn: &Conn, end: End, now_ms: u64) -> Box<Entry> {
     let moments = &conn.moments;
     let between = |from: u64, to: u64| (to > 0).then(|| to.saturating_sub(from) / 1_000);
     let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let backend = conn.lease.as_ref().map(|lease| lease.backend());
+    let backend = conn.lease.as_ref().map(balance::Lease::backend);
     let backend = backend.or(conn.failed.as_ref());
     Box::new(Entry {
         unix_ms: 0,
