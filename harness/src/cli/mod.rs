@@ -46,7 +46,7 @@ enum Command {
     Compare(compare::Compare),
     Tournament(tournament::Tournament),
     Report(report::Report),
-    /// Run a reference server, sound or with planted defects: see "harness upstream foo --help"
+    /// Run a reference server, sound or with planted defects: see "harness upstream --help"
     Upstream,
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Tournament(tournament)) => tournament::execute(&tournament),
         Some(Command::Report(report)) => report::execute(&report),
         // It is taken before arguments are parsed, and is here for the help.
-        Some(Command::Upstream) => usage("upstream: expected \"harness upstream foo …\""),
+        Some(Command::Upstream) => usage("upstream: expected \"harness upstream MODE …\""),
     }
 }
 

@@ -52,7 +52,8 @@ impl Algorithm {
     }
 }
 
-/// What [`Pool::pick`](crate::Pool::pick) does when no backend is up.
+/// What [`Pool::pick`](crate::Pool::pick) does when no backend is up, and none is out merely
+/// by ejection either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WhenAllDown {
     /// Refuse: [`NoBackend::AllDown`](crate::NoBackend::AllDown).

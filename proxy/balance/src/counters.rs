@@ -48,7 +48,8 @@ pub struct PoolCounters {
     pub all_full: AtomicU64,
     /// Picks that had tried all there are.
     pub none_left: AtomicU64,
-    /// Picks that took one that looks down because all do ([`WhenAllDown::Any`](crate::WhenAllDown::Any)).
+    /// Picks that took one that is ejected or looks down because there was no other: an
+    /// ejected one always, any with [`WhenAllDown::Any`](crate::WhenAllDown::Any).
     pub despite_down: AtomicU64,
 }
 

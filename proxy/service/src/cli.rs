@@ -74,10 +74,14 @@ fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Ends a program: an error becomes one line on stderr and `code`.
+/// Ends a program: an error becomes one line on stderr, its causes included where it shows
+/// them in the alternate form, and `code`.
 pub fn exit<E: std::fmt::Display>(outcome: Result<ExitCode, E>, code: u8) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        complain(&format!("error: {}", error.to_string().replace('\n', " ")));
+        complain(&format!(
+            "error: {}",
+            format!("{error:#}").replace('\n', " ")
+        ));
         ExitCode::from(code)
     })
 }

@@ -87,7 +87,7 @@ impl Shield {
 impl Protocol for Shield {
     type Conn = Conn;
 
-    fn limits(&self) -> Limits {
+    fn limits(&mut self) -> Limits {
         self.limits
     }
 

@@ -57,7 +57,7 @@ pub(crate) struct Epoll {
     done: Vec<Completion>,
     /// Receives that found every chunk in use; they come first when one is free.
     starved: VecDeque<RawFd>,
-    /// A receive was done at once: without a look at the other sockets, one that always
+    /// A receive or a poll was done at once: without a look at the other sockets, one that always
     /// has data would keep them waiting.
     received_at_once: bool,
 }
@@ -180,6 +180,7 @@ impl Driver for Epoll {
             Ready::Write => socket.writable,
         };
         if is_ready {
+            self.received_at_once = true;
             self.done.push(Completion::Polled(owner, what));
         } else {
             socket.polls[what as usize] = Some(owner);

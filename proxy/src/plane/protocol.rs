@@ -95,7 +95,7 @@ pub(crate) trait Protocol {
     type Conn;
 
     /// How long things may take.
-    fn limits(&self) -> Limits;
+    fn limits(&mut self) -> Limits;
 
     /// A client has connected.
     fn connection(&mut self, client: BorrowedFd<'_>, now_ms: u64) -> Self::Conn;

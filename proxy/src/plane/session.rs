@@ -12,7 +12,7 @@ use super::control::WorkerShare;
 use super::driver::{Chunk, Driver, Owner, Received, SendMode, Side};
 use super::pipe::{Landed, Pipe};
 use super::protocol::{End, Output, Passed, Protocol};
-use super::tunnel::{Bulk, Pipes, Tunnel};
+use super::tunnel::{Bulk, Tunnel};
 
 /// Answers of the proxy's own that may wait for a client. A client that does not take
 /// them is not read from any more.
@@ -28,8 +28,6 @@ pub(super) struct Context<D, P> {
     pub(super) eager: bool,
     /// What the protocol writes to; empty between calls.
     pub(super) output: Output,
-    /// For bytes that move within the kernel.
-    pub(super) pipes: Pipes,
 }
 
 impl<D: Driver, P: Protocol> Context<D, P> {
@@ -41,7 +39,6 @@ impl<D: Driver, P: Protocol> Context<D, P> {
             now_ms,
             eager: false,
             output: Output::default(),
-            pipes: Pipes::default(),
         }
     }
 }
@@ -368,7 +365,8 @@ impl<C> Session<C> {
         if sent > 0 {
             self.last_active_ms = cx.now_ms;
         }
-        if self.pipes[to as usize].is_broken() && self.sockets[to as usize].ended {
+        let silent = self.sockets[to as usize].ended || self.pipes[to.other() as usize].is_broken();
+        if self.pipes[to as usize].is_broken() && silent {
             return self.broke(cx, to);
         }
         self.send_ready(cx, to);
@@ -385,8 +383,12 @@ impl<C> Session<C> {
         cx: &mut Context<D, P>,
         from: Side,
     ) {
-        if self.bulk != Bulk::No {
-            return self.begin_bulk(cx);
+        match self.bulk {
+            Bulk::Yes => return,
+            Bulk::Changing if !self.pipes[from as usize].is_waiting() => {
+                return self.begin_bulk(cx);
+            }
+            Bulk::No | Bulk::Changing => {}
         }
         let socket = &self.sockets[from as usize];
         if !self.is_live() || socket.receiving || socket.ended || socket.fd.is_none() {

@@ -3,8 +3,7 @@
 //! A connection whose reads come full, again and again, stops receiving into memory:
 //! `splice(2)` moves its bytes into a pipe and out of it, a mebibyte at a time. That is a
 //! system call more per turn and no copy per byte, which pays for long transfers and not
-//! for messages, so a connection begins without and changes over once, for good. A pipe
-//! belongs to a direction only while bytes are in it.
+//! for messages, so a connection begins without and changes over once, for good.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -18,10 +17,6 @@ use super::session::{Context, Phase, Session};
 /// What a pipe is asked to hold. With 64 KiB, the kernel's default, the same work was
 /// seen to cost half as much again.
 const PIPE_BYTES: usize = 1024 * 1024;
-
-/// Pipes that a worker keeps when they are empty. More are opened when they are needed,
-/// and closed again.
-const IDLE_PIPES: usize = 16;
 
 /// Full reads in a row that make a transfer: at 16 KiB each, a quarter of a mebibyte.
 const FULL_READS: u8 = 16;
@@ -37,32 +32,17 @@ struct KernelPipe {
     capacity: usize,
 }
 
-/// The pipes of a worker that are not in use.
-#[derive(Debug, Default)]
-pub(super) struct Pipes {
-    idle: Vec<KernelPipe>,
-}
-
-impl Pipes {
-    fn take(&mut self) -> Result<KernelPipe, Errno> {
-        if let Some(pipe) = self.idle.pop() {
-            return Ok(pipe);
-        }
+impl KernelPipe {
+    fn open() -> Result<Self, Errno> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // What a user's pipes may hold together is limited; a smaller one works as well.
         let _ = fcntl_setpipe_size(&write, PIPE_BYTES);
         let capacity = rustix::pipe::fcntl_getpipe_size(&write)?;
-        Ok(KernelPipe {
+        Ok(Self {
             read,
             write,
             capacity,
         })
-    }
-
-    fn give_back(&mut self, pipe: KernelPipe) {
-        if self.idle.len() < IDLE_PIPES {
-            self.idle.push(pipe);
-        }
     }
 }
 
@@ -80,39 +60,27 @@ impl Tunnel {
     }
 
     /// Takes what the socket has. `None`: it has nothing now.
-    fn fill(&mut self, from: BorrowedFd<'_>, pipes: &mut Pipes) -> Result<Option<usize>, Errno> {
-        let pipe = match self.pipe.take() {
-            Some(pipe) => pipe,
-            None => pipes.take()?,
+    fn fill(&mut self, from: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
+        let Some(pipe) = &self.pipe else {
+            return Ok(None);
         };
-        let moved = move_bytes(from, pipe.write.as_fd(), pipe.capacity);
-        self.filled = *moved.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
-        self.keep_while_used(pipe, pipes);
-        moved
+        let moved = move_bytes(from, pipe.write.as_fd(), pipe.capacity)?;
+        self.filled += moved.unwrap_or(0);
+        Ok(moved)
     }
 
     /// Gives the socket what it takes. `None`: it takes nothing now.
-    fn empty(&mut self, to: BorrowedFd<'_>, pipes: &mut Pipes) -> Result<Option<usize>, Errno> {
-        let Some(pipe) = self.pipe.take() else {
-            return Ok(Some(0));
+    fn empty(&mut self, to: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
+        let Some(pipe) = &self.pipe else {
+            return Ok(None);
         };
-        let moved = move_bytes(pipe.read.as_fd(), to, self.filled);
-        self.filled -= *moved.as_ref().ok().and_then(Option::as_ref).unwrap_or(&0);
-        self.keep_while_used(pipe, pipes);
-        moved
-    }
-
-    fn keep_while_used(&mut self, pipe: KernelPipe, pipes: &mut Pipes) {
-        if self.filled > 0 {
-            self.pipe = Some(pipe);
-        } else {
-            pipes.give_back(pipe);
-        }
+        let moved = move_bytes(pipe.read.as_fd(), to, self.filled)?;
+        self.filled -= moved.unwrap_or(0);
+        Ok(moved)
     }
 
     /// Drops what is on its way.
     pub(super) fn discard(&mut self) {
-        // The pipe holds bytes of this connection: nobody else may have it.
         *self = Self::default();
     }
 }
@@ -179,6 +147,12 @@ impl<C> Session<C> {
         }
         if self.pipes.iter().any(|pipe| !pipe.is_drained()) {
             cx.eager |= self.pipes.iter().any(|p| p.in_flight() && !p.is_waiting());
+            // Who does not take what we have may be waiting for us to take what he has.
+            for side in Side::BOTH {
+                if self.pipes[side as usize].is_waiting() {
+                    self.receive(cx, side);
+                }
+            }
             return;
         }
         let mut is_idle = true;
@@ -188,6 +162,18 @@ impl<C> Session<C> {
         if !is_idle {
             return;
         }
+        let (Ok(there), Ok(back)) = (KernelPipe::open(), KernelPipe::open()) else {
+            // No descriptors: it works without as well, and may be tried again.
+            cx.share.counters.failed_descriptors.add(1);
+            self.bulk = Bulk::No;
+            for side in Side::BOTH {
+                self.sockets[side as usize].full_reads = 0;
+                self.receive(cx, side);
+            }
+            return;
+        };
+        self.tunnels[0].pipe = Some(back);
+        self.tunnels[1].pipe = Some(there);
         for side in Side::BOTH {
             let fd = self.sockets[side as usize].fd.as_ref();
             let nonblocking = fd.map(|fd| rustix::io::ioctl_fionbio(fd, true));
@@ -258,14 +244,16 @@ impl<C> Session<C> {
         cx: &mut Context<D, P>,
         from: Side,
     ) -> bool {
-        if self.phase != Phase::Open || self.sockets[from as usize].ended {
+        let is_over =
+            self.sockets[from as usize].ended || self.pipes[from.other() as usize].is_broken();
+        if self.phase != Phase::Open || is_over {
             return false;
         }
         let Some(fd) = &self.sockets[from as usize].fd else {
             return false;
         };
         let tunnel = &mut self.tunnels[from.other() as usize];
-        match tunnel.fill(fd.as_fd(), &mut cx.pipes) {
+        match tunnel.fill(fd.as_fd()) {
             Ok(None) => self.poll(cx, from, Ready::Read, false),
             Ok(Some(0)) => self.ended(cx, from),
             Ok(Some(moved)) => {
@@ -273,11 +261,6 @@ impl<C> Session<C> {
                 cx.protocol.moved(&mut self.conn, from, moved);
                 self.last_active_ms = cx.now_ms;
                 return true;
-            }
-            // No descriptors for a pipe, for now.
-            Err(Errno::MFILE | Errno::NFILE) => {
-                cx.share.counters.failed_descriptors.add(1);
-                self.broke(cx, from);
             }
             Err(_) => self.broke(cx, from),
         }
@@ -294,7 +277,7 @@ impl<C> Session<C> {
             return false;
         };
         while !self.tunnels[to as usize].is_empty() {
-            match self.tunnels[to as usize].empty(fd.as_fd(), &mut cx.pipes) {
+            match self.tunnels[to as usize].empty(fd.as_fd()) {
                 Ok(None) => {
                     self.poll(cx, to, Ready::Write, false);
                     return false;
@@ -304,9 +287,14 @@ impl<C> Session<C> {
                     self.last_active_ms = cx.now_ms;
                 }
                 Err(_) => {
+                    // It may have said something before it went: that is read first, and
+                    // its end tells that it is broken.
                     self.tunnels[to as usize].discard();
-                    if self.phase == Phase::Open {
+                    self.pipes[to as usize].break_off();
+                    if self.phase == Phase::Open && self.sockets[to as usize].ended {
                         self.broke(cx, to);
+                    } else if self.phase == Phase::Open {
+                        self.poll(cx, to, Ready::Read, true);
                     }
                     return false;
                 }

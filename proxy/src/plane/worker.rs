@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::SocketFlags;
 use rustix::time::{ClockId, clock_gettime};
 use slab::Slab;
 
@@ -105,6 +106,8 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             }
             let drained = self.listener.is_none() && !accepting && self.sessions.is_empty();
             if drained && self.cx.share.mailbox.close_if_empty() {
+                // The last closes are still to be handed over.
+                self.cx.driver.wait(Some(Duration::ZERO), &mut done)?;
                 return Ok(());
             }
         }
@@ -254,6 +257,18 @@ impl<D: Driver, P: Protocol> Worker<D, P> {
             }
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::NOSPC) => {
                 self.pause_accept();
+            }
+            Err(Errno::AGAIN) => {
+                // Another process that accepts from the same socket has made it
+                // non-blocking; the ring would not wait on it.
+                if let (Some(listener), false) = (
+                    &self.listener,
+                    D::SOCKET_FLAGS.contains(SocketFlags::NONBLOCK),
+                ) {
+                    // If that fails, the next accept says so.
+                    let _ = rustix::io::ioctl_fionbio(listener, false);
+                }
+                self.accept();
             }
             Err(_) => self.accept(),
         }

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channe
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Serialize, Serializer};
 
 use super::clock::{rfc3339, unix_ms};
@@ -280,7 +283,19 @@ impl Sink {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    // Opening a pipe waits for somebody to read from it, unless told not to.
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags are small");
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).custom_flags(nonblocking);
+    let file = options
+        .open(path)
+        .map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::NXIO) => io::Error::new(error.kind(), "nobody reads from this pipe"),
+            _ => error,
+        })?;
+    // Writing may wait: it is the writer's own thread.
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
 }
 
 fn write_line(mut entry: Entry, out: &mut Vec<u8>) {

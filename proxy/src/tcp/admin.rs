@@ -1,12 +1,11 @@
 //! The admin endpoint: what is known, and orders.
 
-use balance::{AdminState, Backend};
+use balance::AdminState;
 use service::admin::{Answer, Reply, Routes};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::board::{Board, Phase};
-use super::clock::now_ms;
-use super::pool_plan::Check;
 use super::{health, metrics, state};
 
 impl Routes for Board {
@@ -82,24 +81,30 @@ impl Board {
             return Some(Box::pin(std::future::ready(reply)));
         }
         tracing::info!("admin: {order} {name}");
+        let set = found.into_iter().map(|(backend, check)| {
+            let number = self.set_admin(&backend, state, check.is_some());
+            (number, backend, check)
+        });
+        let checked = set.filter_map(|(number, backend, check)| Some((number?, backend, check?)));
+        let mut checks = JoinSet::new();
+        for (number, backend, check) in checked {
+            let board = self.this.clone();
+            checks.spawn(async move {
+                health::check_once(&backend, &check).await;
+                if let Some(board) = board.upgrade() {
+                    board.enable(number);
+                }
+            });
+        }
+        // Goes on without whoever gave the order, who may hang up.
+        let enabled = tokio::spawn(checks.join_all());
         Some(Box::pin(async move {
-            for (backend, check) in found {
-                set_admin(&backend, state, check.as_ref()).await;
+            match enabled.await {
+                Ok(_) => Reply::text(format!("{name} is {}\n", state.name())),
+                Err(_) => Reply::text("the check failed\n").status(500),
             }
-            Reply::text(format!("{name} is {}\n", state.name()))
         }))
     }
-}
-
-/// Changes what the operator wants of a backend. One that was disabled is checked before
-/// anybody can pick it.
-async fn set_admin(backend: &Backend, state: AdminState, check: Option<&Check>) {
-    let was_disabled = backend.admin_state() == AdminState::Disabled;
-    if let (true, AdminState::Enabled, Some(check)) = (was_disabled, state, check) {
-        backend.set_admin(AdminState::Draining, now_ms());
-        health::check_once(backend, check).await;
-    }
-    backend.set_admin(state, now_ms());
 }
 
 /// Takes `%5B` and the like back; `None` if it is broken.

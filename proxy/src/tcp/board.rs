@@ -1,10 +1,11 @@
 //! Where everything is read off: by the admin endpoint, by SIGUSR1, while the control
 //! loop goes on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use balance::{Backend, Pool};
+use balance::{AdminState, Backend, Pool};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +23,8 @@ pub(super) type ReloadOrder = oneshot::Sender<Result<u64, String>>;
 
 /// Everything that can be asked for.
 pub(super) struct Board {
+    /// Itself, for what goes on beside it.
+    pub(super) this: Weak<Self>,
     pub(super) started: Instant,
     /// What to add to the monotonic clock for the time of day. Worked out once, so that a
     /// moment has the same time of day whenever it is told.
@@ -37,6 +40,9 @@ pub(super) struct Board {
     view: Mutex<Arc<View>>,
     leaving: Mutex<Vec<Leaving>>,
     progress: Mutex<Progress>,
+    /// Enabled backends whose first check goes on, each with the number of its order.
+    enabling: Mutex<Vec<(u64, Arc<Backend>)>>,
+    orders: AtomicU64,
 }
 
 /// What is in force.
@@ -98,12 +104,13 @@ pub(super) struct Parts {
 }
 
 impl Board {
-    pub(super) fn new(parts: Parts, view: View) -> Self {
+    pub(super) fn new(parts: Parts, view: View) -> Arc<Self> {
         let progress = Progress {
             predecessor: parts.predecessor,
             ..Progress::default()
         };
-        Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             started: Instant::now(),
             unix_offset_ms: unix_ms().saturating_sub(now_ms()),
             sockets: parts.sockets,
@@ -117,7 +124,9 @@ impl Board {
             view: Mutex::new(Arc::new(view)),
             leaving: Mutex::default(),
             progress: Mutex::new(progress),
-        }
+            enabling: Mutex::default(),
+            orders: AtomicU64::new(0),
+        })
     }
 
     pub(super) fn view(&self) -> Arc<View> {
@@ -147,6 +156,38 @@ impl Board {
 
     pub(super) fn relay_totals(&self) -> RelayTotals {
         RelayTotals::of(&self.relay)
+    }
+
+    /// Drains, disables or enables a backend. One that was disabled has to be checked
+    /// before anybody can pick it: then it drains until [`enable`](Self::enable), with the
+    /// number that this returns.
+    pub(super) fn set_admin(
+        &self,
+        backend: &Arc<Backend>,
+        state: AdminState,
+        is_checked: bool,
+    ) -> Option<u64> {
+        let mut enabling = lock(&self.enabling);
+        // A later order is what counts.
+        enabling.retain(|(_, other)| !Arc::ptr_eq(other, backend));
+        let was_disabled = backend.admin_state() == AdminState::Disabled;
+        if !is_checked || state != AdminState::Enabled || !was_disabled {
+            backend.set_admin(state, now_ms());
+            return None;
+        }
+        let number = self.orders.fetch_add(1, Ordering::Relaxed);
+        backend.set_admin(AdminState::Draining, now_ms());
+        enabling.push((number, Arc::clone(backend)));
+        Some(number)
+    }
+
+    /// The check is over: enables the backend, unless another order has come meanwhile.
+    pub(super) fn enable(&self, number: u64) {
+        let mut enabling = lock(&self.enabling);
+        if let Some(at) = enabling.iter().position(|(other, _)| *other == number) {
+            let (_, backend) = enabling.swap_remove(at);
+            backend.set_admin(AdminState::Enabled, now_ms());
+        }
     }
 
     /// Every backend of this name, in one pool or in all of them, and how it is checked.

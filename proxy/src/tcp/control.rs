@@ -66,7 +66,7 @@ impl Control {
         } = first;
         let pools = members.pools(&plan, &[], &mut known.roster);
         known.log = log;
-        restore(&pools, states);
+        known.roster.restore(&plan, states);
         let live = Arc::new(Live::new(settings(&plan, &pools, &tls, &known.log)));
         let mut control = Self {
             origin,
@@ -108,14 +108,7 @@ impl Control {
 
     /// Backends that an operator has taken out.
     pub(super) fn admin_orders(&self) -> Vec<AdminOrder> {
-        let all = self.pools.iter().flat_map(|pool| {
-            pool.backends().iter().map(move |backend| AdminOrder {
-                pool: pool.name().to_owned(),
-                backend: backend.name().to_owned(),
-                state: backend.admin_state().name().to_owned(),
-            })
-        });
-        all.filter(|order| order.state != "enabled").collect()
+        self.known.roster.orders(&self.plan)
     }
 
     /// Reads the configuration again as soon as nothing else is being prepared.
@@ -137,7 +130,7 @@ impl Control {
             pool.tick(now_ms());
         }
         self.tell();
-        board.set_leaving(self.known.roster.prune(&self.pools));
+        board.set_leaving(self.known.roster.prune(&self.pools, &self.plan));
         if look && self.watch.has_changed() {
             tracing::info!("the configuration has changed: reading it again");
             self.reload(None, board);
@@ -196,7 +189,7 @@ impl Control {
             &self.known.log,
         ));
         self.generation += 1;
-        board.set_leaving(self.known.roster.prune(&self.pools));
+        board.set_leaving(self.known.roster.prune(&self.pools, &self.plan));
         board.set_view(self.view());
         self.check();
     }
@@ -226,28 +219,27 @@ impl Control {
     }
 
     fn prepare_next(&mut self, board: &Board) {
-        if self.job.is_some() {
-            return;
-        }
-        let reload = if std::mem::take(&mut self.waiting.reload) {
-            Some(std::mem::take(&mut self.waiting.replies))
-        } else if std::mem::take(&mut self.waiting.names) {
-            None
-        } else {
-            return;
-        };
-        let (plan, tls) = if let Some(replies) = reload {
-            match self.origin.load() {
-                Ok(loaded) => {
-                    let (plan, tls) = self.take_up(loaded, board);
-                    return self.start(plan, tls, Some(replies));
+        while self.job.is_none() {
+            if std::mem::take(&mut self.waiting.reload) {
+                let replies = std::mem::take(&mut self.waiting.replies);
+                let before = self.watch.look();
+                match self.origin.load() {
+                    Ok(loaded) => {
+                        let (plan, tls) = self.take_up(loaded, board);
+                        self.start(plan, tls, Some(replies));
+                    }
+                    Err(error) => {
+                        // Refused once is enough, until it changes again.
+                        self.watch = Watch::new(before);
+                        self.report(Err(error.to_string()), replies, board);
+                    }
                 }
-                Err(error) => return self.report(Err(error.to_string()), replies, board),
+            } else if std::mem::take(&mut self.waiting.names) {
+                self.start(Arc::clone(&self.plan), self.tls.clone(), None);
+            } else {
+                return;
             }
-        } else {
-            (Arc::clone(&self.plan), self.tls.clone())
-        };
-        self.start(plan, tls, None);
+        }
     }
 
     fn take_up(&mut self, loaded: Loaded, board: &Board) -> (Arc<Plan>, Option<Arc<Terminator>>) {
@@ -306,24 +298,6 @@ fn tell(pool: &str, backend: &Backend) {
             tracing::info!("backend {name} of {pool} is {to}, was {from}: {why}");
         } else {
             tracing::warn!("backend {name} of {pool} is {to}, was {from}: {why}");
-        }
-    }
-}
-
-/// Takes backends out that a predecessor's operator has taken out.
-fn restore(pools: &[Arc<Pool>], states: &[AdminOrder]) {
-    use balance::AdminState;
-
-    for order in states {
-        let state = match order.state.as_str() {
-            "draining" => AdminState::Draining,
-            "disabled" => AdminState::Disabled,
-            _ => continue,
-        };
-        let pools = pools.iter().filter(|pool| pool.name() == order.pool);
-        let backends = pools.flat_map(|pool| pool.backends());
-        for backend in backends.filter(|backend| backend.name() == order.backend) {
-            backend.set_admin(state, now_ms());
         }
     }
 }

@@ -95,7 +95,10 @@ impl Discovery {
             Some(Some(answer)) => return Ok(answer),
             Some(None) => {
                 let (outcome, _) = self.look_up(name).await;
-                self.note(name, &outcome);
+                // Whoever asked now may have no use for it in the end; others wait for it.
+                if self.note(name, &outcome) {
+                    self.changed.notify_one();
+                }
                 return outcome;
             }
             None => {}
@@ -181,7 +184,8 @@ impl Discovery {
             }
             Err(error) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                if entry.error.replace(error.clone()).is_none() {
+                // Without an answer, whoever asked says what that comes to.
+                if entry.error.replace(error.clone()).is_none() && entry.answer.is_some() {
                     tracing::warn!("{error}; its last answer stays");
                 }
                 false

@@ -5,15 +5,17 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use balance::{AdminState, Backend};
 use memchr::memmem;
 use protocol::proxy_header::{self, Addresses};
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -86,13 +88,59 @@ fn random_unit() -> f64 {
     (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Checks a backend once, unless it is disabled, and tells it the outcome.
+/// Checks that could not be carried out. Descriptors and ports are the whole process's, and
+/// so is running out of them.
+static SHORTAGE: Shortage = Shortage {
+    not_carried_out: AtomicU64::new(0),
+    told: AtomicBool::new(false),
+};
+
+struct Shortage {
+    not_carried_out: AtomicU64,
+    /// It has been said, and no check has worked since.
+    told: AtomicBool,
+}
+
+/// How many checks could not be carried out, for want of descriptors, ports or memory.
+pub(super) fn not_carried_out() -> u64 {
+    SHORTAGE.not_carried_out.load(Ordering::Relaxed)
+}
+
+/// Whether an error says something about this process and nothing about the backend.
+fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::ADDRNOTAVAIL
+                | Errno::ADDRINUSE
+        )
+    )
+}
+
+/// Checks a backend once, unless it is disabled, and tells it the outcome. A check that
+/// could not be carried out says nothing of the backend.
 pub(super) async fn check_once(backend: &Backend, check: &Check) {
     if backend.admin_state() == AdminState::Disabled {
         return;
     }
     let started = Instant::now();
     let outcome = timeout(check.timeout, carry_out(backend.addr(), check)).await;
+    if let Ok(Err(error)) = &outcome
+        && is_our_own(error)
+    {
+        SHORTAGE.not_carried_out.fetch_add(1, Ordering::Relaxed);
+        if !SHORTAGE.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!("cannot check backends, they stay as they are: {error}");
+        }
+        return;
+    }
+    if SHORTAGE.told.swap(false, Ordering::Relaxed) {
+        tracing::info!("backends can be checked again");
+    }
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     backend.check_histogram().record(took_us);
     match outcome {
@@ -106,7 +154,7 @@ pub(super) async fn check_once(backend: &Backend, check: &Check) {
 }
 
 async fn carry_out(addr: SocketAddr, check: &Check) -> io::Result<()> {
-    let mut stream = TcpStream::connect(addr).await?;
+    let mut stream = connect(addr, &check.sources).await?;
     let mut question = Vec::new();
     if let Some(version) = check.send_proxy {
         let version = match version {
@@ -131,6 +179,21 @@ async fn carry_out(addr: SocketAddr, check: &Check) -> io::Result<()> {
     Err(io::Error::other(format!("unexpected answer \"{start}\"")))
 }
 
+/// Connects from one of the local addresses given for that, in turn, as traffic does.
+async fn connect(addr: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let socket = eventloop::net::open(addr)?;
+    let of_family = sources.iter().filter(|ip| ip.is_ipv4() == addr.is_ipv4());
+    let of_family: Vec<_> = of_family.collect();
+    if !of_family.is_empty() {
+        let turn = TURN.fetch_add(1, Ordering::Relaxed) % of_family.len();
+        eventloop::net::bind_source(&socket, *of_family[turn])?;
+    }
+    TcpSocket::from_std_stream(socket.into())
+        .connect(addr)
+        .await
+}
+
 #[cfg(test)]
 mod tests {
     use balance::{BackendSpec, CheckState, HealthPolicy};
@@ -146,6 +209,7 @@ mod tests {
             send: send.into(),
             expect: expect.into(),
             send_proxy: Some(ProxyVersion::V1),
+            sources: Vec::new(),
         }
     }
 
@@ -193,13 +257,7 @@ mod tests {
         );
         backend.set_admin(AdminState::Disabled, now_ms());
         check_once(&backend, &check).await;
-        assert_eq!(
-            backend
-                .counters()
-                .checks_failed
-                .load(std::sync::atomic::Ordering::Relaxed),
-            3
-        );
+        assert_eq!(backend.counters().checks_failed.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test]
@@ -209,6 +267,23 @@ mod tests {
         drop(listener);
         check_once(&backend, &check("", "")).await;
         assert_eq!(backend.check_state(), CheckState::Down);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_cannot_be_carried_out_says_nothing_of_the_backend() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = backend(listener.local_addr().unwrap());
+        let mut check = check("", "");
+        // An address for documentation is none of ours.
+        check.sources = vec!["::1".parse().unwrap(), "192.0.2.1".parse().unwrap()];
+        let before = not_carried_out();
+        check_once(&backend, &check).await;
+        assert_eq!(backend.check_state(), CheckState::Unknown);
+        assert!(not_carried_out() > before);
+        check.sources = vec!["127.0.0.3".parse().unwrap()];
+        let (accepted, ()) = tokio::join!(listener.accept(), check_once(&backend, &check));
+        assert_eq!(accepted.unwrap().1.ip(), check.sources[0]);
+        assert_eq!(backend.check_state(), CheckState::Up);
     }
 
     #[test]

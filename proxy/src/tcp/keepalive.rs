@@ -8,8 +8,7 @@ use rustix::net::sockopt;
 
 use super::settings::Keepalive;
 
-/// Sets keep-alive probes and `TCP_USER_TIMEOUT` on a socket. On a listener, the
-/// connections that it accepts inherit both.
+/// Sets keep-alive probes and `TCP_USER_TIMEOUT` on a socket that has neither yet.
 pub(super) fn apply(
     socket: BorrowedFd<'_>,
     keepalive: Option<Keepalive>,
@@ -26,4 +25,47 @@ pub(super) fn apply(
         sockopt::set_tcp_user_timeout(socket, ms)?;
     }
     Ok(())
+}
+
+/// The same on a listener, which may have been set otherwise before or have been passed on
+/// so: what is not asked for is taken off. The connections that it accepts inherit both.
+pub(super) fn replace(
+    listener: BorrowedFd<'_>,
+    keepalive: Option<Keepalive>,
+    user_timeout: Option<Duration>,
+) -> Result<(), Errno> {
+    if keepalive.is_none() {
+        sockopt::set_socket_keepalive(listener, false)?;
+    }
+    if user_timeout.is_none() {
+        sockopt::set_tcp_user_timeout(listener, 0)?;
+    }
+    apply(listener, keepalive, user_timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_longer_asked_for_is_taken_off() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = listener.as_fd();
+        let second = Duration::from_secs(1);
+        let keepalive = Keepalive {
+            idle: second,
+            interval: second,
+            probes: 2,
+        };
+        replace(socket, Some(keepalive), Some(second)).unwrap();
+        let set = || {
+            let keepalive = sockopt::socket_keepalive(socket).unwrap();
+            (keepalive, sockopt::tcp_user_timeout(socket).unwrap())
+        };
+        assert_eq!(set(), (true, 1_000));
+        replace(socket, None, None).unwrap();
+        assert_eq!(set(), (false, 0));
+    }
 }

@@ -1,5 +1,6 @@
 //! From the command line and the files it names to all that can be known beforehand.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ impl Origin {
         let of_file = source.as_ref().map(Source::parse).transpose()?;
         let options = self.flags.clone().or(of_file.unwrap_or_default());
         let plan = Plan::new(&options, source.as_ref())?;
+        try_sources(&plan.sources)?;
         let mut tls = None;
         if let Some(options) = &plan.tls {
             let pairs = options.certificates.iter();
@@ -53,6 +55,19 @@ impl Origin {
         }
         Ok(Loaded { plan, tls, stamps })
     }
+}
+
+/// An address that is not ours would let everything start, and then every dial fail.
+fn try_sources(sources: &[IpAddr]) -> Result<(), ConfigError> {
+    for &source in sources {
+        let bound = eventloop::net::open(SocketAddr::new(source, 0))
+            .and_then(|socket| Ok(eventloop::net::bind_source(&socket, source)?));
+        if let Err(error) = bound {
+            let text = format!("--source {source}: cannot connect from there: {error}");
+            return Err(ConfigError::Options(text));
+        }
+    }
+    Ok(())
 }
 
 impl Loaded {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use balance::{Backend, BackendSpec, Pool};
+use balance::{AdminState, Backend, BackendSpec, Pool};
 use tokio::task::JoinSet;
 
 use super::backend_at::BackendAt;
@@ -15,6 +15,7 @@ use super::discovery::Discovery;
 use super::health;
 use super::plan::Plan;
 use super::pool_plan::PoolPlan;
+use super::upgrade::AdminOrder;
 
 /// What makes two backends the same one: pool, address as given, address as resolved.
 type Key = (String, String, SocketAddr);
@@ -48,6 +49,11 @@ impl Members {
         discovery: &Arc<Discovery>,
     ) -> Result<Self, String> {
         let addresses = resolve(plan, discovery).await;
+        if plan.start_unresolved {
+            for error in addresses.values().filter_map(|found| found.as_ref().err()) {
+                tracing::warn!("{error}; going on without it");
+            }
+        }
         let mut pools = Vec::new();
         let mut first_checks = JoinSet::new();
         for pool in &plan.pools {
@@ -111,9 +117,61 @@ impl Members {
 }
 
 impl Roster {
+    /// Backends of a plan that an operator has taken out, those among them that no name
+    /// resolves to at the moment included.
+    pub(super) fn orders(&self, plan: &Plan) -> Vec<AdminOrder> {
+        let out = self.0.iter().filter(|((pool, given, _), backend)| {
+            backend.admin_state() != AdminState::Enabled && find(plan, pool, given).is_some()
+        });
+        out.map(|((pool, given, address), backend)| AdminOrder {
+            pool: pool.clone(),
+            given: given.clone(),
+            address: *address,
+            state: backend.admin_state().name().to_owned(),
+        })
+        .collect()
+    }
+
+    /// Takes backends out that a predecessor's operator has taken out, should they only be
+    /// resolved to later as well.
+    pub(super) fn restore(&mut self, plan: &Plan, orders: &[AdminOrder]) {
+        for order in orders {
+            let AdminOrder {
+                pool,
+                given,
+                address,
+                state,
+            } = order;
+            let state = match state.as_str() {
+                "draining" => AdminState::Draining,
+                "disabled" => AdminState::Disabled,
+                _ => continue,
+            };
+            let Some((of, at)) = find(plan, pool, given) else {
+                tracing::warn!(
+                    "backend {given} of {pool} was {state} and is gone",
+                    state = state.name()
+                );
+                continue;
+            };
+            let key = (pool.clone(), given.clone(), *address);
+            let backend = self.0.entry(key).or_insert_with(|| {
+                let spec = BackendSpec {
+                    name: format!("{given}@{}", address.ip()),
+                    addr: *address,
+                    weight: at.weight,
+                    max_connections: at.max_connections,
+                };
+                Backend::new(spec, of.policy)
+            });
+            backend.set_admin(state, now_ms());
+        }
+    }
+
     /// Forgets the backends that are in none of these pools and have no connection left;
-    /// returns those that still have some.
-    pub(super) fn prune(&mut self, pools: &[Arc<Pool>]) -> Vec<Leaving> {
+    /// returns those that still have some. One that an operator has taken out is remembered
+    /// as long as the plan names it: it may be resolved to again.
+    pub(super) fn prune(&mut self, pools: &[Arc<Pool>], plan: &Plan) -> Vec<Leaving> {
         let members: HashSet<_> = pools
             .iter()
             .flat_map(|pool| pool.backends())
@@ -122,18 +180,27 @@ impl Roster {
             .map(Arc::as_ptr)
             .collect();
         let mut leaving = Vec::new();
-        self.0.retain(|(pool, ..), backend| {
+        self.0.retain(|(pool, given, _), backend| {
             if members.contains(&Arc::as_ptr(backend)) {
                 return true;
             }
             if backend.active() == 0 {
-                return false;
+                return backend.admin_state() != AdminState::Enabled
+                    && find(plan, pool, given).is_some();
             }
             leaving.push((pool.clone(), Arc::clone(backend)));
             true
         });
         leaving
     }
+}
+
+/// A backend of a plan by its pool and its address as given.
+fn find<'a>(plan: &'a Plan, pool: &str, given: &str) -> Option<(&'a PoolPlan, &'a BackendAt)> {
+    let pool = plan.pools.iter().find(|one| one.name == pool)?;
+    let mut backends = pool.backends.iter();
+    let at = backends.find(|at| at.address.to_string() == given)?;
+    Some((pool, at))
 }
 
 /// The host of a backend; an empty one is this machine.
@@ -244,7 +311,7 @@ mod tests {
         let pools_then = members.pools(&second, &pools, &mut roster);
         assert!(Arc::ptr_eq(&pools_then[0].backends()[0], b));
         assert_eq!(b.weight(), 7);
-        let leaving = roster.prune(&pools_then);
+        let leaving = roster.prune(&pools_then, &second);
         assert!(matches!(&leaving[..], [(_, backend)] if Arc::ptr_eq(backend, a)));
 
         let members = Members::gather(&first, &roster, &discovery).await.unwrap();
@@ -253,8 +320,40 @@ mod tests {
         drop(lease);
         let members = Members::gather(&second, &roster, &discovery).await.unwrap();
         let pools_then = members.pools(&second, &pools_then, &mut roster);
-        assert!(roster.prune(&pools_then).is_empty());
+        assert!(roster.prune(&pools_then, &second).is_empty());
         assert_eq!(roster.0.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_took_out_stays_out_while_the_plan_names_it() {
+        let discovery = discovery();
+        let plan = plan(&["localhost:1", "127.0.0.1:2"]);
+        let address = |text: &str| text.parse().unwrap();
+        let order = |given: &str, at: &str, state: &str| AdminOrder {
+            pool: "default".to_owned(),
+            given: given.to_owned(),
+            address: address(at),
+            state: state.to_owned(),
+        };
+        let orders = [
+            order("localhost:1", "127.0.0.1:1", "disabled"),
+            // Not resolved to at the moment.
+            order("localhost:1", "127.0.0.7:1", "draining"),
+        ];
+        let gone = order("localhost:7", "127.0.0.1:7", "draining");
+        let mut roster = Roster::default();
+        let members = Members::gather(&plan, &roster, &discovery).await.unwrap();
+        let pools = members.pools(&plan, &[], &mut roster);
+        roster.restore(&plan, &[&orders[..], &[gone]].concat());
+        assert!(roster.prune(&pools, &plan).is_empty());
+        let state = |nth: usize| pools[0].backends()[nth].admin_state();
+        assert_eq!(
+            (state(0), state(1)),
+            (AdminState::Disabled, AdminState::Enabled)
+        );
+        let mut told = roster.orders(&plan);
+        told.sort_by_key(|order| order.address);
+        assert_eq!(told, orders);
     }
 
     #[tokio::test]

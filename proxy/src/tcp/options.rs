@@ -209,7 +209,8 @@ pub(super) struct HealthOptions {
     #[arg(long = "health-expect", value_name = "TEXT")]
     pub(super) expect: Option<Bytes>,
 
-    /// Failed dials or early resets in a row that eject a backend; 0 never. [default: 3]
+    /// Failed dials or early resets in a row that eject a backend, as long as another of its
+    /// pool is usable; 0 never. [default: 3]
     #[arg(long, value_name = "N")]
     pub(super) eject_after: Option<Count>,
 

@@ -1,6 +1,7 @@
 //! What the options come to for each pool.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use balance::{Algorithm, HealthPolicy, WhenAllDown};
@@ -38,6 +39,8 @@ pub(super) struct Check {
     pub(super) expect: Vec<u8>,
     /// Header that tells the backend that it is only a check.
     pub(super) send_proxy: Option<ProxyVersion>,
+    /// Local addresses to connect from, in turn.
+    pub(super) sources: Vec<IpAddr>,
 }
 
 /// All pools, the default one first.
@@ -105,7 +108,7 @@ fn pool(given: &PoolOptions, options: &Options) -> Result<PoolPlan, String> {
         when_all_down: when_all_down.map_or(WhenAllDown::default(), |policy| policy.0),
         queue: queue.map_or(0, |n| n.0),
         policy: policy(&health)?,
-        check: check(&health, options.send_proxy.map(|version| version.0)),
+        check: check(&health, options),
     })
 }
 
@@ -135,7 +138,7 @@ fn policy(health: &HealthOptions) -> Result<HealthPolicy, String> {
 /// How long a check may take if nobody says so.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-fn check(health: &HealthOptions, send_proxy: Option<ProxyVersion>) -> Option<Check> {
+fn check(health: &HealthOptions, options: &Options) -> Option<Check> {
     let interval = health
         .interval
         .map_or(Duration::from_secs(5), |time| time.0);
@@ -152,6 +155,7 @@ fn check(health: &HealthOptions, send_proxy: Option<ProxyVersion>) -> Option<Che
         jitter_percent: health.jitter.map_or(20, |jitter| jitter.0),
         send: bytes(&health.send),
         expect: bytes(&health.expect),
-        send_proxy,
+        send_proxy: options.send_proxy.map(|version| version.0),
+        sources: options.source.clone(),
     })
 }

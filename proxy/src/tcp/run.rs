@@ -134,7 +134,7 @@ impl Proxy {
         let plan = self.control.plan();
         plane.set_max_connections(plan.max_connections as usize);
         if let Some(listen) = &self.listen {
-            let set = keepalive::apply(listen.as_fd(), plan.keepalive, plan.user_timeout);
+            let set = keepalive::replace(listen.as_fd(), plan.keepalive, plan.user_timeout);
             if let Err(error) = set {
                 tracing::warn!("cannot set keep-alive: {error}");
             }

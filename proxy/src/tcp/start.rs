@@ -88,7 +88,7 @@ impl Proxy {
         let admin_at = fixed.admin.as_ref();
         let admin = admin_at.map(|at| Listening::open(inherited.admin, at));
         let admin = admin.transpose()?;
-        keepalive::apply(listening.socket.as_fd(), plan.keepalive, plan.user_timeout)
+        keepalive::replace(listening.socket.as_fd(), plan.keepalive, plan.user_timeout)
             .context("cannot set keep-alive")?;
 
         let stop = CancellationToken::new();
@@ -152,7 +152,7 @@ impl Proxy {
             reloads: order,
             predecessor: inherited.from,
         };
-        let board = Arc::new(Board::new(parts, control.view()));
+        let board = Board::new(parts, control.view());
         let (tasks, stop_admin) = (TaskTracker::new(), stop.child_token());
         let mut admin_socket = None;
         if let Some(Listening { socket, .. }) = admin {

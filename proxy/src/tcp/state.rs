@@ -40,6 +40,7 @@ pub(super) fn json(board: &Board) -> String {
             "backend_out": plane.upstream_out,
         },
         "relay": relay(board),
+        "checks_not_carried_out": super::health::not_carried_out(),
         "access_log": {
             "written": log.written.load(Ordering::Relaxed),
             "dropped": log.dropped.load(Ordering::Relaxed),

@@ -7,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -46,7 +47,9 @@ struct Inheritance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AdminOrder {
     pub(super) pool: String,
-    pub(super) backend: String,
+    /// Its address as given, and as resolved: what it is called may differ in the successor.
+    pub(super) given: String,
+    pub(super) address: SocketAddr,
     pub(super) state: String,
 }
 

@@ -55,6 +55,11 @@ impl Watch {
         Self { read, seen }
     }
 
+    /// The same files as they are now, to begin anew with.
+    pub(super) fn look(&self) -> Stamps {
+        self.read.again()
+    }
+
     /// Looks. Says once whether they differ from what was read, when they have stayed the
     /// same since the last look: a file that is being written is left to be finished.
     pub(super) fn has_changed(&mut self) -> bool {

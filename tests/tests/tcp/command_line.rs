@@ -134,6 +134,10 @@ fn bad_arguments_are_one_line_that_names_what_is_accepted() {
         ),
         (&["--driver", "kqueue", "a:1"], &["kqueue", "io_uring"]),
         (&["--config", "/none.toml"], &["/none.toml"]),
+        (
+            &["--source", "192.0.2.1", "127.0.0.1:1"],
+            &["--source", "192.0.2.1", "assign"],
+        ),
         (&["--ready-fd", "1", "a:1"], &["\"1\"", "descriptor"]),
         (&["--no-such-flag", "a:1"], &["--no-such-flag"]),
     ];

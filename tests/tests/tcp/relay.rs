@@ -220,3 +220,65 @@ fn a_slow_reader_costs_no_memory_and_nobody_else() {
         );
     }
 }
+
+#[test]
+fn readers_that_stop_do_not_take_the_buffers_of_others() {
+    // The ring's buffers are the kernel's to fill; epoll reads only what it can pass on.
+    let (proxy, backend) = relay("io_uring", &["--threads", "1"]);
+    // Each backend floods its client with small messages, and no client reads: what
+    // was read for them may not fill what is read with.
+    let mut stuck = Vec::new();
+    for _ in 0..130 {
+        let (mut client, mut server) = pair(&proxy, &backend);
+        for _ in 0..8 {
+            server.send("small");
+            client.expect("small");
+        }
+        stuck.push((client, server));
+    }
+    for (_, server) in &mut stuck {
+        server.as_stream().set_nonblocking(true).expect("a socket");
+    }
+    let message = [b'x'; 4_000];
+    let mut is_blocked = false;
+    eventually("every one of them to be stuck", || {
+        let sent = stuck
+            .iter()
+            .filter(|(_, server)| server.as_stream().write(&message).is_ok());
+        let none = sent.count() == 0;
+        let done = none && is_blocked;
+        is_blocked = none;
+        done.then_some(())
+    });
+    let (mut client, mut server) = pair(&proxy, &backend);
+    for _ in 0..20 {
+        client.send("still there?");
+        server.expect("still there?");
+        server.send("yes");
+        client.expect("yes");
+    }
+}
+
+#[test]
+fn both_ways_full_with_a_reader_that_comes_late_goes_on() {
+    for driver in DRIVERS {
+        let (proxy, backend) = relay(driver, &[]);
+        let (client, server) = pair(&proxy, &backend);
+        let bytes = numbered(A_LOT);
+        // An echo server that writes back what it reads before it reads on, and a client
+        // that sends all it has before it reads: both pipes are full, and only reading from
+        // the one who does not take anything gets things going.
+        let mut echo = stream(&server);
+        let echoing = thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 20];
+            while let Ok(n @ 1..) = echo.read(&mut buffer) {
+                echo.write_all(&buffer[..n]).expect("it is taken");
+            }
+        });
+        let pouring = jam(&proxy, &client, &bytes);
+        assert!(read(&client, A_LOT) == bytes, "{driver}");
+        pouring.join().expect("no panic");
+        client.finish();
+        echoing.join().expect("no panic");
+    }
+}

@@ -8,27 +8,38 @@ use rand::rngs::Xoshiro256PlusPlus;
 use super::{NoBackend, Pool};
 use crate::gate::WEIGHT_PARTS;
 use crate::spec::AdminState;
+use crate::status::Status;
 
 /// How often a draw is made again when it hits a backend that is not eligible, before the
 /// eligible ones are counted: usually all are, and no draw is ever made again.
 const REDRAWS: usize = 4;
+
+/// Which backends take part in a pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Those that take connections.
+    Up,
+    /// Those that only a passive ejection keeps from taking connections.
+    Ejected,
+    /// All that the operator has not taken out: health does not count.
+    Enabled,
+}
 
 /// The backends of a pool as one pick sees them.
 pub(super) struct Candidates<'a> {
     pub(super) pool: &'a Pool,
     pub(super) now_ms: u64,
     tried: &'a [SocketAddr],
-    /// All are down, and health does not count.
-    any: bool,
+    among: Among,
 }
 
 impl<'a> Candidates<'a> {
-    pub(super) fn new(pool: &'a Pool, now_ms: u64, tried: &'a [SocketAddr], any: bool) -> Self {
+    pub(super) fn new(pool: &'a Pool, now_ms: u64, tried: &'a [SocketAddr], among: Among) -> Self {
         Self {
             pool,
             now_ms,
             tried,
-            any,
+            among,
         }
     }
 
@@ -41,12 +52,15 @@ impl<'a> Candidates<'a> {
     pub(super) fn share(&self, member: usize) -> Option<u32> {
         let view = self.pool.backends[member].view();
         let weight = self.pool.weights[member];
-        if self.any {
-            (view.admin == AdminState::Enabled).then_some(weight * WEIGHT_PARTS)
-        } else {
-            view.status(self.now_ms)
+        let status = view.status(self.now_ms);
+        // A slow start is for a backend among others that are warm: without them, none is.
+        let full = weight * WEIGHT_PARTS;
+        match self.among {
+            Among::Up => status
                 .takes_connections()
-                .then(|| view.effective_weight(weight, self.now_ms))
+                .then(|| view.effective_weight(weight, self.now_ms)),
+            Among::Ejected => matches!(status, Status::Ejected { .. }).then_some(full),
+            Among::Enabled => (view.admin == AdminState::Enabled).then_some(full),
         }
     }
 

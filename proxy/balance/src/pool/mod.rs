@@ -16,7 +16,7 @@ use crate::lease::Lease;
 use crate::picker::Picker;
 use crate::queue::Ticket;
 use crate::ring::Ring;
-use candidates::Candidates;
+use candidates::{Among, Candidates};
 
 pub use choose::BOUND_FACTOR;
 
@@ -147,6 +147,11 @@ impl Pool {
     /// Chooses a backend that takes connections, is below its limit and not among `tried`,
     /// and takes a place on it.
     ///
+    /// An ejection only ever moves connections to other backends: where no backend takes
+    /// connections, those that are merely ejected are chosen from, whatever
+    /// [`WhenAllDown`] says, which is about backends whose active checks fail. Otherwise
+    /// a few clients that make every backend reset them could take out a whole pool.
+    ///
     /// `source` is the client's address, for [`Algorithm::Hash`], which chooses at random
     /// without; `tried` are the addresses that have failed this connection already. Takes
     /// no lock, and allocates nothing once this picker has met this pool.
@@ -160,18 +165,22 @@ impl Pool {
         source: Option<IpAddr>,
         tried: &[SocketAddr],
     ) -> Result<Lease, NoBackend> {
-        let up = Candidates::new(self, now_ms, tried, false);
+        let up = Candidates::new(self, now_ms, tried, Among::Up);
         if let Some(lease) = self.take(picker, &up, source) {
             return Ok(lease);
         }
         let error = match up.why_none() {
-            NoBackend::AllDown if self.when_all_down == WhenAllDown::Any => {
-                let any = Candidates::new(self, now_ms, tried, true);
-                if let Some(lease) = self.take(picker, &any, source) {
+            NoBackend::AllDown => {
+                let among = match self.when_all_down {
+                    WhenAllDown::Fail => Among::Ejected,
+                    WhenAllDown::Any => Among::Enabled,
+                };
+                let last_resort = Candidates::new(self, now_ms, tried, among);
+                if let Some(lease) = self.take(picker, &last_resort, source) {
                     count(&self.counters.despite_down);
                     return Ok(lease);
                 }
-                any.why_none()
+                last_resort.why_none()
             }
             error => error,
         };

@@ -231,3 +231,29 @@ fn picking_is_right_without_a_tick_and_a_tick_writes_it_down() {
     );
     assert_eq!(told[0].why, "ejection over");
 }
+
+#[test]
+fn ejections_never_take_out_the_last_backends() {
+    let fleet = fleet(&[1, 1, 1]);
+    let pool = pool(Algorithm::RoundRobin, &fleet);
+    let mut picker = Picker::new(5);
+    fleet[2].check_failed(0, "refused");
+    for backend in &fleet[..2] {
+        while backend.status(0).takes_connections() {
+            backend.was_reset(0, true);
+        }
+    }
+    for _ in 0..10 {
+        assert_ne!(pick(&pool, &mut picker, 1).addr(), addr(2));
+    }
+    let despite_down = &pool.counters().despite_down;
+    assert_eq!(despite_down.load(Ordering::Relaxed), 10);
+    // As soon as another is well, they are left alone.
+    for _ in 0..3 {
+        fleet[2].check_passed(2);
+    }
+    for _ in 0..10 {
+        assert_eq!(pick(&pool, &mut picker, 3).addr(), addr(2));
+    }
+    assert_eq!(despite_down.load(Ordering::Relaxed), 10);
+}

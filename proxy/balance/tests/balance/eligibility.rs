@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use balance::{AdminState, Algorithm, Backend, HealthPolicy, NoBackend, Picker, Pool, WhenAllDown};
+use balance::{
+    AdminState, Algorithm, Backend, HealthPolicy, NoBackend, Picker, Pool, Status, WhenAllDown,
+};
 use proptest::prelude::*;
 
 use crate::fleet::{addr, fleet, spec};
@@ -73,9 +75,13 @@ fn due(
         }
     };
     match among(&|backend| backend.status(now_ms).takes_connections()) {
-        Err(NoBackend::AllDown) if policy == WhenAllDown::Any => {
-            among(&|backend| backend.admin_state() == AdminState::Enabled)
-        }
+        Err(NoBackend::AllDown) => match policy {
+            WhenAllDown::Any => among(&|backend| backend.admin_state() == AdminState::Enabled),
+            // Ejections never take out the last ones: only failed checks and the operator do.
+            WhenAllDown::Fail => {
+                among(&|backend| matches!(backend.status(now_ms), Status::Ejected { .. }))
+            }
+        },
         due => due,
     }
 }

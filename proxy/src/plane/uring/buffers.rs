@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
+use slab::Slab;
 
 use super::BUFFER_GROUP;
 use crate::plane::driver::{CHUNK_BYTES, CHUNKS};
@@ -20,6 +21,8 @@ pub(super) struct Buffers {
     memory: NonNull<u8>,
     ring: NonNull<BufRingEntry>,
     tail: u16,
+    /// Bytes that wait for their session, by chunk number above those of the kernel.
+    parked: Slab<Box<[u8]>>,
 }
 
 impl Buffers {
@@ -42,6 +45,7 @@ impl Buffers {
             memory,
             ring: entries.cast(),
             tail: 0,
+            parked: Slab::new(),
         };
         // SAFETY: the entries are never freed.
         unsafe {
@@ -58,15 +62,45 @@ impl Buffers {
         Ok(buffers)
     }
 
+    /// The bytes of a chunk.
     pub(super) fn bytes(&mut self, chunk: u16) -> &mut [u8] {
+        match chunk.checked_sub(CHUNKS) {
+            Some(parked) => &mut self.parked[usize::from(parked)],
+            None => self.shared(chunk),
+        }
+    }
+
+    /// Copies the first `len` bytes of a chunk to where they are in nobody's way: the
+    /// kernel's buffers are few, and nobody may keep one while he waits. Returns the chunk
+    /// in which they are now.
+    pub(super) fn park(&mut self, chunk: u16, len: usize) -> u16 {
+        let entry = self.parked.vacant_key();
+        let Some(parked) = u16::try_from(entry)
+            .ok()
+            .and_then(|n| n.checked_add(CHUNKS))
+        else {
+            return chunk;
+        };
+        let bytes: Box<[u8]> = self.shared(chunk)[..len].into();
+        self.parked.insert(bytes);
+        self.give_back(chunk);
+        parked
+    }
+
+    fn shared(&mut self, chunk: u16) -> &mut [u8] {
         let at = usize::from(chunk % CHUNKS) * CHUNK_BYTES;
         // SAFETY: the chunk lies within the block, and while it is not given back the
         // kernel does not touch it.
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().add(at), CHUNK_BYTES) }
     }
 
+    /// Lets a chunk be filled again.
     pub(super) fn give_back(&mut self, chunk: u16) {
-        let addr = self.bytes(chunk).as_ptr() as u64;
+        if let Some(parked) = chunk.checked_sub(CHUNKS) {
+            self.parked.remove(usize::from(parked));
+            return;
+        }
+        let addr = self.shared(chunk).as_ptr() as u64;
         // SAFETY: the index is within the ring, and the kernel reads the entry only
         // once the tail has passed it, which the release store below makes known.
         unsafe {

@@ -363,6 +363,11 @@ impl Uring {
             (len @ 1.., Some(chunk)) if self.streams.is_current(owner, generation) => {
                 let more = cqueue::sock_nonempty(entry.flags());
                 let len = len as usize;
+                let chunk = if self.streams.is_wanted(owner) {
+                    chunk
+                } else {
+                    Chunk(self.buffers.park(chunk.0, len))
+                };
                 Ok(Received::Data { chunk, len, more })
             }
             (code, buffer) => {

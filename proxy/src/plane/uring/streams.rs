@@ -146,6 +146,11 @@ impl Streams {
         self.get(owner).generation == generation
     }
 
+    /// Whether the session waits for a read; else it is kept.
+    pub(super) fn is_wanted(&mut self, owner: Owner) -> bool {
+        self.get(owner).wanted
+    }
+
     /// A read has ended; `more` of the same receive will come.
     pub(super) fn landed(
         &mut self,

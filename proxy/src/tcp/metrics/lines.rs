@@ -9,20 +9,20 @@ use crate::tcp::clock::now_ms;
 /// Everything as `name: value`, a line each, sorted. The names begin with those that the
 /// balancer's users have always read.
 pub(in crate::tcp) fn lines(board: &Board) -> String {
-    let plane = (board.plane)();
+    let (plane, relay) = ((board.plane)(), board.relay_totals());
     let mut lines: BTreeMap<String, String> = BTreeMap::new();
     let mut put = |name: String, value: &dyn std::fmt::Display| {
         lines.insert(name, value.to_string());
     };
     put("requests".to_owned(), &plane.accepted);
-    put("errors".to_owned(), &errors(&plane));
+    put("errors".to_owned(), &errors(&plane, &relay));
     put("frontend.io.rx".to_owned(), &plane.client_in);
     put("frontend.io.tx".to_owned(), &plane.client_out);
     put("frontend.active_connections".to_owned(), &open(&plane));
-    for (reason, count) in failures(&plane) {
+    for (reason, count) in failures(&plane, &relay) {
         put(format!("errors.{reason}"), &count);
     }
-    for (name, count) in &board.relay_totals().counts {
+    for (name, count) in &relay.counts {
         put(format!("relay.{name}"), count);
     }
     for (position, pool) in board.view().pools.iter().enumerate() {

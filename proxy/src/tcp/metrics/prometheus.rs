@@ -9,12 +9,13 @@ use crate::plane::PlaneTotals;
 use crate::prometheus::Prometheus;
 use crate::tcp::board::Board;
 use crate::tcp::clock::now_ms;
+use crate::tcp::relay::RelayTotals;
 
 /// Everything in the Prometheus text format.
 pub(in crate::tcp) fn prometheus(board: &Board) -> String {
     let mut text = Prometheus::default();
     process(board, &mut text);
-    connections(&(board.plane)(), &mut text);
+    connections(&(board.plane)(), &board.relay_totals(), &mut text);
     relay(board, &mut text);
     let view = board.view();
     pools(&view.pools, &mut text);
@@ -63,7 +64,7 @@ fn process(board: &Board, text: &mut Prometheus) {
     text.sample(name, &[("outcome", "failed")], read(&board.log.failed));
 }
 
-fn connections(plane: &PlaneTotals, text: &mut Prometheus) {
+fn connections(plane: &PlaneTotals, relay: &RelayTotals, text: &mut Prometheus) {
     let help = "Connections accepted.";
     text.single(
         "proxy_tcp_connections_total",
@@ -77,9 +78,9 @@ fn connections(plane: &PlaneTotals, text: &mut Prometheus) {
     text.family(
         name,
         "counter",
-        "Connections that did not get to a backend, by reason.",
+        "Connections that did not get to a backend or whose TLS failed, by reason.",
     );
-    for (reason, count) in failures(plane) {
+    for (reason, count) in failures(plane, relay) {
         text.sample(name, &[("reason", reason)], count);
     }
     let name = "proxy_tcp_ended_early_total";

@@ -77,6 +77,7 @@ pub(in crate::tcp) struct Conn {
     pub(super) tls: Option<Box<Tls>>,
     /// The name that the client asked for.
     pub(super) sni: Option<Box<str>>,
+    /// Of those settings, or of later ones if it was not connected by then.
     pub(super) pool: Arc<Pool>,
     pub(super) lease: Option<Lease>,
     pub(super) ticket: Option<Ticket>,
@@ -170,7 +171,9 @@ impl Conn {
     /// Adds the bytes since the last call to those of the backend. Workers share its
     /// counters, so this is not done for each message.
     pub(super) fn account(&mut self) {
-        let Some(lease) = &self.lease else { return };
+        let (Some(lease), true) = (&self.lease, self.moments.connected_ns > 0) else {
+            return;
+        };
         let (tx, rx) = (
             self.traffic.client - self.accounted.client,
             self.traffic.backend - self.accounted.backend,

@@ -19,6 +19,23 @@ impl Relay {
         if conn.attempts > conn.settings.retries {
             return self.nowhere(conn, Trouble::DialsFailed);
         }
+        if conn.ticket.is_none() && conn.attempts == 0 && conn.pool.waiting() > 0 {
+            // Those who wait for room came first.
+            conn.ticket = conn.pool.queue();
+            if conn.ticket.is_some() {
+                return Next::Queue;
+            }
+        }
+        self.refresh();
+        if !Arc::ptr_eq(&conn.settings, &self.settings) {
+            // It may have waited for long: what is in force now knows where it goes. A
+            // place in the queue is one of that pool alone.
+            let pool = self.settings.pool_for(conn.sni.as_deref());
+            if pool.name() != conn.pool.name() {
+                conn.ticket = None;
+            }
+            conn.pool = pool;
+        }
         let source = conn.source().map(|addr| addr.ip());
         match conn
             .pool

@@ -62,7 +62,8 @@ impl Relay {
 impl Protocol for Relay {
     type Conn = Conn;
 
-    fn limits(&self) -> Limits {
+    fn limits(&mut self) -> Limits {
+        self.refresh();
         self.settings.limits
     }
 
