@@ -365,6 +365,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_that_nobody_reads_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+        let counters = Arc::new(LogCounters::default());
+        let error = AccessLog::open(&path, counters).unwrap_err().to_string();
+        assert!(error.contains("nobody reads from this pipe"), "{error}");
+    }
+
+    #[test]
     fn a_rotated_file_is_left_and_a_new_one_is_begun() {
         let directory = tempfile::tempdir().unwrap();
         let (path, old) = (directory.path().join("log"), directory.path().join("old"));

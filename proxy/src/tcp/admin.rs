@@ -91,17 +91,17 @@ impl Board {
             let board = self.this.clone();
             checks.spawn(async move {
                 health::check_once(&backend, &check).await;
-                if let Some(board) = board.upgrade() {
-                    board.enable(number);
-                }
+                board.upgrade().is_some_and(|board| board.enable(number))
             });
         }
         // Goes on without whoever gave the order, who may hang up.
         let enabled = tokio::spawn(checks.join_all());
         Some(Box::pin(async move {
             match enabled.await {
-                Ok(_) => Reply::text(format!("{name} is {}\n", state.name())),
-                Err(_) => Reply::text("the check failed\n").status(500),
+                Ok(done) if done.iter().all(|done| *done) => {
+                    Reply::text(format!("{name} is {}\n", state.name()))
+                }
+                _ => Reply::text(format!("{name} got another order meanwhile\n")).status(409),
             }
         }))
     }

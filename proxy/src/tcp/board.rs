@@ -182,12 +182,14 @@ impl Board {
     }
 
     /// The check is over: enables the backend, unless another order has come meanwhile.
-    pub(super) fn enable(&self, number: u64) {
+    /// Says whether it did.
+    pub(super) fn enable(&self, number: u64) -> bool {
         let mut enabling = lock(&self.enabling);
-        if let Some(at) = enabling.iter().position(|(other, _)| *other == number) {
-            let (_, backend) = enabling.swap_remove(at);
-            backend.set_admin(AdminState::Enabled, now_ms());
-        }
+        let position = enabling.iter().position(|(other, _)| *other == number);
+        let Some(at) = position else { return false };
+        let (_, backend) = enabling.swap_remove(at);
+        backend.set_admin(AdminState::Enabled, now_ms());
+        true
     }
 
     /// Every backend of this name, in one pool or in all of them, and how it is checked.

@@ -1,7 +1,12 @@
 //! Orders on the admin endpoint.
 
+use std::io::Write;
+use std::net::TcpStream;
+
+use tests::Listener;
+
 use crate::server::{Server, echoes, reach, reach_until};
-use crate::started::{backend, http, post, start, state, status_becomes};
+use crate::started::{backend, http, post, start, state, state_when, status_becomes};
 
 #[test]
 fn a_backend_can_be_drained_disabled_and_enabled() {
@@ -86,4 +91,57 @@ fn an_empty_host_is_this_machine_only() {
     let args = ["tcp", "--listen", "127.0.0.1:0", "--admin", ":0", a.addr()];
     let proxy = tests::Program::start(proxy, &args);
     assert!(proxy.socket("admin").starts_with("127.0.0.1:"));
+}
+
+#[test]
+fn an_order_is_carried_out_for_who_hangs_up_and_a_later_one_counts() {
+    let slow = Listener::open();
+    let asks = [
+        "--health-interval",
+        "1h",
+        "--health-timeout",
+        "20s",
+        "--health-expect",
+        "OK",
+    ];
+    let proxy = std::thread::scope(|scope| {
+        scope.spawn(|| slow.accept().send("OK"));
+        start(&[&asks[..], &[&slow.addr()]].concat())
+    });
+    let admin = |state: &serde_json::Value| backend(state, &slow.addr())["admin"].clone();
+    let hang_up = |order: &str| {
+        let mut stream = TcpStream::connect(proxy.socket("admin")).expect("it listens");
+        let request = format!(
+            "POST /backends/{}/{order} HTTP/1.1\r\nHost: x\r\n\r\n",
+            slow.addr()
+        );
+        stream.write_all(request.as_bytes()).expect("it reads");
+        // The check has begun: the order was read.
+        slow.accept()
+    };
+    assert!(
+        post(&proxy, &format!("/backends/{}/disable", slow.addr()))
+            .0
+            .contains("200")
+    );
+    hang_up("enable").send("OK");
+    state_when(&proxy, "enabled", |state| admin(state) == "enabled");
+
+    assert!(
+        post(&proxy, &format!("/backends/{}/disable", slow.addr()))
+            .0
+            .contains("200")
+    );
+    let mut check = hang_up("enable");
+    assert!(
+        post(&proxy, &format!("/backends/{}/drain", slow.addr()))
+            .0
+            .contains("200")
+    );
+    check.send("OK");
+    // The check has counted.
+    state_when(&proxy, "a check that passed", |state| {
+        backend(state, &slow.addr())["checks_passed"] == 3
+    });
+    assert_eq!(admin(&state(&proxy)), "draining");
 }

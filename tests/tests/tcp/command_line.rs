@@ -78,9 +78,7 @@ fn refused(args: &[&str], words: &[&str], code: i32) {
         .filter(|line| line.starts_with("error"))
         .collect();
     assert_eq!(errors.len(), 1, "{args:?}: {stderr}");
-    if code == 2 {
-        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
-    }
+    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
     for word in words {
         assert!(
             stderr.contains(word),

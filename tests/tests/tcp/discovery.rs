@@ -6,7 +6,7 @@ use tests::Program;
 
 use crate::dns::{Answer, FAILURE, NameServer, UNKNOWN};
 use crate::server::{Server, echoes, reach, reach_until};
-use crate::started::{start, state_when};
+use crate::started::{post, start, state_when};
 
 const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const TWO: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -101,4 +101,30 @@ fn names_of_the_hosts_file_need_no_name_server() {
         addresses(state) == [a.addr()]
     });
     assert_eq!(state["pools"][0]["backends"][0]["name"], backend);
+}
+
+#[test]
+fn a_drained_backend_stays_so_over_an_answer_without_it() {
+    let (a, b, port) = two_servers();
+    let names = NameServer::start(Answer::Addresses(vec![ONE, TWO]));
+    let proxy = start_with(&names, &format!("db.example:{port}"), &[]);
+    let both = [a.addr().to_owned(), b.addr().to_owned()];
+    state_when(&proxy, "two backends", |state| addresses(state) == both);
+    let (head, _) = post(&proxy, &format!("/backends/{}/drain", a.addr()));
+    assert!(head.contains("200"), "{head}");
+    names.set(Answer::Addresses(vec![TWO]));
+    state_when(&proxy, "one backend", |state| addresses(state) == both[1..]);
+    names.set(Answer::Addresses(vec![ONE, TWO]));
+    let state = state_when(&proxy, "two backends again", |state| {
+        addresses(state) == both
+    });
+    let backends = state["pools"][0]["backends"].as_array().expect("a list");
+    let status = |addr: &str| {
+        let found = backends.iter().find(|one| one["address"] == addr);
+        found.expect("it is there")["status"].clone()
+    };
+    assert_eq!(
+        (status(a.addr()), status(b.addr())),
+        ("draining".into(), "up".into())
+    );
 }

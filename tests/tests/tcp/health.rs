@@ -1,9 +1,9 @@
 //! Health: checks, ejection, what happens when all are down.
 
-use tests::{Peer, ReservedPort};
+use tests::{Listener, Peer, ReservedPort};
 
 use crate::server::{Server, reach, reach_until};
-use crate::started::{backend, start, state, status_becomes};
+use crate::started::{backend, connect, start, state, status_becomes};
 
 /// Checks so often that a test need not wait.
 const OFTEN: [&str; 6] = [
@@ -111,4 +111,24 @@ fn when_all_are_down_connections_fail_or_any_is_tried() {
     let proxy = start(&[&wrong[..], &["--when-all-down", "any", a.addr()]].concat());
     assert_eq!(backend(&state(&proxy), a.addr())["status"], "down");
     assert_eq!(reach(&proxy).1, "a");
+}
+
+#[test]
+fn a_pool_is_not_ejected_as_a_whole() {
+    let backend = Listener::open();
+    let proxy = start(&["--health-interval", "0", &backend.addr()]);
+    // More junk than it takes to eject it.
+    for _ in 0..5 {
+        let mut client = connect(&proxy);
+        client.send("junk");
+        let mut server = backend.accept();
+        server.expect("junk");
+        server.reset();
+        let _ = client.rest();
+    }
+    let state = status_becomes(&proxy, &backend.addr(), "ejected");
+    assert_eq!(state["pools"][0]["all_down"], 0, "{state:#}");
+    let mut client = connect(&proxy);
+    client.send("hello");
+    backend.accept().expect("hello");
 }

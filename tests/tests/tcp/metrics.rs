@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tests::{Program, eventually};
 
 use crate::server::{Server, echoes, reach};
-use crate::started::{http, start};
+use crate::started::{connect, http, start};
 
 /// What SIGUSR1 prints. The last name in the order is of `requests`, or later.
 fn printed(proxy: &Program) -> BTreeMap<String, String> {
@@ -87,4 +87,16 @@ fn prometheus_reads_everything() {
             assert!(value.parse::<f64>().is_ok(), "{line}");
         }
     }
+}
+
+#[test]
+fn what_clients_do_wrong_counts_as_errors() {
+    let a = Server::start("a");
+    let proxy = start(&["--accept-proxy", "required", a.addr()]);
+    let mut client = connect(&proxy);
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    let _ = client.rest();
+    let metrics = printed(&proxy);
+    assert_eq!(metrics["errors"], "1", "{metrics:#?}");
+    assert_eq!(metrics["errors.proxy_header"], "1", "{metrics:#?}");
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tests::Program;
 
 use crate::server::{Server, echoes, reach, reach_until};
-use crate::started::{backend, post, start, state, state_when};
+use crate::started::{backend, connect, post, start, state, state_when};
 
 /// A configuration in a directory of its own.
 struct Config {
@@ -163,4 +163,23 @@ fn what_cannot_change_is_said() {
     // This one can.
     let _held = reach(&proxy);
     tests::Peer::expect_refused(&proxy.socket("listen"));
+}
+
+#[test]
+fn who_waits_goes_where_the_new_configuration_says() {
+    let (a, b) = (Server::start("a"), Server::start("b"));
+    let config = Config::new(&format!(
+        "max_per_backend = 1\nqueue = 1\nqueue_timeout = \"20s\"\nbackends = [\"{}\"]",
+        a.addr()
+    ));
+    let proxy = config.start();
+    let (mut held, _) = reach(&proxy);
+    let mut waits = connect(&proxy);
+    state_when(&proxy, "one to wait", |state| {
+        state["pools"][0]["queue"]["waiting"] == 1
+    });
+    config.write(&format!("backends = [\"{}\"]", b.addr()));
+    assert!(post(&proxy, "/reload").0.contains("200"));
+    waits.expect("b");
+    echoes(&mut held);
 }

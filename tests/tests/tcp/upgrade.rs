@@ -1,6 +1,7 @@
 //! Drain, and handing over to a successor.
 
 use std::cell::RefCell;
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tests::{Peer, Program, eventually, proc};
 
+use crate::dns::{Answer, NameServer};
 use crate::server::{Server, echoes, reach};
 use crate::started::{FREE_PORTS, PROXY, post, start, state, state_at, state_when};
 
@@ -126,6 +128,38 @@ fn a_successor_takes_over_and_open_connections_finish() {
             proc::marked(&line.mark).is_empty().then_some(())
         });
     }
+}
+
+#[test]
+fn what_was_drained_stays_so_in_a_successor_that_calls_it_otherwise() {
+    let a = Server::start("a");
+    let port = a.addr().rsplit_once(':').expect("a port").1;
+    let [one, two] = [1, 2].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let names = NameServer::start(Answer::Addresses(vec![one]));
+    let name = format!("db.example:{port}");
+    let args = [
+        "--resolver",
+        names.addr(),
+        "--resolve-interval",
+        "20ms..100ms",
+    ];
+    let line = Line::start(&[&args[..], &[&name]].concat());
+    names.set(Answer::Addresses(vec![one, two]));
+    let backends = |count: usize| {
+        eventually("the backends", || {
+            let state = state_at(&line.admin);
+            let backends = state["pools"][0]["backends"].as_array()?.clone();
+            (backends.len() == count).then_some(backends)
+        })
+    };
+    assert_eq!(backends(2)[0]["name"], name);
+    let (head, _) = post(&line.first, &format!("/backends/{name}/drain"));
+    assert!(head.contains("200"), "{head}");
+    line.upgrade();
+    let after = backends(2);
+    assert_eq!(after[0]["name"], format!("{name}@{one}"));
+    assert_eq!(after[0]["status"], "draining", "{after:#?}");
+    assert_ne!(after[1]["status"], "draining", "{after:#?}");
 }
 
 #[test]

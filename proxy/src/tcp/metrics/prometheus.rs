@@ -181,7 +181,7 @@ fn pools(pools: &[Arc<Pool>], text: &mut Prometheus) {
         (
             "despite_down_total",
             "counter",
-            "Choices among backends that are down.",
+            "Choices among backends that are ejected or down, for want of others.",
             |pool| read(&pool.counters().despite_down),
         ),
     ];
