@@ -405,12 +405,12 @@ impl<C> Session<C> {
             cx.share.counters.read_paused.add((!was_paused).into());
             return;
         }
-        if !target.is_broken() {
-            let socket = &self.sockets[from as usize];
-            cx.driver
-                .receive(self.owner(from), socket.raw(), socket.more_expected);
-            self.sockets[from as usize].receiving = true;
-        }
+        // Also if nobody takes what it brings any more: it is dropped, or the other side
+        // might wait for ever before it reads on.
+        let socket = &self.sockets[from as usize];
+        cx.driver
+            .receive(self.owner(from), socket.raw(), socket.more_expected);
+        self.sockets[from as usize].receiving = true;
     }
 
     /// Whether bytes may still move.

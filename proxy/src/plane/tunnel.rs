@@ -8,6 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 use super::driver::{CHUNK_BYTES, Driver, Pending, Ready, Side};
@@ -100,6 +101,21 @@ fn move_bytes(
             SpliceFlags::NONBLOCK | SpliceFlags::MOVE,
         ) {
             Ok(moved) => return Ok(Some(moved)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Drops what the socket has. `None`: it has nothing now.
+fn discard(from: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
+    // TCP copies nothing of what is only to be cut off.
+    let mut nowhere = [0; CHUNK_BYTES];
+    loop {
+        let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
+        match rustix::net::recv(from, &mut nowhere[..], flags) {
+            Ok((_, dropped)) => return Ok(Some(dropped)),
             Err(Errno::AGAIN) => return Ok(None),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -244,16 +260,19 @@ impl<C> Session<C> {
         cx: &mut Context<D, P>,
         from: Side,
     ) -> bool {
-        let is_over =
-            self.sockets[from as usize].ended || self.pipes[from.other() as usize].is_broken();
-        if self.phase != Phase::Open || is_over {
+        if self.phase != Phase::Open || self.sockets[from as usize].ended {
             return false;
         }
         let Some(fd) = &self.sockets[from as usize].fd else {
             return false;
         };
-        let tunnel = &mut self.tunnels[from.other() as usize];
-        match tunnel.fill(fd.as_fd()) {
+        let to = from.other() as usize;
+        let taken = if self.pipes[to].is_broken() {
+            discard(fd.as_fd())
+        } else {
+            self.tunnels[to].fill(fd.as_fd())
+        };
+        match taken {
             Ok(None) => self.poll(cx, from, Ready::Read, false),
             Ok(Some(0)) => self.ended(cx, from),
             Ok(Some(moved)) => {
@@ -288,13 +307,16 @@ impl<C> Session<C> {
                 }
                 Err(_) => {
                     // It may have said something before it went: that is read first, and
-                    // its end tells that it is broken.
+                    // its end tells that it is broken. What comes for it is dropped
+                    // meanwhile, or the other side might wait for ever before it reads on.
                     self.tunnels[to as usize].discard();
                     self.pipes[to as usize].break_off();
                     if self.phase == Phase::Open && self.sockets[to as usize].ended {
                         self.broke(cx, to);
                     } else if self.phase == Phase::Open {
-                        self.poll(cx, to, Ready::Read, true);
+                        for side in Side::BOTH {
+                            self.poll(cx, side, Ready::Read, true);
+                        }
                     }
                     return false;
                 }

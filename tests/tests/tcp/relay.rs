@@ -282,3 +282,37 @@ fn both_ways_full_with_a_reader_that_comes_late_goes_on() {
         echoing.join().expect("no panic");
     }
 }
+
+#[test]
+fn a_client_that_leaves_when_everything_is_full_frees_its_connection() {
+    for driver in DRIVERS {
+        let (proxy, backend) = relay(driver, &[]);
+        let (client, server) = pair(&proxy, &backend);
+        // An echo server, and a client that never reads: the server ends up waiting to
+        // write and reads no more, so that nothing moves either way.
+        let mut echo = stream(&server);
+        let echoing = thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 20];
+            while let Ok(n @ 1..) = echo.read(&mut buffer) {
+                if echo.write_all(&buffer[..n]).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut sender = Peer::new(stream(&client));
+        let taken = || state(&proxy)["bytes"].to_string();
+        let mut before = String::new();
+        let is_stuck = || {
+            let now = taken();
+            now == std::mem::replace(&mut before, now.clone())
+        };
+        sender.send_until_blocked(&numbered(1 << 20), is_stuck);
+        drop(sender);
+        client.reset();
+        state_when(&proxy, "the connection to be over", |state| {
+            state["connections"]["open"] == 0
+        });
+        drop(server);
+        echoing.join().expect("no panic");
+    }
+}
