@@ -82,8 +82,8 @@ pub(super) struct Socket {
     pub(super) polling: [bool; 2],
     /// It was asked for the last that it brings.
     pub(super) stopping: bool,
-    /// Reads in a row that filled a chunk.
-    pub(super) full_reads: u8,
+    /// Big reads in a row.
+    pub(super) big_reads: u8,
     more_expected: bool,
     /// Not read from, because what it brings could not be passed on.
     paused: bool,

@@ -1,6 +1,6 @@
 //! Bulk: bytes that nobody looks at move from socket to socket within the kernel.
 //!
-//! A connection whose reads come full, again and again, stops receiving into memory:
+//! A connection whose reads are big, again and again, stops receiving into memory:
 //! `splice(2)` moves its bytes into a pipe and out of it, a mebibyte at a time. That is a
 //! system call more per turn and no copy per byte, which pays for long transfers and not
 //! for messages, so a connection begins without and changes over once, for good.
@@ -19,8 +19,12 @@ use super::session::{Context, Phase, Session};
 /// seen to cost half as much again.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// Full reads in a row that make a transfer: at 16 KiB each, a quarter of a mebibyte.
-const FULL_READS: u8 = 16;
+/// A read that is one of a transfer. Not a full one: a segment of the loopback interface
+/// fills three chunks, and the fourth not quite.
+const BIG_READ_BYTES: usize = CHUNK_BYTES / 2;
+
+/// Big reads in a row that make a transfer: together about a quarter of a mebibyte.
+const BIG_READS: u8 = 16;
 
 /// Turns that one connection may take before others have theirs.
 const TURNS: usize = 4;
@@ -126,7 +130,7 @@ fn discard(from: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
 /// Where a connection is on its way to bulk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Bulk {
-    /// It has had this many full reads in a row from either side.
+    /// It moves messages, or too little is known of it.
     #[default]
     No,
     /// Operations of the other kind have yet to come back.
@@ -143,10 +147,10 @@ impl<C> Session<C> {
         side: Side,
         len: usize,
     ) {
-        let reads = &mut self.sockets[side as usize].full_reads;
-        *reads = if len == CHUNK_BYTES { *reads + 1 } else { 0 };
-        if *reads < FULL_READS || self.bulk != Bulk::No || self.phase != Phase::Open {
-            *reads = (*reads).min(FULL_READS);
+        let reads = &mut self.sockets[side as usize].big_reads;
+        *reads = if len >= BIG_READ_BYTES { *reads + 1 } else { 0 };
+        if *reads < BIG_READS || self.bulk != Bulk::No || self.phase != Phase::Open {
+            *reads = (*reads).min(BIG_READS);
             return;
         }
         if !cx.protocol.is_opaque(&self.conn) {
@@ -183,7 +187,7 @@ impl<C> Session<C> {
             cx.share.counters.failed_descriptors.add(1);
             self.bulk = Bulk::No;
             for side in Side::BOTH {
-                self.sockets[side as usize].full_reads = 0;
+                self.sockets[side as usize].big_reads = 0;
                 self.receive(cx, side);
             }
             return;

@@ -164,7 +164,7 @@ impl Streams {
             stream.armed = Armed::No;
         }
         if let Ok(Received::Data { len, .. }) = read {
-            let small = len < CHUNK_BYTES;
+            let small = len < CHUNK_BYTES / 2;
             stream.small_reads = if small {
                 stream.small_reads.saturating_add(1)
             } else {
