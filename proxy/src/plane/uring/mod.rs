@@ -8,20 +8,23 @@
 #![expect(unsafe_code, reason = "the kernel reads and writes memory by address")]
 
 mod buffers;
+mod operation;
+mod reap;
 mod streams;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode};
+use io_uring::{IoUring, opcode};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use self::buffers::Buffers;
+use self::operation::{Op, pack};
 use self::streams::{Order, Streams};
 use super::driver::{
     CHUNK_BYTES, Chunk, Completion, Driver, Owner, Pending, Ready, Received, SendMode, Side,
@@ -43,52 +46,6 @@ const POLL_FIRST: u16 = 1;
 
 /// Lets a receive stay until it is taken back (`IORING_RECV_MULTISHOT`).
 const MULTISHOT: u16 = 2;
-
-/// Kinds of operations, as they are packed into a completion's user data.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Op {
-    Accept,
-    Wake,
-    Connect,
-    Receive,
-    SendTry,
-    SendWait,
-    PollRead,
-    PollWrite,
-    Silent,
-}
-
-impl Op {
-    const ALL: [Self; 9] = [
-        Self::Accept,
-        Self::Wake,
-        Self::Connect,
-        Self::Receive,
-        Self::SendTry,
-        Self::SendWait,
-        Self::PollRead,
-        Self::PollWrite,
-        Self::Silent,
-    ];
-}
-
-/// An operation and whose it is in 64 bits: 7 for the operation, 1 for the side, 24 for the
-/// generation of the socket where that matters, 32 for the session.
-fn pack(op: Op, owner: Owner, generation: u32) -> u64 {
-    u64::from(owner.session) << 32
-        | u64::from(generation) << 8
-        | (owner.side as u64) << 7
-        | op as u64
-}
-
-fn unpack(user_data: u64) -> (Op, Owner, u32) {
-    let op = Op::ALL[(user_data & 0x7f) as usize % Op::ALL.len()];
-    let owner = Owner {
-        session: (user_data >> 32) as u32,
-        side: Side::BOTH[(user_data >> 7 & 1) as usize],
-    };
-    (op, owner, (user_data >> 8) as u32 & 0xff_ffff)
-}
 
 /// For operations that belong to no session.
 const NOBODY: Owner = Owner {
@@ -351,54 +308,6 @@ impl Uring {
         }
     }
 
-    /// A receive has brought something.
-    fn received(
-        &mut self,
-        owner: Owner,
-        generation: u32,
-        entry: &cqueue::Entry,
-    ) -> Option<Completion> {
-        let buffer = cqueue::buffer_select(entry.flags()).map(Chunk);
-        let read = match (entry.result(), buffer) {
-            (len @ 1.., Some(chunk)) if self.streams.is_current(owner, generation) => {
-                let more = cqueue::sock_nonempty(entry.flags());
-                let len = len as usize;
-                let chunk = if self.streams.is_wanted(owner) {
-                    chunk
-                } else {
-                    Chunk(self.buffers.park(chunk.0, len))
-                };
-                Ok(Received::Data { chunk, len, more })
-            }
-            (code, buffer) => {
-                // A buffer may have been picked before the end was seen, or for a socket
-                // that is closed.
-                if let Some(Chunk(buffer)) = buffer {
-                    self.buffers.give_back(buffer);
-                }
-                if !self.streams.is_current(owner, generation) {
-                    return None;
-                }
-                match code {
-                    code if code < 0 => Err(Errno::from_raw_os_error(-code)),
-                    _ => Ok(Received::End),
-                }
-            }
-        };
-        let more = cqueue::more(entry.flags());
-        match self.streams.landed(owner, read, more) {
-            Order::Report(Err(Errno::NOBUFS)) => {
-                self.refused.push(owner);
-                None
-            }
-            Order::Report(read) => Some(Completion::Received(owner, read)),
-            order => {
-                self.obey(owner, false, order);
-                None
-            }
-        }
-    }
-
     /// Asks for a completion whenever the waker is written to.
     fn watch_waker(&mut self) {
         let poll = opcode::PollAdd::new(Fd(self.waker), libc::POLLIN as u32).multi(true);
@@ -412,72 +321,5 @@ impl Uring {
                 .flags(Flags::SKIP_SUCCESS)
                 .user_data(pack(Op::Silent, NOBODY, 0)),
         );
-    }
-
-    /// Appends what is done: first the try sends, which free buffers, then the receives
-    /// that found none, so that they are first in line for those.
-    fn reap(&mut self, done: &mut Vec<Completion>, all_submitted: bool) {
-        let first = done.len();
-        done.append(&mut self.kept);
-        self.drain_queue(done);
-        while self.ring.submission().cq_overflow() {
-            // What did not fit waits in the kernel. It may hold the failure of a try.
-            let _ = self.ring.submit();
-            self.drain_queue(done);
-        }
-        self.scarce = !self.refused.is_empty();
-        let refused = self.refused.drain(..);
-        let refused = refused.map(|owner| Completion::Received(owner, Err(Errno::NOBUFS)));
-        done.splice(first..first, refused);
-        if all_submitted && !self.tried.is_empty() {
-            let failed = std::mem::take(&mut self.tried_and_failed);
-            let tries = self.tried.drain(..).map(|(owner, len)| {
-                let said = failed.iter().find(|(other, _)| *other == owner);
-                let outcome = match said {
-                    None => Ok(len),
-                    Some((_, code)) if *code < 0 => Err(Errno::from_raw_os_error(-code)),
-                    Some((_, sent)) => Ok(*sent as usize),
-                };
-                Completion::Sent(owner, outcome)
-            });
-            done.splice(first..first, tries);
-        }
-    }
-
-    fn drain_queue(&mut self, done: &mut Vec<Completion>) {
-        let mut watching = true;
-        self.ring.completion().sync();
-        loop {
-            let Some(entry) = self.ring.completion().next() else {
-                break;
-            };
-            let (op, owner, generation) = unpack(entry.user_data());
-            let outcome = match entry.result() {
-                code if code < 0 => Err(Errno::from_raw_os_error(-code)),
-                value => Ok(value as usize),
-            };
-            match op {
-                Op::SendTry => self.tried_and_failed.push((owner, entry.result())),
-                Op::SendWait => done.push(Completion::Sent(owner, outcome)),
-                Op::PollRead => done.push(Completion::Polled(owner, Ready::Read)),
-                Op::PollWrite => done.push(Completion::Polled(owner, Ready::Write)),
-                Op::Receive => done.extend(self.received(owner, generation, &entry)),
-                Op::Connect => done.push(Completion::Connected(owner.session, outcome.map(drop))),
-                Op::Accept => {
-                    self.accepting = false;
-                    // SAFETY: the kernel has just made this descriptor for us.
-                    let fd = outcome.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
-                    done.push(Completion::Accepted(fd));
-                }
-                Op::Wake => {
-                    watching = cqueue::more(entry.flags());
-                    done.push(Completion::Woken);
-                }
-                Op::Silent => {}
-            }
-        }
-        if !watching {
-            self.watch_waker();
-        }
     }
 }
