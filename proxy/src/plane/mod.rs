@@ -20,12 +20,14 @@
 //! Ratios of CPU per message against peers in the same run, on 2 cores; the figures drift,
 //! the ratios less. `harness bench --mode tcp` repeats the comparison.
 //!
-//! - Receives that stay (multishot, see `uring/streams.rs`) took the ring from 0.79 to 0.73
-//!   of the best peer at 64 connections with one message in flight, and from 0.84 to 0.75
-//!   with 16. Kept for small reads only: they know no back-pressure.
+//! - Receives that stay (multishot, see `uring/streams.rs`): 0.74 and 0.73 of the best peer
+//!   at 64 connections with 1 and 16 messages in flight. Asked for one by one, they had been
+//!   at 0.79 and 0.84 of nginx, in `proxy foo`. Kept for small reads only: they know no
+//!   back-pressure.
 //! - Waiting for more completions before a turn (`min_wait_usec`, 50 to 200 µs) changed
-//!   nothing that could be told from noise (0.77 without, 0.78 to 0.84 with), nor did 64 or
-//!   32 buffers instead of 256 (0.78 and 0.83 beside 0.79).
+//!   nothing that could be told from noise (0.77 of nginx without, 0.78 to 0.84 with), nor
+//!   did 64 or 32 buffers instead of 256 (0.78 and 0.83 beside 0.79). With 1,024, a message
+//!   over 9,000 busy connections cost 1.19 times as much.
 //! - Registered files: `fget` and `fput` are 1 % of a profile in which the kernel's TCP is
 //!   90 %, sending alone 75 %. Not worth a system call for each connection.
 //! - Bundled sends have nothing to bundle: what a read returned leaves with one send.
