@@ -41,7 +41,7 @@ pub fn run(
     binaries: Vec<Binary>,
     settings: &Settings,
 ) -> io::Result<(RunFile, PathBuf)> {
-    let started_unix_ms = host::unix_ms();
+    let started_unix_ms = service::clock::unix_ms();
     let (id, directory) =
         output::directory(settings.out.as_deref(), &settings.label, started_unix_ms)?;
     let header = RunHeader {

@@ -1,7 +1,6 @@
 //! What machine this is, and what time.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use report::event::Host;
 use xxhash_rust::xxh3::xxh3_64;
@@ -48,15 +47,6 @@ fn memory_bytes() -> Option<u64> {
     )
 }
 
-/// Milliseconds since 1970.
-#[must_use]
-pub fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// A seed that nobody chose, of 53 bits, so that every JSON reader keeps it whole.
 #[must_use]
 pub fn random_seed() -> u64 {
@@ -72,32 +62,13 @@ pub fn random_seed() -> u64 {
 pub fn stamp(unix_ms: u64) -> String {
     let seconds = unix_ms / 1_000;
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = service::clock::date(days);
     format!(
         "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
         rest / 3_600,
         rest / 60 % 60,
         rest % 60
     )
-}
-
-/// Year, month and day of a day since 1970: Howard Hinnant's `civil_from_days`.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

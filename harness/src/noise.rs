@@ -76,7 +76,7 @@ pub fn recall(planned: &mut Planned, key: &str) {
     let Some(kept) = read(&path(key)) else {
         return;
     };
-    if !kept.is_good_for(key, host::unix_ms()) {
+    if !kept.is_good_for(key, service::clock::unix_ms()) {
         return;
     }
     if let Schedule::Pairs(pairs) = &mut planned.schedule {

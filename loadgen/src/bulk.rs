@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use service::cli::USAGE;
 use service::signals::Stop;
 
 use self::crew::BulkOutcome;
@@ -51,12 +50,9 @@ pub(crate) fn carry_out(
     bulk: &BulkPlan,
     idle: Option<&IdlePlan>,
 ) -> ExitCode {
-    let output = match Output::open(args, config) {
-        Ok(output) => output,
-        Err(error) => return service::cli::exit(Err(format!("{error:#}")), USAGE),
-    };
-    let ended = measure(args, config, bulk, idle, output).map_err(|error| format!("{error:#}"));
-    service::cli::exit(ended, 1)
+    Output::used(args, config, |output| {
+        measure(args, config, bulk, idle, output)
+    })
 }
 
 fn measure(

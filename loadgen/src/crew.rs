@@ -19,7 +19,7 @@ use crate::load_meter::LoadMeter;
 use crate::merge::Merge;
 use crate::outcome::{Outcome, outcome};
 use crate::payload::Payload;
-use crate::plan::{Plan, Wire, nanos};
+use crate::plan::{Plan, Wire};
 use crate::record::Interval;
 use crate::stop::StopFlag;
 use crate::tally::{ConnectTally, Tally};
@@ -231,16 +231,7 @@ impl Crew {
     }
 
     fn start(&self, plan: &Plan) -> Timeline {
-        let start = mono_ns() + HEAD_START_NS;
-        let measure_from = start.saturating_add(nanos(plan.warmup));
-        let timeline = Timeline {
-            start,
-            measure_from,
-            end: plan
-                .duration
-                .map_or(u64::MAX, |long| measure_from.saturating_add(nanos(long))),
-            interval: nanos(plan.interval),
-        };
+        let timeline = plan.timeline(mono_ns() + HEAD_START_NS);
         for worker in &self.starts {
             let _ = worker.send(timeline);
         }

@@ -32,12 +32,9 @@ pub(crate) fn carry_out(
     machine: Machine,
     idle: Option<&IdlePlan>,
 ) -> ExitCode {
-    let output = match Output::open(args, config) {
-        Ok(output) => output,
-        Err(error) => return service::cli::exit(Err(format!("{error:#}")), USAGE),
-    };
-    let ended = measure(args, config, machine, idle, output).map_err(|error| format!("{error:#}"));
-    service::cli::exit(ended, 1)
+    Output::used(args, config, |output| {
+        measure(args, config, machine, idle, output)
+    })
 }
 
 fn measure(

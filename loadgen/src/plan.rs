@@ -8,6 +8,7 @@ use crate::judge::Verify;
 use crate::pacer::Pacer;
 use crate::payload::Lengths;
 use crate::schedule::{Arrivals, Schedule};
+use crate::timeline::Timeline;
 use crate::transport::Transport;
 
 /// What makes requests due.
@@ -134,6 +135,22 @@ impl Plan {
     pub fn share(&self, total: u64, worker: usize) -> u64 {
         let threads = self.threads as u64;
         total / threads + u64::from((worker as u64) < total % threads)
+    }
+}
+
+impl Plan {
+    /// When the phases begin, for a run that starts at this monotonic moment.
+    #[must_use]
+    pub fn timeline(&self, start: u64) -> Timeline {
+        let measure_from = start.saturating_add(nanos(self.warmup));
+        Timeline {
+            start,
+            measure_from,
+            end: self
+                .duration
+                .map_or(u64::MAX, |long| measure_from.saturating_add(nanos(long))),
+            interval: nanos(self.interval),
+        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Block<'_> {
     /// Takes what the proxy thinks of its backends, as far as it is new.
     pub(super) fn take_state(&mut self, state: &Value) {
         self.said_by = state.get("pid").and_then(Value::as_u64);
-        let (now_ns, now_ms) = (mono_ns(), crate::host::unix_ms());
+        let (now_ns, now_ms) = (mono_ns(), service::clock::unix_ms());
         for backend in backends_of(state) {
             let address = backend.get("address").and_then(Value::as_str);
             let mut known = self.backends.iter();

@@ -98,16 +98,7 @@ fn wait_opened(
 }
 
 fn start(plan: &Plan, starts: &[Sender<Timeline>]) -> Timeline {
-    let start = mono_ns() + HEAD_START_NS;
-    let measure_from = start.saturating_add(nanos(plan.warmup));
-    let timeline = Timeline {
-        start,
-        measure_from,
-        end: plan
-            .duration
-            .map_or(u64::MAX, |long| measure_from.saturating_add(nanos(long))),
-        interval: nanos(plan.interval),
-    };
+    let timeline = plan.timeline(mono_ns() + HEAD_START_NS);
     for worker in starts {
         let _ = worker.send(timeline);
     }

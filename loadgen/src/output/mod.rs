@@ -8,9 +8,11 @@ mod text;
 
 use std::io::{self, Write};
 use std::os::fd::IntoRawFd as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use service::cli::USAGE;
 use service::ready::{InheritedFd, Ready};
 
 use crate::args::LoadArgs;
@@ -36,8 +38,20 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Opens what `args` ask for, has it `used`, and says how that ended.
+    pub(crate) fn used(
+        args: &LoadArgs,
+        config: &Config,
+        used: impl FnOnce(Self) -> anyhow::Result<ExitCode>,
+    ) -> ExitCode {
+        match Self::open(args, config) {
+            Ok(output) => service::cli::exit(used(output), 1),
+            Err(error) => service::cli::exit(Err(error), USAGE),
+        }
+    }
+
     /// Opens what `args` ask for.
-    pub(crate) fn open(args: &LoadArgs, config: &Config) -> anyhow::Result<Self> {
+    fn open(args: &LoadArgs, config: &Config) -> anyhow::Result<Self> {
         let record = args.json.as_deref().map(RecordFile::open).transpose();
         let log = args.hlog.as_deref().map(IntervalLog::open).transpose();
         let events = args

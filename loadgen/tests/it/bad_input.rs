@@ -2,6 +2,23 @@
 
 use crate::program::{loadgen, run, shown};
 
+/// Each of these flags ends a mode with one line that has the text beside it, and 2.
+pub(crate) fn each_is_refused(mode: &str, cases: &[(&str, &str)]) {
+    for (flags, expected) in cases {
+        let somewhere = if flags.starts_with("--connect ") {
+            ""
+        } else {
+            "--connect 127.0.0.1:1"
+        };
+        let output = run(&mut loadgen(&format!("{mode} {somewhere} {flags}")));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{flags}: {}", shown(&output));
+        assert_eq!(stderr.lines().count(), 1, "{flags}: {stderr}");
+        assert!(stderr.contains(expected), "{flags}: {stderr}");
+        assert_eq!(output.stdout, b"", "{flags}");
+    }
+}
+
 #[test]
 fn bad_input_is_one_line_that_says_what_is_accepted() {
     let cases = [
@@ -47,17 +64,5 @@ fn bad_input_is_one_line_that_says_what_is_accepted() {
         ("--connect 192.0.2.1:80", "--allow-remote"),
         ("--frobnicate", "--frobnicate"),
     ];
-    for (flags, expected) in cases {
-        let somewhere = if flags.starts_with("--connect ") {
-            ""
-        } else {
-            "--connect 127.0.0.1:1"
-        };
-        let output = run(&mut loadgen(&format!("foo {somewhere} {flags}")));
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{flags}: {}", shown(&output));
-        assert_eq!(stderr.lines().count(), 1, "{flags}: {stderr}");
-        assert!(stderr.contains(expected), "{flags}: {stderr}");
-        assert_eq!(output.stdout, b"", "{flags}");
-    }
+    each_is_refused("foo", &cases);
 }

@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use serde::{Serialize, Serializer};
 
-use super::clock::{rfc3339, unix_ms};
+use super::clock::rfc3339;
 
 /// Connections that may wait to be written: what ends in a second on a busy machine.
 const WAITING: usize = 16 * 1024;
@@ -300,7 +300,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 fn write_line(mut entry: Entry, out: &mut Vec<u8>) {
     if entry.unix_ms == 0 {
-        entry.unix_ms = unix_ms();
+        entry.unix_ms = service::clock::unix_ms();
     }
     let start = out.len();
     match serde_json::to_writer(&mut *out, &entry) {

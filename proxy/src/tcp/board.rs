@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::access_log::LogCounters;
-use super::clock::{now_ms, unix_ms};
+use super::clock::now_ms;
 use super::discovery::Discovery;
 use super::members::Leaving;
 use super::plan::Plan;
@@ -112,7 +112,7 @@ impl Board {
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             started: Instant::now(),
-            unix_offset_ms: unix_ms().saturating_sub(now_ms()),
+            unix_offset_ms: service::clock::unix_ms().saturating_sub(now_ms()),
             sockets: parts.sockets,
             driver: parts.driver,
             threads: parts.threads,

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::access_log::AccessLog;
 use super::board::{Board, ReloadOrder, View};
-use super::clock::{now_ms, unix_ms};
+use super::clock::now_ms;
 use super::health::Checks;
 use super::load::{Loaded, Origin};
 use super::members::host;
@@ -102,7 +102,7 @@ impl Control {
             plan: Arc::clone(&self.plan),
             pools: self.pools.clone(),
             generation: self.generation,
-            since_unix_ms: unix_ms(),
+            since_unix_ms: service::clock::unix_ms(),
         }
     }
 

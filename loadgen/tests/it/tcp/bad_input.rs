@@ -1,6 +1,6 @@
 //! Bad input of `loadgen tcp`: one line that names what is wrong and what is accepted.
 
-use crate::program::{loadgen, run, shown};
+use crate::bad_input::each_is_refused;
 
 #[test]
 fn bad_input_is_one_line_that_says_what_is_accepted() {
@@ -56,17 +56,5 @@ fn bad_input_is_one_line_that_says_what_is_accepted() {
         ("--connect 192.0.2.1:80", "--allow-remote"),
         ("--frobnicate", "--frobnicate"),
     ];
-    for (flags, expected) in cases {
-        let somewhere = if flags.starts_with("--connect ") {
-            ""
-        } else {
-            "--connect 127.0.0.1:1"
-        };
-        let output = run(&mut loadgen(&format!("tcp {somewhere} {flags}")));
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{flags}: {}", shown(&output));
-        assert_eq!(stderr.lines().count(), 1, "{flags}: {stderr}");
-        assert!(stderr.contains(expected), "{flags}: {stderr}");
-        assert_eq!(output.stdout, b"", "{flags}");
-    }
+    each_is_refused("tcp", &cases);
 }
