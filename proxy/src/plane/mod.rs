@@ -10,8 +10,9 @@
 //! operations and completions; [`uring`] and [`epoll`] are its two implementations.
 //! [`protocol`] is what a mode (such as `foo`) does with connections and their bytes.
 //! [`pipe`] holds what is on its way to one socket, [`session`] is one connection with
-//! its two sockets, [`opening`] how it finds its upstream, [`tunnel`] how it moves bulk,
-//! [`ending`] how it ends, [`worker`] the loop, [`mailbox`] how it is told things.
+//! its two sockets, [`opening`] how it finds its upstream, [`passing`] how bytes pass,
+//! [`tunnel`] how it moves bulk, [`ending`] how it ends, [`worker`] the loop,
+//! [`accepting`] how connections come to it, [`mailbox`] how it is told things.
 //! [`counters`] is what a worker counts and everyone may read. [`control`] starts, drains
 //! and stops the workers.
 //!
@@ -39,6 +40,7 @@
 //!   follows what it sees arrive: not kept. Filling the pipe until the socket has nothing
 //!   left before emptying it made no difference.
 
+mod accepting;
 pub(crate) mod control;
 pub(crate) mod counters;
 pub(crate) mod driver;
@@ -46,6 +48,7 @@ mod ending;
 mod epoll;
 mod mailbox;
 mod opening;
+mod passing;
 mod pipe;
 pub(crate) mod protocol;
 mod session;

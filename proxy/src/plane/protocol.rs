@@ -83,6 +83,8 @@ pub(crate) enum End {
     QueueTimeout,
     /// The mode did not like what came.
     ByMode,
+    /// As many connections were open as may be.
+    TooMany,
     /// It was open when the proxy ended.
     Stopped,
 }
@@ -99,6 +101,9 @@ pub(crate) trait Protocol {
 
     /// A client has connected.
     fn connection(&mut self, client: BorrowedFd<'_>, now_ms: u64) -> Self::Conn;
+
+    /// A client is reset at once: as many connections are open as may be.
+    fn refused(&mut self, _client: BorrowedFd<'_>, _now_ms: u64) {}
 
     /// Says where the connection goes. Asked when it begins, after bytes from the client
     /// while the answer is [`Next::Read`], after a failed dial, and again and again while

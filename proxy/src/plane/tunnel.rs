@@ -29,6 +29,11 @@ const BIG_READS: u8 = 16;
 /// Turns that one connection may take before others have theirs.
 const TURNS: usize = 4;
 
+/// How often a transfer that has nothing to move steps aside for whoever sends before its
+/// worker goes to sleep. To be woken costs the sender more than its bytes do, and it comes
+/// late; while it moves, so much gathers that each turn is worth its system calls.
+const LINGER: u32 = 32;
+
 /// A pipe of the kernel's.
 #[derive(Debug)]
 struct KernelPipe {
@@ -271,10 +276,18 @@ impl<C> Session<C> {
             return false;
         };
         let to = from.other() as usize;
-        let taken = if self.pipes[to].is_broken() {
-            discard(fd.as_fd())
-        } else {
-            self.tunnels[to].fill(fd.as_fd())
+        let mut patience = if cx.alone { LINGER } else { 0 };
+        let taken = loop {
+            let taken = if self.pipes[to].is_broken() {
+                discard(fd.as_fd())
+            } else {
+                self.tunnels[to].fill(fd.as_fd())
+            };
+            if taken != Ok(None) || patience == 0 {
+                break taken;
+            }
+            patience -= 1;
+            std::thread::yield_now();
         };
         match taken {
             Ok(None) => self.poll(cx, from, Ready::Read, false),

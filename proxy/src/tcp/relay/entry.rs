@@ -6,7 +6,7 @@ use balance::NoBackend;
 
 use super::conn::{Conn, Trouble};
 use crate::plane::{End, Side};
-use crate::tcp::access_log::{Entry, Outcome};
+use crate::tcp::access_log::entry::{Entry, Outcome};
 
 /// What the log says of a connection that is over.
 pub(super) fn entry(conn: &Conn, end: End, now_ms: u64) -> Box<Entry> {
@@ -43,6 +43,7 @@ fn outcome(trouble: Option<Trouble>, end: End) -> Outcome {
         (End::HalfClosed, _) => Outcome::HalfClosedTimeout,
         (End::SlowPreface, _) => Outcome::PrefaceTimeout,
         (End::QueueTimeout, _) => Outcome::QueueTimeout,
+        (End::TooMany, _) => Outcome::TooManyConnections,
         (End::Stopped, _) => Outcome::Stopped,
         (_, Some(Trouble::Tls)) => Outcome::TlsFailed,
         (_, Some(Trouble::Preface)) => Outcome::PrefaceInvalid,

@@ -72,6 +72,14 @@ impl Protocol for Relay {
         Conn::new(Arc::clone(&self.settings), client, now_ms)
     }
 
+    fn refused(&mut self, client: BorrowedFd<'_>, now_ms: u64) {
+        self.refresh();
+        if let Some(log) = &self.settings.access_log {
+            let conn = Conn::new(Arc::clone(&self.settings), client, now_ms);
+            log.write(entry::entry(&conn, End::TooMany, now_ms));
+        }
+    }
+
     fn next(&mut self, conn: &mut Conn, now_ms: u64) -> Next {
         if conn.preface == Preface::Done {
             self.choose(conn, now_ms)

@@ -5,7 +5,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,11 +13,11 @@ use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channe
 use std::thread;
 use std::time::Duration;
 
+use self::entry::Entry;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use serde::{Serialize, Serializer};
 
-use super::clock::rfc3339;
+pub(super) mod entry;
 
 /// Connections that may wait to be written: what ends in a second on a busy machine.
 const WAITING: usize = 16 * 1024;
@@ -29,78 +28,6 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// Lines go out in pieces of at most about this size.
 const BATCH_BYTES: usize = 256 * 1024;
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
-    /// Both sides ended in good order, the client first.
-    ClientEnd,
-    /// Both sides ended in good order, the backend first.
-    BackendEnd,
-    /// The client reset the connection, or is gone.
-    ClientReset,
-    /// The backend reset the connection, or is gone.
-    BackendReset,
-    /// Nothing moved for too long.
-    IdleTimeout,
-    /// One side had ended and nothing came from the other for too long.
-    HalfClosedTimeout,
-    /// No backend could be connected to.
-    DialFailed,
-    /// Every backend is down, or there is none.
-    NoBackend,
-    /// Every backend is full, and so is the queue.
-    QueueFull,
-    /// Every backend stayed full for too long.
-    QueueTimeout,
-    /// The PROXY header or the TLS hello could not be read.
-    PrefaceInvalid,
-    /// The PROXY header, the TLS hello or the handshake took too long.
-    PrefaceTimeout,
-    /// The TLS handshake failed.
-    TlsFailed,
-    /// Descriptors, memory or local ports ran out.
-    Resources,
-    /// The proxy ended while the connection was open.
-    Stopped,
-}
-
-/// What is known of a connection that is over.
-#[derive(Debug, Serialize)]
-pub(super) struct Entry {
-    /// When it was over; the writer fills it in if it is zero.
-    #[serde(rename = "time", serialize_with = "as_rfc3339")]
-    pub(super) unix_ms: u64,
-    /// Who connected: the other end of the socket.
-    pub(super) client: SocketAddr,
-    /// Who the PROXY header says that it is.
-    pub(super) proxied_for: Option<SocketAddr>,
-    /// The pool that was chosen.
-    pub(super) pool: Option<Box<str>>,
-    /// The backend that was connected to, or tried last.
-    pub(super) backend: Option<Box<str>>,
-    /// The name that the client asked for in its TLS hello.
-    pub(super) sni: Option<String>,
-    /// The version of TLS, if it was terminated here.
-    pub(super) tls: Option<&'static str>,
-    /// Bytes received from the client.
-    pub(super) client_bytes: u64,
-    /// Bytes received from the backend.
-    pub(super) backend_bytes: u64,
-    /// From the first dial to the connection, in microseconds.
-    #[serde(rename = "connect_ms", serialize_with = "us_as_ms")]
-    pub(super) connect_us: Option<u64>,
-    /// From the connection to the backend's first byte, in microseconds.
-    #[serde(rename = "first_byte_ms", serialize_with = "us_as_ms")]
-    pub(super) first_byte_us: Option<u64>,
-    /// From the accept to the end.
-    pub(super) duration_ms: u64,
-    /// Dials, the failed ones included.
-    pub(super) attempts: u32,
-    /// How it ended.
-    pub(super) end: Outcome,
-}
 
 /// What the log has done.
 #[derive(Debug, Default)]
@@ -223,7 +150,7 @@ impl Sink {
             while let Ok(message) = next {
                 match message {
                     Message::Entry(entry) => {
-                        write_line(*entry, &mut batch);
+                        entry.write_line(&mut batch);
                         lines += 1;
                         if batch.len() >= BATCH_BYTES {
                             self.put(&mut batch, std::mem::take(&mut lines));
@@ -298,71 +225,10 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn write_line(mut entry: Entry, out: &mut Vec<u8>) {
-    if entry.unix_ms == 0 {
-        entry.unix_ms = service::clock::unix_ms();
-    }
-    let start = out.len();
-    match serde_json::to_writer(&mut *out, &entry) {
-        Ok(()) => out.push(b'\n'),
-        // Memory cannot fail and every value has a text, so this does not happen.
-        Err(_) => out.truncate(start),
-    }
-}
-
-#[expect(
-    clippy::ref_option,
-    reason = "serde passes a reference to the field as it is"
-)]
-fn us_as_ms<S: Serializer>(us: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-    match us {
-        Some(us) => serializer.serialize_f64(*us as f64 / 1_000.0),
-        None => serializer.serialize_none(),
-    }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference to the field as it is"
-)]
-fn as_rfc3339<S: Serializer>(unix_ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&rfc3339(*unix_ms))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::entry::tests::example;
     use super::*;
-
-    fn entry() -> Box<Entry> {
-        Box::new(Entry {
-            unix_ms: 951_782_399_007,
-            client: "127.0.0.1:5".parse().unwrap(),
-            proxied_for: None,
-            pool: Some("default".into()),
-            backend: Some("localhost:1".into()),
-            sni: Some("a.example\n\"".to_owned()),
-            tls: None,
-            client_bytes: 3,
-            backend_bytes: 4,
-            connect_us: Some(1_500),
-            first_byte_us: None,
-            duration_ms: 7,
-            attempts: 1,
-            end: Outcome::ClientEnd,
-        })
-    }
-
-    #[test]
-    fn a_line_is_one_line_of_json() {
-        let mut out = Vec::new();
-        write_line(*entry(), &mut out);
-        let expected = "{\"time\":\"2000-02-28T23:59:59.007Z\",\"client\":\"127.0.0.1:5\",\
-            \"proxied_for\":null,\"pool\":\"default\",\"backend\":\"localhost:1\",\
-            \"sni\":\"a.example\\n\\\"\",\"tls\":null,\"client_bytes\":3,\"backend_bytes\":4,\
-            \"connect_ms\":1.5,\"first_byte_ms\":null,\"duration_ms\":7,\"attempts\":1,\
-            \"end\":\"client_end\"}\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
-    }
 
     #[test]
     fn a_pipe_that_nobody_reads_is_refused_at_once() {
@@ -382,13 +248,13 @@ mod tests {
         let counters = Arc::new(LogCounters::default());
         let log = AccessLog::open(&path, Arc::clone(&counters)).unwrap();
         let patience = Duration::from_secs(20);
-        log.write(entry());
+        log.write(example());
         log.flush(patience);
         std::fs::rename(&path, &old).unwrap();
-        log.write(entry());
+        log.write(example());
         log.reopen();
-        log.write(entry());
-        log.write(entry());
+        log.write(example());
+        log.write(example());
         log.flush(patience);
         let lines = |path| std::fs::read_to_string(path).unwrap().lines().count();
         assert_eq!((lines(&old), lines(&path)), (2, 2));
