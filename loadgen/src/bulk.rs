@@ -23,7 +23,7 @@ use crate::crew::CrewError;
 use crate::histograms::{encode, percentiles};
 use crate::idle::{Crowd, IdlePlan};
 use crate::outcome::seconds;
-use crate::output::Output;
+use crate::output::{Output, Unit, Wanted};
 use crate::record::{Bulk, Client, Latencies, LoadRecord, SCHEMA_VERSION};
 use crate::stop::{StopFlag, on_signals};
 use crate::summary::{exit_code, record_of_nothing};
@@ -50,7 +50,7 @@ pub(crate) fn carry_out(
     bulk: &BulkPlan,
     idle: Option<&IdlePlan>,
 ) -> ExitCode {
-    Output::used(args, config, |output| {
+    Output::used(Wanted::of(args, config, Unit::Bytes), |output| {
         measure(args, config, bulk, idle, output)
     })
 }
@@ -165,5 +165,6 @@ fn record(config: &Config, outcome: &BulkOutcome, bulk: Bulk) -> LoadRecord {
             floor_us: None,
         },
         bulk: Some(bulk),
+        statsd: None,
     }
 }

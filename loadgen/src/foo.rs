@@ -11,7 +11,7 @@ use crate::config::{Config, Machine, fresh_seed};
 use crate::crew::{self, CrewError};
 use crate::floor;
 use crate::idle::{Crowd, IdlePlan};
-use crate::output::Output;
+use crate::output::{Output, Unit, Wanted};
 use crate::stop::{StopFlag, on_signals};
 use crate::summary::{exit_code, record, record_of_nothing};
 
@@ -32,7 +32,7 @@ pub(crate) fn carry_out(
     machine: Machine,
     idle: Option<&IdlePlan>,
 ) -> ExitCode {
-    Output::used(args, config, |output| {
+    Output::used(Wanted::of(args, config, Unit::Requests), |output| {
         measure(args, config, machine, idle, output)
     })
 }

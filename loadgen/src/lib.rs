@@ -37,6 +37,7 @@ pub mod judge;
 mod link;
 mod load_meter;
 mod merge;
+mod metered;
 pub mod mix;
 pub mod outcome;
 mod output;

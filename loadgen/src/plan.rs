@@ -133,8 +133,7 @@ impl Plan {
     /// How much of `total` belongs to worker `worker`.
     #[must_use]
     pub fn share(&self, total: u64, worker: usize) -> u64 {
-        let threads = self.threads as u64;
-        total / threads + u64::from((worker as u64) < total % threads)
+        share(total, worker, self.threads)
     }
 }
 
@@ -142,16 +141,15 @@ impl Plan {
     /// When the phases begin, for a run that starts at this monotonic moment.
     #[must_use]
     pub fn timeline(&self, start: u64) -> Timeline {
-        let measure_from = start.saturating_add(nanos(self.warmup));
-        Timeline {
-            start,
-            measure_from,
-            end: self
-                .duration
-                .map_or(u64::MAX, |long| measure_from.saturating_add(nanos(long))),
-            interval: nanos(self.interval),
-        }
+        Timeline::planned(start, self.warmup, self.duration, self.interval)
     }
+}
+
+/// How much of `total` belongs to worker `worker` of `workers`.
+#[must_use]
+pub fn share(total: u64, worker: usize, workers: usize) -> u64 {
+    let workers = workers as u64;
+    total / workers + u64::from((worker as u64) < total % workers)
 }
 
 /// A duration in nanoseconds; 584 years are enough for all of them.

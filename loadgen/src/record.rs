@@ -53,6 +53,9 @@ pub struct LoadRecord {
     /// A bulk transfer, if that is what was run. Each connection counts as one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk: Option<Bulk>,
+    /// Statsd lines, if that is what was sent. Each line counts as one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statsd: Option<Statsd>,
 }
 
 /// What a bulk transfer came to; bytes and rates are those of the time measured.
@@ -80,8 +83,61 @@ pub struct Bulk {
     pub missing_bytes: u64,
 }
 
+/// What statsd lines came to. Line number `n` has the value `n`: the sequence numbers of
+/// a run are 0 to `numbers - 1`, warm-up included, over all threads, each used once.
+/// `lines_total + Σ not_sent = numbers` always holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statsd {
+    /// What all keys begin with, before the dot.
+    pub sender: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// Lines handed to the system in the whole run, warm-up included.
+    pub lines_total: u64,
+    /// Datagrams handed to the system in the whole run; none over TCP.
+    pub datagrams_total: u64,
+    /// Their bytes, line ends included.
+    pub bytes_total: u64,
+    /// Sequence numbers used in the whole run.
+    pub numbers: u64,
+    /// Lines that the system did not take in the whole run, by kind. UDP: `refused` (an
+    /// earlier datagram had come back), `no_buffer`, `would_block`, `too_long`,
+    /// `unreachable`, `other`. TCP: `no_connection`, `broken` (the connection ended with
+    /// the line unwritten), `no_room` (too much waited, or it was not written by the end).
+    pub not_sent: BTreeMap<String, u64>,
+    /// Their sequence numbers: first and last of each range, ascending.
+    pub not_sent_ranges: Vec<[u64; 2]>,
+    /// Whether that is all of them: there may be too many ranges to tell.
+    pub not_sent_ranges_complete: bool,
+    /// Datagrams that the target's host sent back, because nobody listens there: those
+    /// that were heard of, which is not all of them. They count as sent.
+    pub datagrams_refused: u64,
+    /// Lines in each datagram, or written at once over TCP, at most.
+    pub lines_per_datagram: u64,
+    /// Bytes in each datagram at most.
+    pub mtu: u64,
+    /// Distinct keys.
+    pub keys: u64,
+    /// `uniform` or `zipf:S`.
+    pub popularity: String,
+    /// Types of metric, in turn.
+    pub types: Vec<String>,
+    /// Datagrams handed to the system while measuring.
+    pub datagrams: u64,
+    /// Bytes handed to the system while measuring.
+    pub bytes: u64,
+    /// Lines per second while measuring.
+    pub lines_per_s: f64,
+    /// Datagrams per second while measuring.
+    pub datagrams_per_s: f64,
+    /// Bytes per second while measuring.
+    pub bytes_per_s: f64,
+    /// Whether datagrams of one size left in one piece that the kernel cuts up.
+    pub segmentation: bool,
+}
+
 /// What happened to the requests of a run.
-/// `sent = acked + naked + failed + unanswered` always holds.
+/// `sent = acked + naked + failed + unanswered + one_way` always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Requests written.
@@ -95,8 +151,12 @@ pub struct Counts {
     pub failed: BTreeMap<String, u64>,
     /// Without an answer when the run ended.
     pub unanswered: u64,
+    /// Sent, and nobody answers such: statsd lines.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub one_way: u64,
     /// Due, but never written, because the target left no place for them: every connection
     /// was full, blocked or gone, or the one that was to be opened for them could not be.
+    /// One-way load: what the system did not take.
     /// Not part of `sent`.
     #[serde(default)]
     pub never_written: u64,
@@ -137,6 +197,10 @@ pub struct Idle {
     /// Lost during the run or wrong when checked, by kind: `reset`, `closed`, `timeout`,
     /// `corrupted`, `unexpected`.
     pub failed: BTreeMap<String, u64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Counts {
@@ -206,7 +270,7 @@ pub struct Interval {
     /// Connections that could not be opened, or were open and failed, in it.
     #[serde(default)]
     pub connections_failed: u64,
-    /// Bytes written in it; bulk only.
+    /// Bytes written in it; bulk and statsd only.
     #[serde(default)]
     pub bytes_sent: u64,
     /// Bytes read in it; bulk only.

@@ -20,18 +20,44 @@ pub enum Arrivals {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     rate: f64,
-    arrivals: Arrivals,
+    spacing: Spacing,
     seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spacing {
+    Uniform,
+    Poisson,
+    /// This many at once, again and again after this many nanoseconds.
+    Bursts {
+        slots: u64,
+        every_ns: u64,
+    },
 }
 
 impl Schedule {
     /// A schedule of `rate` slots per second.
     #[must_use]
     pub fn new(rate: f64, arrivals: Arrivals, seed: u64) -> Self {
+        let spacing = match arrivals {
+            Arrivals::Uniform => Spacing::Uniform,
+            Arrivals::Poisson => Spacing::Poisson,
+        };
         Self {
             rate,
-            arrivals,
+            spacing,
             seed,
+        }
+    }
+
+    /// A schedule of `slots` slots at once, the first at its start, and as many again each
+    /// time that `every_ns` nanoseconds are over. Both are at least 1.
+    #[must_use]
+    pub fn bursts(slots: u64, every_ns: u64) -> Self {
+        Self {
+            rate: slots as f64 * 1e9 / every_ns as f64,
+            spacing: Spacing::Bursts { slots, every_ns },
+            seed: 0,
         }
     }
 
@@ -45,9 +71,9 @@ impl Schedule {
             elapsed: 0.0,
             due: 0,
         };
-        slots.elapsed = match self.arrivals {
-            Arrivals::Uniform => 0.0,
-            Arrivals::Poisson => self.gap(0),
+        slots.elapsed = match self.spacing {
+            Spacing::Uniform | Spacing::Bursts { .. } => 0.0,
+            Spacing::Poisson => self.gap(0),
         };
         slots.move_by(first);
         slots
@@ -97,12 +123,19 @@ impl Slots {
     }
 
     fn move_by(&mut self, slots: u64) {
-        match self.schedule.arrivals {
-            Arrivals::Uniform => {
+        match self.schedule.spacing {
+            Spacing::Uniform => {
                 self.slot += slots;
                 self.due = self.schedule.uniform(self.slot);
             }
-            Arrivals::Poisson => {
+            Spacing::Bursts {
+                slots: at_once,
+                every_ns,
+            } => {
+                self.slot += slots;
+                self.due = (self.slot / at_once).saturating_mul(every_ns);
+            }
+            Spacing::Poisson => {
                 for _ in 0..slots {
                     self.slot += 1;
                     self.elapsed += self.schedule.gap(self.slot);
@@ -121,9 +154,10 @@ mod tests {
 
     /// When `slot` is due, from its number alone; nanoseconds after the start.
     fn due(schedule: &Schedule, slot: u64) -> u64 {
-        match schedule.arrivals {
-            Arrivals::Uniform => schedule.uniform(slot),
-            Arrivals::Poisson => (0..=slot).map(|k| schedule.gap(k)).sum::<f64>() as u64,
+        match schedule.spacing {
+            Spacing::Uniform => schedule.uniform(slot),
+            Spacing::Bursts { slots, every_ns } => slot / slots * every_ns,
+            Spacing::Poisson => (0..=slot).map(|k| schedule.gap(k)).sum::<f64>() as u64,
         }
     }
 
@@ -137,6 +171,19 @@ mod tests {
             3_600_000_000_000,
             "no drift in an hour"
         );
+    }
+
+    #[test]
+    fn bursts_are_due_all_at_once() {
+        let mut slots = Schedule::bursts(3, 500).share(0, 1);
+        let mut dues = Vec::new();
+        for _ in 0..7 {
+            dues.push(slots.due());
+            slots.advance();
+        }
+        assert_eq!(dues, [0, 0, 0, 500, 500, 500, 1_000]);
+        let second_of_two = Schedule::bursts(3, 500).share(1, 2);
+        assert_eq!((second_of_two.slot(), second_of_two.due()), (1, 0));
     }
 
     #[test]

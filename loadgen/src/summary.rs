@@ -58,6 +58,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
             floor_us: floor,
         },
         bulk: None,
+        statsd: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
             ..Client::default()
         },
         bulk: None,
+        statsd: None,
     }
 }
 
@@ -106,7 +108,7 @@ pub fn exit_code(record: &LoadRecord) -> u8 {
             .idle
             .as_ref()
             .is_some_and(|idle| !idle.failed.is_empty() || !idle.connect_failed.is_empty())
-        || counts.acked + counts.naked == 0;
+        || counts.acked + counts.naked + counts.one_way == 0;
     match (failed, record.valid) {
         (true, _) => 1,
         (false, false) => 3,
@@ -146,6 +148,7 @@ mod tests {
             intervals: vec![],
             client: Client::default(),
             bulk: None,
+        statsd: None,
         };
         assert_eq!(exit_code(&empty), 0);
         let invalid = LoadRecord {

@@ -23,6 +23,8 @@ macro_rules! kinds {
     };
 }
 
+pub(crate) use kinds;
+
 kinds! {
     /// Why a request failed.
     Failure {
@@ -269,6 +271,7 @@ pub fn counts(tally: &Tally, connects: &ConnectTally) -> Counts {
         unanswered: tally.unanswered,
         never_written: tally.never_written,
         extra_answers: named(&extras, &tally.extra),
+        one_way: 0,
         connections: connects.opened,
         connect_failed: named(&connect, &connects.failed),
         connections_completed: connects.completed,

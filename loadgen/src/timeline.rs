@@ -1,5 +1,9 @@
 //! The phases of a run, cut into slices: warm-up, measuring, drain.
 
+use std::time::Duration;
+
+use crate::plan::nanos;
+
 /// What a slice of time belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -38,6 +42,24 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// The phases of a run that starts at `start` and is measured for `duration`, if that
+    /// is limited.
+    #[must_use]
+    pub fn planned(
+        start: u64,
+        warmup: Duration,
+        duration: Option<Duration>,
+        interval: Duration,
+    ) -> Self {
+        let measure_from = start.saturating_add(nanos(warmup));
+        Self {
+            start,
+            measure_from,
+            end: duration.map_or(u64::MAX, |long| measure_from.saturating_add(nanos(long))),
+            interval: nanos(interval),
+        }
+    }
+
     /// The slice that the run begins with.
     #[must_use]
     pub fn first(&self) -> Slice {

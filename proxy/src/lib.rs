@@ -5,10 +5,16 @@
 //!
 //! It never injects faults and holds no code for tests.
 
+mod allocations;
+mod counters;
+mod discovery;
 mod foo;
+mod live;
 mod plane;
 mod printer;
 mod prometheus;
+mod shortage;
+mod statsd;
 mod tcp;
 
 use std::ffi::OsString;

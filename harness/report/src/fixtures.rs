@@ -80,6 +80,7 @@ pub(crate) fn load_record(start_ms: u64, micros: u64) -> LoadRecord {
             ..Client::default()
         },
         bulk: None,
+        statsd: None,
     }
 }
 

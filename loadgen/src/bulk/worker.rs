@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use eventloop::{Events, Interest, Poller};
@@ -17,6 +16,7 @@ use crate::dialer::{Dialer, failure_of, first_bytes};
 use crate::histograms::{self, Histogram};
 use crate::link::Link;
 use crate::load_meter::LoadMeter;
+use crate::metered::{self, FromWorker, Meter, ToCrew};
 use crate::plan::{Plan, nanos};
 use crate::stop::StopFlag;
 use crate::tally::{ConnectFailure, ConnectTally};
@@ -27,13 +27,6 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Connections of a worker that are opened at the same time.
 const OPENING_AT_ONCE: usize = 64;
-
-/// What a worker reports.
-pub(super) enum FromWorker {
-    Opened { open: usize, connects: ConnectTally },
-    Done(Box<Done>),
-    Failed(io::Error),
-}
 
 /// A worker's part of the run.
 pub(super) struct Done {
@@ -46,11 +39,10 @@ pub(super) struct Done {
     pub(super) ended: u64,
 }
 
-/// Bytes so far, for whoever looks while the run goes on.
-#[derive(Debug, Default)]
-pub(super) struct Meter {
-    pub(super) sent: AtomicU64,
-    pub(super) received: AtomicU64,
+impl metered::Done for Done {
+    fn ended(&self) -> u64 {
+        self.ended
+    }
 }
 
 pub(super) struct Worker {
@@ -74,6 +66,38 @@ struct Opening {
     connected: Option<u64>,
 }
 
+impl metered::Worker for Worker {
+    type Done = Done;
+
+    /// Opens its connections, waits for the start, transfers, and reports.
+    fn run(mut self, crew: &ToCrew<Done>) -> io::Result<()> {
+        let mut events = Events::new();
+        self.open_all(&mut events)?;
+        let _ = crew.reports.send(FromWorker::Opened {
+            open: self.streams.len(),
+            connects: self.connects,
+        });
+        // The sender is gone when the run was called off.
+        let Ok(timeline) = crew.start.recv() else {
+            return Ok(());
+        };
+        let ended = self.transfer(timeline, &mut events)?;
+        let mut judged = Judged::default();
+        for stream in &self.streams {
+            judge(&self.bulk, stream, &mut judged, &mut self.connects);
+        }
+        let _ = crew.reports.send(FromWorker::Done(Box::new(Done {
+            judged,
+            connects: self.connects,
+            connect: self.connect_time,
+            handshake: self.handshake_time,
+            load: self.load,
+            ended,
+        })));
+        Ok(())
+    }
+}
+
 impl Worker {
     pub(super) fn new(
         index: usize,
@@ -95,38 +119,6 @@ impl Worker {
             load: LoadMeter::default(),
             meter,
         })
-    }
-
-    /// Opens its connections, waits for the start, transfers, and reports.
-    pub(super) fn run(
-        mut self,
-        to_crew: &Sender<FromWorker>,
-        start: &Receiver<Timeline>,
-    ) -> io::Result<()> {
-        let mut events = Events::new();
-        self.open_all(&mut events)?;
-        let _ = to_crew.send(FromWorker::Opened {
-            open: self.streams.len(),
-            connects: self.connects,
-        });
-        // The sender is gone when the run was called off.
-        let Ok(timeline) = start.recv() else {
-            return Ok(());
-        };
-        let ended = self.transfer(timeline, &mut events)?;
-        let mut judged = Judged::default();
-        for stream in &self.streams {
-            judge(&self.bulk, stream, &mut judged, &mut self.connects);
-        }
-        let _ = to_crew.send(FromWorker::Done(Box::new(Done {
-            judged,
-            connects: self.connects,
-            connect: self.connect_time,
-            handshake: self.handshake_time,
-            load: self.load,
-            ended,
-        })));
-        Ok(())
     }
 
     fn open_all(&mut self, events: &mut Events) -> io::Result<()> {
@@ -295,8 +287,8 @@ impl Worker {
             sent += stream.sent;
             received += stream.incoming.bytes;
         }
-        self.meter.sent.store(sent, Ordering::Relaxed);
-        self.meter.received.store(received, Ordering::Relaxed);
+        self.meter.bytes_sent.store(sent, Ordering::Relaxed);
+        self.meter.bytes_received.store(received, Ordering::Relaxed);
         (wake, over)
     }
 }

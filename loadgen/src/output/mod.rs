@@ -8,6 +8,7 @@ mod text;
 
 use std::io::{self, Write};
 use std::os::fd::IntoRawFd as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use crate::config::Config;
 use crate::crew::Observer;
 use crate::histograms::Histogram;
 use crate::outcome::Outcome;
-use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
+use crate::record::{Bulk, Interval, LoadEvent, LoadRecord, Statsd};
 use files::{Events, IntervalLog, RecordFile};
 use progress::Progress;
+pub(crate) use progress::Unit;
 
 /// The outputs of a run, opened before anything is started.
 pub(crate) struct Output {
@@ -37,40 +39,69 @@ pub(crate) struct Output {
     trouble: Option<anyhow::Error>,
 }
 
+/// What is to be written, and about what.
+pub(crate) struct Wanted<'a> {
+    pub(crate) json: Option<&'a Path>,
+    pub(crate) hlog: Option<&'a Path>,
+    pub(crate) events_fd: Option<InheritedFd>,
+    pub(crate) ready_fd: Option<InheritedFd>,
+    pub(crate) quiet: bool,
+    pub(crate) program: &'static str,
+    pub(crate) target: String,
+    /// How long the run takes, if that is known.
+    pub(crate) lasts: Option<Duration>,
+    /// What progress counts.
+    pub(crate) unit: Unit,
+}
+
+impl<'a> Wanted<'a> {
+    /// What the arguments of a load ask for.
+    pub(crate) fn of(args: &'a LoadArgs, config: &Config, unit: Unit) -> Self {
+        Self {
+            json: args.json.as_deref(),
+            hlog: args.hlog.as_deref(),
+            events_fd: args.events_fd,
+            ready_fd: args.ready_fd,
+            quiet: args.quiet,
+            program: config.program,
+            target: args.connect.to_string(),
+            lasts: config.plan.duration.map(|long| long + config.plan.warmup),
+            unit,
+        }
+    }
+}
+
 impl Output {
-    /// Opens what `args` ask for, has it `used`, and says how that ended.
+    /// Opens what is `wanted`, has it `used`, and says how that ended.
     pub(crate) fn used(
-        args: &LoadArgs,
-        config: &Config,
+        wanted: Wanted<'_>,
         used: impl FnOnce(Self) -> anyhow::Result<ExitCode>,
     ) -> ExitCode {
-        match Self::open(args, config) {
+        match Self::open(wanted) {
             Ok(output) => service::cli::exit(used(output), 1),
             Err(error) => service::cli::exit(Err(error), USAGE),
         }
     }
 
-    /// Opens what `args` ask for.
-    fn open(args: &LoadArgs, config: &Config) -> anyhow::Result<Self> {
-        let record = args.json.as_deref().map(RecordFile::open).transpose();
-        let log = args.hlog.as_deref().map(IntervalLog::open).transpose();
-        let events = args
+    fn open(wanted: Wanted<'_>) -> anyhow::Result<Self> {
+        let record = wanted.json.map(RecordFile::open).transpose();
+        let log = wanted.hlog.map(IntervalLog::open).transpose();
+        let events = wanted
             .events_fd
             .map(|fd| fd.open().map(Events::new))
             .transpose();
-        if let Some(fd) = args.ready_fd {
+        if let Some(fd) = wanted.ready_fd {
             // It is announced on later; whether it can be is known now.
             let _still_open = fd.open().context("--ready-fd")?.into_raw_fd();
         }
-        let wanted = config.plan.duration.map(|long| long + config.plan.warmup);
         Ok(Self {
             record: record.context("--json")?,
             log: log.context("--hlog")?,
             events: events.context("--events-fd")?,
-            progress: (!args.quiet).then(|| Progress::new(wanted)),
-            ready: args.ready_fd,
-            program: config.program,
-            target: args.connect.to_string(),
+            progress: (!wanted.quiet).then(|| Progress::new(wanted.unit, wanted.lasts)),
+            ready: wanted.ready_fd,
+            program: wanted.program,
+            target: wanted.target,
             trouble: None,
         })
     }
@@ -107,6 +138,16 @@ impl Output {
     /// The same for a bulk transfer.
     pub(crate) fn finish_bulk(&mut self, record: &LoadRecord, bulk: &Bulk) -> anyhow::Result<()> {
         let report = text::bulk_report(&self.target, record, bulk);
+        self.end(record, &report)
+    }
+
+    /// The same for statsd lines.
+    pub(crate) fn finish_statsd(
+        &mut self,
+        record: &LoadRecord,
+        statsd: &Statsd,
+    ) -> anyhow::Result<()> {
+        let report = text::statsd_report(&self.target, record, statsd);
         self.end(record, &report)
     }
 

@@ -21,11 +21,23 @@ pub(crate) struct Progress {
     worst_us: f64,
     /// Bytes sent and received, in a bulk transfer.
     bytes: (u64, u64),
+    unit: Unit,
+}
+
+/// What progress counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Requests and their answers.
+    Requests,
+    /// Bytes there and back.
+    Bytes,
+    /// Lines that nobody answers.
+    Lines,
 }
 
 impl Progress {
     /// Progress of a run that takes `wanted`, if that is known.
-    pub(crate) fn new(wanted: Option<Duration>) -> Self {
+    pub(crate) fn new(unit: Unit, wanted: Option<Duration>) -> Self {
         Self {
             wanted,
             elapsed: 0.0,
@@ -36,6 +48,7 @@ impl Progress {
             seconds: 0.0,
             worst_us: 0.0,
             bytes: (0, 0),
+            unit,
         }
     }
 
@@ -61,26 +74,30 @@ impl Progress {
         let of = self
             .wanted
             .map_or_else(String::new, |wanted| format!(" of {}", short(wanted)));
-        if self.bytes.0 + self.bytes.1 > 0 {
-            let rate = |bytes: u64| bytes as f64 * 8.0 / 1e9 / self.seconds.max(1e-9);
-            let (sent, received) = self.bytes;
-            self.say(&format!(
-                "{:6.1} s{of}  {:>8.3} Gbit/s sent  {:>8.3} Gbit/s received",
-                self.elapsed,
-                rate(sent),
-                rate(received),
-            ));
-            return self.begin_again();
-        }
+        let per_second = |number: u64| number as f64 / self.seconds.max(1e-9);
+        let gbit = |bytes: u64| per_second(bytes) * 8.0 / 1e9;
         let phase = if interval.warmup { "  warm-up" } else { "" };
-        let line = format!(
-            "{:6.1} s{of}  {:>9.0} sent/s  {:>9.0} answered/s  {} failed  max {:.0} µs{phase}",
-            self.elapsed,
-            self.sent as f64 / self.seconds.max(1e-9),
-            self.answered as f64 / self.seconds.max(1e-9),
-            self.failed,
-            self.worst_us,
-        );
+        let done = match self.unit {
+            Unit::Bytes => format!(
+                "{:>8.3} Gbit/s sent  {:>8.3} Gbit/s received",
+                gbit(self.bytes.0),
+                gbit(self.bytes.1),
+            ),
+            Unit::Lines => format!(
+                "{:>9.0} lines/s  {:>8.3} Gbit/s  {} not sent{phase}",
+                per_second(self.sent),
+                gbit(self.bytes.0),
+                self.failed,
+            ),
+            Unit::Requests => format!(
+                "{:>9.0} sent/s  {:>9.0} answered/s  {} failed  max {:.0} µs{phase}",
+                per_second(self.sent),
+                per_second(self.answered),
+                self.failed,
+                self.worst_us,
+            ),
+        };
+        let line = format!("{:6.1} s{of}  {done}", self.elapsed);
         self.say(&line);
         self.begin_again();
     }
@@ -90,7 +107,7 @@ impl Progress {
             wanted: self.wanted,
             elapsed: self.elapsed,
             last: Some(Instant::now()),
-            ..Self::new(None)
+            ..Self::new(self.unit, None)
         };
     }
 }

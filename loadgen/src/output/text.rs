@@ -1,11 +1,12 @@
 //! The report on stdout.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::chart::{draw, micros};
 use crate::histograms::{Histogram, P99_9_SAMPLES};
 use crate::plan::{Mode, Plan};
-use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles};
+use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles, Statsd};
 
 /// What is about to run, in one line.
 pub(crate) fn headline(program: &str, target: &str, plan: &Plan) -> String {
@@ -65,6 +66,70 @@ pub(crate) fn bulk_report(target: &str, record: &LoadRecord, bulk: &Bulk) -> Str
         let _ = writeln!(text, "{missing} bytes never came");
     }
     counts(&mut text, &record.counts);
+    verdict(&mut text, record);
+    text
+}
+
+/// The whole report of statsd lines.
+pub(crate) fn statsd_report(target: &str, record: &LoadRecord, statsd: &Statsd) -> String {
+    let mut text = String::new();
+    let asked = record
+        .target_rate
+        .map_or_else(String::new, |rate| format!(" of {}", grouped(rate as u64)));
+    let _ = writeln!(
+        text,
+        "{target}  {} {}  {}{asked} lines/s for {:.2} s  (seed {})",
+        statsd.transport,
+        record.mode,
+        grouped(record.achieved_rate.round() as u64),
+        record.measured_s,
+        record.seed,
+    );
+    client(&mut text, record);
+    let rates = [
+        ("lines", record.counts.sent, statsd.lines_per_s),
+        ("datagrams", statsd.datagrams, statsd.datagrams_per_s),
+        ("bytes", statsd.bytes, statsd.bytes_per_s),
+    ];
+    for (name, number, rate) in rates {
+        let rate = grouped(rate.round() as u64);
+        let _ = writeln!(text, "{name:<12}{:>16} {rate:>14} /s", grouped(number));
+    }
+    if record.target_rate.is_some() {
+        let _ = writeln!(
+            text,
+            "{:<12}{:>11}{:>11}{:>11}{:>11}{:>11}{:>11}",
+            "µs", "p50", "p90", "p99", "p99.9", "max", "mean"
+        );
+        percentile_row(&mut text, "send lag", &record.latency_us.send_lag);
+    }
+    let kinds: Vec<_> = statsd
+        .not_sent
+        .iter()
+        .map(|(kind, lines)| format!("{} {kind}", grouped(*lines)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "\nwarm-up included: {} numbers = {} sent + {} not sent{}{}",
+        grouped(statsd.numbers),
+        grouped(statsd.lines_total),
+        grouped(statsd.not_sent.values().sum()),
+        if kinds.is_empty() { "" } else { ": " },
+        kinds.join(", "),
+    );
+    if statsd.datagrams_refused > 0 {
+        let _ = writeln!(
+            text,
+            "at least {} datagrams came back: nobody listens there",
+            grouped(statsd.datagrams_refused)
+        );
+    }
+    for (name, kinds) in [
+        ("connections not opened", &record.counts.connect_failed),
+        ("connections broken", &record.counts.connections_broken),
+    ] {
+        named(&mut text, name, kinds);
+    }
     verdict(&mut text, record);
     text
 }
@@ -168,23 +233,29 @@ fn counts(text: &mut String, counts: &Counts) {
         let never = grouped(counts.never_written);
         let _ = writeln!(text, "{never} due, but never written");
     }
-    let named = [
+    for (name, kinds) in [
         ("failed", &counts.failed),
         ("answers to nothing", &counts.extra_answers),
         ("connections not opened", &counts.connect_failed),
         ("connections broken", &counts.connections_broken),
-    ];
-    for (name, kinds) in named.iter().filter(|(_, kinds)| !kinds.is_empty()) {
-        let kinds: Vec<_> = kinds
-            .iter()
-            .map(|(kind, n)| format!("{} {kind}", grouped(*n)))
-            .collect();
-        let _ = writeln!(text, "{name}: {}", kinds.join(", "));
+    ] {
+        named(text, name, kinds);
     }
     let _ = writeln!(text, "{} opened", plural(counts.connections, "connection"));
     if let Some(idle) = &counts.idle {
         idle_connections(text, idle);
     }
+}
+
+fn named(text: &mut String, name: &str, kinds: &BTreeMap<String, u64>) {
+    if kinds.is_empty() {
+        return;
+    }
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(kind, n)| format!("{} {kind}", grouped(*n)))
+        .collect();
+    let _ = writeln!(text, "{name}: {}", kinds.join(", "));
 }
 
 fn idle_connections(text: &mut String, idle: &Idle) {

@@ -8,7 +8,8 @@
 //! - [`Pool`] and [`Picker`]: the set that one connection chooses from, and the state that
 //!   each worker needs to choose;
 //! - [`Lease`] and [`Ticket`]: a place on a backend, a place in the queue for one; both are
-//!   given back by dropping them.
+//!   given back by dropping them;
+//! - [`HashRing`], apart from all of these: which node gets which statsd metric.
 //!
 //! Nothing here opens a socket, reads a clock, logs or starts a thread. Time comes in as
 //! milliseconds of one monotonic clock of the caller's; what happened to a connection or a
@@ -21,6 +22,7 @@ mod counters;
 mod ejection;
 mod ewma;
 mod gate;
+mod hashring;
 mod health;
 mod histogram;
 mod journal;
@@ -36,6 +38,7 @@ pub use algorithm::{Algorithm, UnknownName, WhenAllDown};
 pub use backend::Backend;
 pub use counters::{BackendCounters, PoolCounters};
 pub use ewma::PeakEwma;
+pub use hashring::{HashRing, MAX_NODES};
 pub use histogram::{BUCKETS_US, Histogram, HistogramSnapshot};
 pub use journal::{HISTORY, Transition};
 pub use lease::Lease;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::foo::{Kind, Malformed};
 
-use crate::plane::Single;
+use crate::counters::Single;
 
 /// Messages and malformed lines of one worker.
 #[derive(Debug, Default)]

@@ -59,6 +59,6 @@ mod uring;
 mod worker;
 
 pub(crate) use control::{Backlog, DriverChoice, Limits, Plane, PlaneConfig};
-pub(crate) use counters::{PlaneTotals, Single};
+pub(crate) use counters::PlaneTotals;
 pub(crate) use driver::Side;
 pub(crate) use protocol::{End, Filtered, Next, Output, Passed, Protocol};

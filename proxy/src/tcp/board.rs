@@ -11,11 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::access_log::LogCounters;
 use super::clock::now_ms;
-use super::discovery::Discovery;
 use super::members::Leaving;
 use super::plan::Plan;
 use super::pool_plan::Check;
 use super::relay::{RelayCounters, RelayTotals};
+use crate::discovery::Discovery;
 use crate::plane::PlaneTotals;
 
 /// An order to read the configuration again, and where to say how that went.

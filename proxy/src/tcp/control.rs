@@ -15,10 +15,11 @@ use super::load::{Loaded, Origin};
 use super::members::host;
 use super::plan::Plan;
 use super::prepare::{Known, Prepared, settings};
-use super::settings::Live;
+use super::settings::Settings;
 use super::tls::Terminator;
 use super::upgrade::AdminOrder;
 use super::watch::{Stamps, Watch};
+use crate::live::Live;
 
 /// What is in force, and what is being prepared.
 pub(super) struct Control {
@@ -28,7 +29,7 @@ pub(super) struct Control {
     pools: Vec<Arc<Pool>>,
     known: Known,
     checks: Checks,
-    live: Arc<Live>,
+    live: Arc<Live<Settings>>,
     watch: Watch,
     generation: u64,
     job: Option<Job>,
@@ -85,7 +86,7 @@ impl Control {
         control
     }
 
-    pub(super) fn live(&self) -> Arc<Live> {
+    pub(super) fn live(&self) -> Arc<Live<Settings>> {
         Arc::clone(&self.live)
     }
 

@@ -13,7 +13,6 @@ use std::time::Duration;
 use balance::{AdminState, Backend};
 use memchr::memmem;
 use protocol::proxy_header::{self, Addresses};
-use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
@@ -22,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::now_ms;
 use super::pool_plan::Check;
 use super::settings::ProxyVersion;
+use crate::shortage::is_our_own;
 
 /// What is read of an answer at most.
 const ANSWER_BYTES: usize = 4 * 1024;
@@ -104,21 +104,6 @@ struct Shortage {
 /// How many checks could not be carried out, for want of descriptors, ports or memory.
 pub(super) fn not_carried_out() -> u64 {
     SHORTAGE.not_carried_out.load(Ordering::Relaxed)
-}
-
-/// Whether an error says something about this process and nothing about the backend.
-fn is_our_own(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOBUFS
-                | Errno::NOMEM
-                | Errno::ADDRNOTAVAIL
-                | Errno::ADDRINUSE
-        )
-    )
 }
 
 /// Checks a backend once, unless it is disabled, and tells it the outcome. A check that

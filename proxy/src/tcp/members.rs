@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 
 use super::backend_at::BackendAt;
 use super::clock::now_ms;
-use super::discovery::Discovery;
 use super::health;
 use super::plan::Plan;
 use super::pool_plan::PoolPlan;
 use super::upgrade::AdminOrder;
+use crate::discovery::Discovery;
 
 /// What makes two backends the same one: pool, address as given, address as resolved.
 type Key = (String, String, SocketAddr);
@@ -270,8 +270,8 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::discovery::Bounds;
     use crate::tcp::options::Options;
-    use crate::tcp::values::Bounds;
 
     fn plan(backends: &[&str]) -> Plan {
         let options = Options {

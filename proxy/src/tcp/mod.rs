@@ -8,7 +8,7 @@
 //! What is done with connections: [`settings`] is what workers read for each new one,
 //! [`relay`] what they do with it, [`tls`] and [`keepalive`] what they need for it.
 //!
-//! Beside the traffic: [`discovery`] looks names up, [`health`] checks backends,
+//! Beside the traffic: [`crate::discovery`] looks names up, [`health`] checks backends,
 //! [`members`] brings both and the plan together, [`prepare`] does so for a change before
 //! anything is changed, [`control`] carries it out; [`listening`] is the sockets,
 //! [`upgrade`] hands them over to a successor, [`start`] opens and starts everything,
@@ -25,7 +25,6 @@ mod board;
 mod clock;
 mod config;
 mod control;
-mod discovery;
 mod health;
 mod keepalive;
 mod listening;

@@ -13,7 +13,8 @@ use super::options::Options;
 use super::pool_plan::{PoolPlan, pools};
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
 use super::tls::{CertificateFiles, ClientCertificates, TlsOptions};
-use super::values::{Bounds, KeepaliveSpec, ResolveInterval, Time};
+use super::values::{KeepaliveSpec, ResolveInterval, Time};
+use crate::discovery::Bounds;
 use crate::plane::DriverChoice;
 
 /// Everything that the proxy is to do.

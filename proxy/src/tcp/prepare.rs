@@ -5,11 +5,11 @@ use std::sync::Arc;
 use balance::Pool;
 
 use super::access_log::{AccessLog, LogCounters};
-use super::discovery::Discovery;
 use super::members::{Members, Roster};
 use super::plan::Plan;
 use super::settings::{Route, Settings};
 use super::tls::Terminator;
+use crate::discovery::Discovery;
 use crate::plane::Limits;
 
 /// What is asked for has been looked up, opened and checked.

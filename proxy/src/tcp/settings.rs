@@ -1,8 +1,7 @@
-//! What workers read for each new connection, and how it is replaced.
+//! What workers read for each new connection.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use balance::{Algorithm, Pool};
@@ -155,40 +154,6 @@ impl From<ProxyVersion> for Version {
             ProxyVersion::V1 => Self::V1,
             ProxyVersion::V2 => Self::V2,
         }
-    }
-}
-
-/// The settings in force. Reading them costs a worker one load while they do not change.
-#[derive(Debug)]
-pub(super) struct Live {
-    settings: Mutex<Arc<Settings>>,
-    generation: AtomicU64,
-}
-
-impl Live {
-    /// Starts with `settings`.
-    pub(super) fn new(settings: Settings) -> Self {
-        Self {
-            settings: Mutex::new(Arc::new(settings)),
-            generation: AtomicU64::new(1),
-        }
-    }
-
-    /// Replaces them for the connections to come.
-    pub(super) fn set(&self, settings: Settings) {
-        let mut current = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(settings);
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-
-    /// Which settings these are: goes up by one with each replacement.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// The settings in force.
-    pub(super) fn get(&self) -> Arc<Settings> {
-        Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

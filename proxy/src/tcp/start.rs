@@ -18,7 +18,6 @@ use tokio_util::task::TaskTracker;
 
 use super::board::{Board, Parts, ReloadOrder};
 use super::control::Control;
-use super::discovery::Discovery;
 use super::keepalive;
 use super::listening::Listening;
 use super::load::{Loaded, Origin};
@@ -27,6 +26,7 @@ use super::plan::Plan;
 use super::prepare::{Known, Prepared};
 use super::relay::{Relay, RelayCounters};
 use super::upgrade::{Inherited, Program};
+use crate::discovery::Discovery;
 use crate::plane::{DriverChoice, Plane, PlaneConfig};
 use crate::printer::Printer;
 

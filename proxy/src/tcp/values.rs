@@ -13,6 +13,7 @@ use service::units::parse_duration;
 
 use super::settings::{AcceptProxy, Keepalive, Network, ProxyVersion};
 use super::tls::MinimumVersion;
+use crate::discovery::Bounds;
 
 /// No longer than this, however long was asked for: the clock must be able to say when.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -159,13 +160,6 @@ value!(
     ResolveInterval(Bounds),
     resolve_interval
 );
-
-/// A shortest and a longest duration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) least: Duration,
-    pub(super) most: Duration,
-}
 
 /// A number within bounds.
 pub(super) fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {

@@ -5,6 +5,7 @@ mod ejection;
 mod eligibility;
 mod fleet;
 mod hashing;
+mod hashring;
 mod health;
 mod latency;
 mod limits;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::client_hello::HelloError;
 use protocol::proxy_header::HeaderError;
 
-use crate::plane::Single;
+use crate::counters::Single;
 
 /// Connections of one worker, by what became of them before and after they had a backend.
 #[derive(Debug, Default)]

@@ -26,8 +26,8 @@ impl Relay {
                 return Next::Queue;
             }
         }
-        self.refresh();
-        if !Arc::ptr_eq(&conn.settings, &self.settings) {
+        self.settings.refresh();
+        if !self.settings.is_at(&conn.settings) {
             // It may have waited for long: what is in force now knows where it goes. A
             // place in the queue is one of that pool alone.
             let pool = self.settings.pool_for(conn.sni.as_deref());

@@ -22,14 +22,13 @@ pub(super) use conn::Preface;
 pub(super) use counters::{RelayCounters, RelayTotals};
 
 use self::conn::Conn;
-use super::settings::{Live, Settings};
+use super::settings::Settings;
+use crate::live::{Live, Reader};
 use crate::plane::{End, Filtered, Limits, Next, Output, Passed, Protocol, Side};
 
 /// The balancer in one worker.
 pub(super) struct Relay {
-    live: Arc<Live>,
-    generation: u64,
-    settings: Arc<Settings>,
+    settings: Reader<Settings>,
     picker: Picker,
     counters: Arc<RelayCounters>,
     /// Whose turn it is among the local addresses to connect from.
@@ -38,23 +37,12 @@ pub(super) struct Relay {
 
 impl Relay {
     /// The balancer in a worker that has these counters. `seed` is for its choices.
-    pub(super) fn new(live: Arc<Live>, counters: Arc<RelayCounters>, seed: u64) -> Self {
+    pub(super) fn new(live: Arc<Live<Settings>>, counters: Arc<RelayCounters>, seed: u64) -> Self {
         Self {
-            generation: live.generation(),
-            settings: live.get(),
-            live,
+            settings: Reader::new(live),
             picker: Picker::new(seed),
             counters,
             next_source: seed as usize,
-        }
-    }
-
-    /// Takes up settings that were replaced.
-    fn refresh(&mut self) {
-        let generation = self.live.generation();
-        if generation != self.generation {
-            self.generation = generation;
-            self.settings = self.live.get();
         }
     }
 }
@@ -63,19 +51,19 @@ impl Protocol for Relay {
     type Conn = Conn;
 
     fn limits(&mut self) -> Limits {
-        self.refresh();
+        self.settings.refresh();
         self.settings.limits
     }
 
     fn connection(&mut self, client: BorrowedFd<'_>, now_ms: u64) -> Conn {
-        self.refresh();
-        Conn::new(Arc::clone(&self.settings), client, now_ms)
+        self.settings.refresh();
+        Conn::new(self.settings.current(), client, now_ms)
     }
 
     fn refused(&mut self, client: BorrowedFd<'_>, now_ms: u64) {
-        self.refresh();
+        self.settings.refresh();
         if let Some(log) = &self.settings.access_log {
-            let conn = Conn::new(Arc::clone(&self.settings), client, now_ms);
+            let conn = Conn::new(self.settings.current(), client, now_ms);
             log.write(entry::entry(&conn, End::TooMany, now_ms));
         }
     }

@@ -1,4 +1,4 @@
-//! Backends given by name: looking the name up, and looking again when the answer has
+//! Hosts given by name, in every mode: looking the name up, and looking again when the answer has
 //! run out.
 //!
 //! A name stands for all its IPv4 addresses, or if it has none, for its IPv6 ones. The
@@ -21,8 +21,6 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::values::Bounds;
-
 /// How long a look-up may take, with its retries.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,16 +30,23 @@ const SERVER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Addresses of one name that are used: more of them are left out, with a warning.
 const MAX_ADDRESSES: usize = 256;
 
+/// A shortest and a longest duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) least: Duration,
+    pub(crate) most: Duration,
+}
+
 /// The names that are in use and what they resolve to.
-pub(super) struct Discovery {
+pub(crate) struct Discovery {
     resolver: Mutex<Arc<TokioResolver>>,
     server: Option<SocketAddr>,
     interval: Bounds,
     names: Mutex<HashMap<String, Name>>,
     /// Told when an answer has changed.
-    pub(super) changed: Notify,
+    pub(crate) changed: Notify,
     /// Look-ups that failed.
-    pub(super) failures: AtomicU64,
+    pub(crate) failures: AtomicU64,
     stop: CancellationToken,
 }
 
@@ -53,7 +58,7 @@ struct Name {
 
 /// A name, for the operator.
 #[derive(Debug, Serialize)]
-pub(super) struct NameState {
+pub(crate) struct NameState {
     name: String,
     addresses: Vec<IpAddr>,
     /// Why the last look-up failed, if it did.
@@ -65,7 +70,7 @@ impl Discovery {
     ///
     /// # Errors
     /// That the resolver cannot be set up.
-    pub(super) fn new(
+    pub(crate) fn new(
         server: Option<SocketAddr>,
         interval: Bounds,
         stop: CancellationToken,
@@ -86,7 +91,7 @@ impl Discovery {
     ///
     /// # Errors
     /// Why there is none; it is looked up again all the same.
-    pub(super) async fn resolve(self: &Arc<Self>, name: &str) -> Result<Vec<IpAddr>, String> {
+    pub(crate) async fn resolve(self: &Arc<Self>, name: &str) -> Result<Vec<IpAddr>, String> {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
@@ -121,7 +126,7 @@ impl Discovery {
     }
 
     /// Looks up only these from now on.
-    pub(super) fn retain(&self, is_used: impl Fn(&str) -> bool) {
+    pub(crate) fn retain(&self, is_used: impl Fn(&str) -> bool) {
         self.names().retain(|name, entry| {
             let used = is_used(name);
             if !used {
@@ -132,7 +137,7 @@ impl Discovery {
     }
 
     /// Reads the hosts file and the system's configuration again.
-    pub(super) fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         match resolver(self.server) {
             Ok(fresh) => *lock(&self.resolver) = Arc::new(fresh),
             Err(error) => tracing::warn!("going on with the old resolver: {error}"),
@@ -140,7 +145,7 @@ impl Discovery {
     }
 
     /// What is known.
-    pub(super) fn states(&self) -> Vec<NameState> {
+    pub(crate) fn states(&self) -> Vec<NameState> {
         let names = self.names();
         let state = |(name, entry): (&String, &Name)| NameState {
             name: name.clone(),

@@ -1,0 +1,300 @@
+//! From a line to the node that it belongs to.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use balance::HashRing;
+use eventloop::Interest;
+use eventloop::datagram::Sender;
+use protocol::statsd;
+
+use super::counters::WorkerCounters;
+use super::outbox::{Kind, Outbox};
+use crate::live::{Live, Reader};
+use crate::statsd::settings::{Node, OnMalformed, Remap, Settings};
+
+/// What UDP over IPv4 can hold.
+const LONGEST_LINE: usize = 65_507;
+
+/// Datagrams that one system call sends.
+const SEND_BATCH: usize = 64;
+
+/// What is taken at once of lines that were kept: a node that has just come back must not
+/// lose them for want of room.
+const RELEASE_BYTES: usize = 64 * 1024;
+
+/// Between two such portions.
+pub(super) const RELEASE_PAUSE: Duration = Duration::from_millis(2);
+
+/// Where lines go, and what waits for each node.
+pub(super) struct Router {
+    settings: Reader<Settings>,
+    /// One for each node of the settings, in their order; none for a node whose socket
+    /// could not be opened.
+    outboxes: Vec<Option<Outbox>>,
+    sender: Sender,
+    pub(super) counters: Arc<WorkerCounters>,
+    /// Sockets were opened or closed since this was last asked.
+    sockets_changed: bool,
+}
+
+impl Router {
+    pub(super) fn new(live: Arc<Live<Settings>>, counters: Arc<WorkerCounters>) -> Self {
+        let mut router = Self {
+            settings: Reader::new(live),
+            outboxes: Vec::new(),
+            sender: Sender::new(SEND_BATCH),
+            counters,
+            sockets_changed: true,
+        };
+        router.outboxes = router.open_all(Vec::new());
+        router
+    }
+
+    /// How long a line may wait for company.
+    pub(super) fn flush_after(&self) -> Duration {
+        if self.settings.policy.mtu == 0 {
+            Duration::ZERO
+        } else {
+            self.settings.policy.flush
+        }
+    }
+
+    /// Takes each line of a datagram, or of what a connection brought.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        for line in statsd::lines(bytes) {
+            self.line(line);
+        }
+    }
+
+    /// Takes a line that came in.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        let counters = &self.counters;
+        counters.lines_received.add(1);
+        if !statsd::is_well_formed(line) {
+            counters.malformed.add(1);
+            if self.settings.policy.on_malformed == OnMalformed::Drop {
+                return counters.dropped_malformed.add(1);
+            }
+        }
+        self.place(line);
+    }
+
+    /// Counts lines that came over TCP and were dropped before they had come whole.
+    pub(super) fn cut(&self, lines: u64) {
+        self.counters.tcp_lines.add(lines);
+        self.counters.lines_received.add(lines);
+        self.counters.dropped_too_long.add(lines);
+    }
+
+    /// Puts a line where it belongs.
+    fn place(&mut self, line: &[u8]) {
+        if line.len() > LONGEST_LINE {
+            return self.counters.dropped_too_long.add(1);
+        }
+        let settings = &self.settings;
+        let hash = HashRing::hash_key(statsd::key(line));
+        let index = |ring: &HashRing| ring.node_of_hash(hash).map(usize::from);
+        let (owner, policy) = (index(&settings.whole), settings.policy);
+        let owner_is_up = owner.is_some_and(|owner| settings.up[owner]);
+        let to = match policy.remap {
+            _ if owner_is_up && settings.live.len() == settings.whole.len() => owner,
+            Remap::Remap => index(&settings.live),
+            Remap::Hold | Remap::Drop => owner,
+            Remap::Mirror => {
+                let to = index(&settings.live);
+                if let Some(owner) = owner.filter(|_| !owner_is_up && to.is_some()) {
+                    self.push(owner, line, Kind::Copy);
+                }
+                to
+            }
+        };
+        let Some(to) = to else {
+            return self.counters.dropped_no_node.add(1);
+        };
+        let holding = self.outboxes[to].as_ref().is_some_and(Outbox::holds);
+        match policy.remap {
+            // A value must not overtake an older one that was kept.
+            Remap::Hold if holding || !self.settings.up[to] => self.hold(to, line),
+            Remap::Drop if !self.settings.up[to] => self.counters.dropped_node_down.add(1),
+            _ => self.push(to, line, Kind::Line),
+        }
+    }
+
+    fn push(&mut self, to: usize, line: &[u8], kind: Kind) {
+        let (policy, counters) = (self.settings.policy, &self.counters);
+        match &mut self.outboxes[to] {
+            Some(outbox) if outbox.waiting() < policy.queue_bytes || !outbox.blocked => {
+                outbox.push(line, kind, policy.mtu);
+            }
+            outbox => match (kind, outbox) {
+                (Kind::Copy, _) => {}
+                (Kind::Line, Some(_)) => counters.dropped_queue_full.add(1),
+                (Kind::Line, None) => counters.dropped_send_error.add(1),
+            },
+        }
+    }
+
+    fn hold(&mut self, to: usize, line: &[u8]) {
+        let most = self.settings.policy.hold_bytes;
+        let outbox = self.outboxes[to].as_mut();
+        if !outbox.is_some_and(|outbox| outbox.hold(line, most)) {
+            self.counters.dropped_hold_full.add(1);
+        }
+    }
+
+    /// Sends datagrams that are full; `all`: those that are being filled as well. Calls
+    /// `refused` with each node whose host sent something back.
+    pub(super) fn send(&mut self, all: bool, mut refused: impl FnMut(&Arc<Node>)) {
+        for outbox in self.outboxes.iter_mut().flatten() {
+            if all {
+                outbox.seal();
+            }
+            if outbox.is_ready() && outbox.send(&mut self.sender, &self.counters) {
+                refused(&outbox.node);
+            }
+        }
+    }
+
+    /// Whether lines wait for company.
+    pub(super) fn is_filling(&self) -> bool {
+        self.outboxes.iter().flatten().any(Outbox::is_filling)
+    }
+
+    /// Lines that have come in and neither left nor been dropped.
+    pub(super) fn pending(&self) -> u64 {
+        self.outboxes.iter().flatten().map(Outbox::pending).sum()
+    }
+
+    /// Whether a socket has no room.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.outboxes.iter().flatten().any(|outbox| outbox.blocked)
+    }
+
+    /// Names the sockets that are to be watched in another way than before, by the number
+    /// of their node.
+    pub(super) fn watch(
+        &mut self,
+        mut each: impl FnMut(usize, BorrowedFd<'_>, Interest) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let all = std::mem::take(&mut self.sockets_changed);
+        for (nth, outbox) in self.outboxes.iter_mut().enumerate() {
+            let Some(outbox) = outbox else { continue };
+            if all || outbox.watched_for_room != outbox.blocked {
+                outbox.watched_for_room = outbox.blocked;
+                let interest = if outbox.blocked {
+                    Interest::Both
+                } else {
+                    Interest::Read
+                };
+                each(nth, outbox.fd(), interest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something came from a node: a datagram sent back, an answer, or room. Says whether
+    /// its host sent something back.
+    pub(super) fn heard(&mut self, nth: usize) -> Option<&Arc<Node>> {
+        let outbox = self.outboxes.get_mut(nth)?.as_mut()?;
+        let refused = outbox.take_refused(&self.counters);
+        outbox.discard_answers();
+        let sent = outbox.send(&mut self.sender, &self.counters);
+        (refused || sent).then_some(&outbox.node)
+    }
+
+    /// Takes up new settings: lines that wait for a node that is down or gone are placed
+    /// again.
+    pub(super) fn refresh(&mut self) {
+        let before = self.settings.current();
+        if !self.settings.refresh() {
+            return;
+        }
+        let old = std::mem::take(&mut self.outboxes);
+        let mut homeless = Vec::new();
+        let mut kept = Vec::new();
+        for mut outbox in old.into_iter().flatten() {
+            let mut take = |line: &[u8]| homeless.push(line.to_vec());
+            let nth = self
+                .settings
+                .nodes
+                .iter()
+                .position(|node| Arc::ptr_eq(node, &outbox.node));
+            let remap = self.settings.policy.remap;
+            let is_up = nth.is_some_and(|nth| self.settings.up[nth]);
+            if !is_up {
+                outbox.take_waiting(&mut take);
+            }
+            if nth.is_none() || (!is_up && remap != Remap::Hold) {
+                outbox.take_held(usize::MAX, |_, line| take(line));
+            }
+            if nth.is_some() {
+                kept.push(outbox);
+            }
+        }
+        self.outboxes = self.open_all(kept);
+        self.sockets_changed |= before.nodes.len() != self.settings.nodes.len()
+            || before
+                .nodes
+                .iter()
+                .zip(&self.settings.nodes)
+                .any(|(a, b)| !Arc::ptr_eq(a, b));
+        self.counters.rerouted.add(homeless.len() as u64);
+        for line in homeless {
+            self.place(&line);
+        }
+    }
+
+    /// An outbox for each node of the settings: its own if it has one.
+    fn open_all(&self, mut kept: Vec<Outbox>) -> Vec<Option<Outbox>> {
+        let nodes = self.settings.nodes.iter();
+        nodes
+            .map(|node| {
+                let own = kept
+                    .iter()
+                    .position(|outbox| Arc::ptr_eq(&outbox.node, node));
+                own.map(|own| kept.swap_remove(own)).or_else(|| open(node))
+            })
+            .collect()
+    }
+
+    /// Gives nodes that are back a portion of what was kept for them. Says whether more is
+    /// to follow.
+    pub(super) fn release(&mut self) -> bool {
+        let mtu = self.settings.policy.mtu;
+        let mut more = false;
+        for (nth, outbox) in self.outboxes.iter_mut().enumerate() {
+            let Some(outbox) = outbox.as_mut().filter(|outbox| outbox.holds()) else {
+                continue;
+            };
+            if self.settings.up[nth] && !outbox.blocked {
+                outbox.take_held(RELEASE_BYTES, |outbox, line| {
+                    outbox.push(line, Kind::Line, mtu)
+                });
+            }
+            more |= self.settings.up[nth] && outbox.holds();
+        }
+        more
+    }
+
+    /// Drops whatever is left: the proxy ends.
+    pub(super) fn drop_rest(&mut self) {
+        for outbox in self.outboxes.iter_mut().flatten() {
+            self.counters.dropped_queue_full.add(outbox.drop_waiting());
+            let mut held = 0;
+            outbox.take_held(usize::MAX, |_, _| held += 1);
+            self.counters.dropped_node_down.add(held);
+        }
+    }
+}
+
+fn open(node: &Arc<Node>) -> Option<Outbox> {
+    let opened = Outbox::open(Arc::clone(node));
+    if let Err(error) = &opened {
+        let name = &node.name;
+        tracing::warn!("no socket for node {name}, whose lines are dropped: {error}");
+    }
+    opened.ok()
+}
