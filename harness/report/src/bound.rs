@@ -287,8 +287,8 @@ impl FromStr for TimesBound {
     }
 }
 
-/// A metric, a comparison, and what stands behind it.
-fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
+/// A word, a comparison, and what stands behind it.
+pub(crate) fn split(text: &str) -> Result<(&str, Op, &str), ExpectError> {
     let at = text
         .find(['<', '>', '='])
         .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
@@ -297,7 +297,12 @@ fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
         .into_iter()
         .find(|(sign, _)| rest.starts_with(sign))
         .ok_or_else(|| ExpectError::Shape(text.to_owned()))?;
-    let word = word.trim();
+    Ok((word.trim(), op, rest[sign.len()..].trim()))
+}
+
+/// A metric, a comparison, and what stands behind it.
+fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
+    let (word, op, written) = split(text)?;
     let metric = Metric::ALL
         .into_iter()
         .find(|m| m.word() == word)
@@ -308,7 +313,7 @@ fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
                 accepted,
             }
         })?;
-    Ok((metric, op, rest[sign.len()..].trim().to_owned()))
+    Ok((metric, op, written.to_owned()))
 }
 
 fn parse_value(metric: Metric, written: &str) -> Result<f64, ExpectError> {

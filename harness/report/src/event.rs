@@ -178,6 +178,13 @@ pub enum Event {
         /// As it was written.
         counts: serde_json::Value,
     },
+    /// What is told of the lines of statsd when the load is over and nothing is pending.
+    ProxyCounted {
+        /// The proxy's own state, if it can be asked for it.
+        state: Option<serde_json::Value>,
+        /// Datagrams that the kernel says it dropped at the proxy's port, where it tells.
+        kernel_drops: Option<u64>,
+    },
     /// Many requests at once, checked one by one, to see who is at fault for wrong
     /// answers.
     Audit(Audit),
@@ -256,6 +263,9 @@ pub struct Fault {
     /// The backend that the proxy is told about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// The backends that are in its configuration from then on, if that changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 /// A change in what a proxy thinks of a backend; the event's own time is the proxy's.

@@ -4,6 +4,7 @@ use fuzzclient::record::FuzzRecord;
 use loadgen::record::LoadRecord;
 use serde::{Deserialize, Serialize};
 
+use crate::account::Account;
 use crate::compare::design::Arm;
 use crate::event::{Audit, Exit, Fault, Probe, ProbeOutcome, Role, Sample, Target, Transition};
 
@@ -41,6 +42,9 @@ pub struct Block {
     /// What the proxy said that it thinks of its backends, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<TimedTransition>,
+    /// What became of every line, if lines of statsd were sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// What kept the block from running as planned.
     pub problem: Option<String>,
 }

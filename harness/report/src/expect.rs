@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::demand::Demand;
 use crate::bound::{Bound, Metric, TimesBound};
 use crate::event::Role;
 
@@ -80,6 +81,8 @@ pub enum Claim {
         /// That as it was written.
         written: String,
     },
+    /// A figure of the line account.
+    Account(Demand),
     /// Every fault of the timeline could be done.
     FaultsDone,
     /// The load clients kept their schedule, so that their times may be judged.
@@ -242,6 +245,19 @@ impl Expectation {
                 written: written.to_owned(),
             },
             origin: Origin::Scenario,
+        })
+    }
+
+    /// A demand on the line account: `unaccounted = 0`, `received >= 99.9 %`.
+    ///
+    /// # Errors
+    /// Says what is accepted.
+    pub fn account(text: &str, origin: Origin) -> Result<Self, ExpectError> {
+        let demand: Demand = text.parse()?;
+        Ok(Self {
+            text: format!("lines {demand}"),
+            claim: Claim::Account(demand),
+            origin,
         })
     }
 

@@ -294,6 +294,7 @@ impl Story {
             target: target.to_owned(),
             action: action.to_owned(),
             backend: None,
+            nodes: Vec::new(),
         };
         self.at(from_ms, Event::FaultBegan(fault))
             .at(to_ms, Event::FaultEnded { id: id() })

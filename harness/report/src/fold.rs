@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::ledger::Ledger;
+use crate::account::sink;
 use crate::event::{Event, Mark, Role, ScenarioHeader, Stamped};
 use crate::evidence::{
     Block, FaultEvidence, FuzzEvidence, LoadEvidence, ProcessEvidence, TimedExit, TimedProbe,
@@ -74,6 +76,7 @@ impl RunFile {
 pub struct Gathered {
     run: RunFile,
     marks: CpuMarks,
+    ledger: Ledger,
 }
 
 impl Default for Gathered {
@@ -82,8 +85,11 @@ impl Default for Gathered {
             schema_version: SCHEMA_VERSION,
             ..RunFile::default()
         };
-        let marks = CpuMarks::default();
-        Self { run, marks }
+        Self {
+            run,
+            marks: CpuMarks::default(),
+            ledger: Ledger::default(),
+        }
     }
 }
 
@@ -92,6 +98,12 @@ impl Gathered {
     pub fn take(&mut self, stamped: &Stamped) {
         self.run.take(stamped);
         self.marks.take(&stamped.event, &mut self.run);
+        let scenario = self.run.scenarios.last_mut();
+        if let Event::ScenarioStarted(header) = &stamped.event {
+            self.ledger.begin_scenario(header);
+        } else if let Some(block) = scenario.and_then(|scenario| scenario.blocks.last_mut()) {
+            self.ledger.take(&stamped.event, block);
+        }
     }
 
     /// The scenario that is being run, or was the last.
@@ -156,6 +168,7 @@ fn is_notable(event: &Event) -> bool {
             | Event::Sample { .. }
             | Event::CpuMark { .. }
             | Event::Counted { .. }
+            | Event::ProxyCounted { .. }
     )
 }
 
@@ -234,7 +247,7 @@ impl Block {
             }
             Event::Counted { role, name, counts } => {
                 if let Some(process) = self.of(*role, name.as_deref()) {
-                    process.counts = Some(counts.clone());
+                    process.counts = Some(sink::in_short(counts));
                 }
             }
             Event::Audit(audit) => {

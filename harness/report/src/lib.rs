@@ -4,7 +4,8 @@
 //! before), [`expect`] what a scenario demands (in the words of [`fate`], and with a [`bound`] on
 //! its figures), [`evidence`] what one block of a run showed, [`run`] the run file,
 //! [`schema`] describes it to others, [`fold`] makes it from events. [`health`] names what became of a process and [`words`] what it said, [`figures`]
-//! adds up what the load clients measured, [`reconcile`] compares everybody's counts,
+//! adds up what the load clients measured, [`reconcile`] compares everybody's counts, [`account`] says
+//! what became of every line of statsd,
 //! [`verdict`] judges. [`mod@read`] takes a run file of any version. [`text`], [`html`], [`markdown`] and
 //! [`junit`] render it for readers; [`csv`], [`hgrm`] and [`hlog`] hand its figures to other tools, the
 //! latter two under the names of `tag`.
@@ -12,6 +13,7 @@
 //! Nothing here spawns, connects, reads a clock or touches a file: verdicts are pure
 //! functions of evidence, and can be recomputed from a run file.
 
+pub mod account;
 pub mod bound;
 pub mod capacity;
 pub mod compare;

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use balance::HashRing;
+use balance::hashring::HashRing;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// How many keys one iteration looks up: the time shown is for all of them, the throughput

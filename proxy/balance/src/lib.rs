@@ -9,7 +9,7 @@
 //!   each worker needs to choose;
 //! - [`Lease`] and [`Ticket`]: a place on a backend, a place in the queue for one; both are
 //!   given back by dropping them;
-//! - [`HashRing`], apart from all of these: which node gets which statsd metric.
+//! - [`hashring`], apart from all of these: which node gets which statsd metric.
 //!
 //! Nothing here opens a socket, reads a clock, logs or starts a thread. Time comes in as
 //! milliseconds of one monotonic clock of the caller's; what happened to a connection or a
@@ -22,7 +22,7 @@ mod counters;
 mod ejection;
 mod ewma;
 mod gate;
-mod hashring;
+pub mod hashring;
 mod health;
 mod histogram;
 mod journal;
@@ -38,7 +38,6 @@ pub use algorithm::{Algorithm, UnknownName, WhenAllDown};
 pub use backend::Backend;
 pub use counters::{BackendCounters, PoolCounters};
 pub use ewma::PeakEwma;
-pub use hashring::{HashRing, MAX_NODES};
 pub use histogram::{BUCKETS_US, Histogram, HistogramSnapshot};
 pub use journal::{HISTORY, Transition};
 pub use lease::Lease;

@@ -54,7 +54,7 @@ impl Node {
     /// Datagrams that the kernel dropped at its sockets.
     #[must_use]
     pub fn kernel_drops(&self) -> u64 {
-        self.records().map(|record| record.kernel_drops).sum()
+        self.records().filter_map(|record| record.kernel_drops).sum()
     }
 
     /// Lives that left no record.
@@ -213,7 +213,7 @@ mod tests {
         Some(SinkRecord {
             lines,
             datagrams,
-            kernel_drops,
+            kernel_drops: Some(kernel_drops),
             ..SinkRecord::default()
         })
     }

@@ -20,8 +20,8 @@ pub struct SinkRecord {
     pub datagrams: u64,
     /// Lines read, of any form.
     pub lines: u64,
-    /// Datagrams that the kernel dropped at its sockets.
-    pub kernel_drops: u64,
+    /// Datagrams that the kernel dropped at its sockets; none if it does not tell.
+    pub kernel_drops: Option<u64>,
     /// What came of each sender.
     pub senders: BTreeMap<String, Seen>,
     /// The keys that came.

@@ -3,8 +3,10 @@
 //! In reading order: [`number`] writes figures, `name` fits names into their room, [`table`]
 //! lines up columns, [`latency`] shows what was measured (`columns` says which figures),
 //! [`histogram`] draws it, [`faults`] tells what was done on purpose meanwhile,
+//! [`account`] what became of every line,
 //! [`capacity`] shows the highest rates, [`survival`] says who died.
 
+pub mod account;
 pub mod capacity;
 pub(crate) mod columns;
 pub mod compare;
@@ -33,6 +35,7 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
             out.push_str(&latency::section(scenario));
         }
         out.push_str(&faults::section(scenario));
+        out.push_str(&account::section(scenario));
         out.push_str(&capacity::section(scenario));
     }
     out.push_str(&compare::section(run));

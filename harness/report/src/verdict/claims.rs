@@ -1,6 +1,6 @@
 //! The evidence for and against each kind of claim.
 
-use super::{Finding, Outcome, attack, measured, phases};
+use super::{Finding, Outcome, account, attack, measured, phases};
 use crate::event::Role;
 use crate::evidence::Block;
 use crate::expect::{Claim, Fate};
@@ -66,6 +66,11 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
             scenario
                 .judged()
                 .map(|block| phases::backend(block, backend, *change, *within_us)),
+        ),
+        Claim::Account(demand) => worst(
+            scenario
+                .judged()
+                .map(|block| account::figure(block, demand)),
         ),
         Claim::FaultsDone => phases::faults_done(scenario),
         Claim::Valid { load } => {

@@ -1,9 +1,10 @@
 //! Judging: expectations against evidence, and the exit code that follows.
 //!
 //! `implied` is what goes without saying; `claims` looks for the evidence of each kind of
-//! claim, `measured` and `attack` for that of the load clients, `phases` for that of the parts before,
+//! claim, `measured` and `attack` for that of the load clients, `account` for what became of their lines, `phases` for that of the parts before,
 //! during and after faults.
 
+mod account;
 mod attack;
 mod claims;
 mod implied;

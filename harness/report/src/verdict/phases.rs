@@ -132,7 +132,7 @@ pub(super) fn metric(
 /// What a proxy calls a backend to which it sends nobody new.
 const OUT: [&str; 4] = ["down", "ejected", "draining", "disabled"];
 
-fn is_out(state: &str) -> bool {
+pub(crate) fn is_out(state: &str) -> bool {
     let state = state.to_lowercase();
     OUT.iter().any(|out| state.starts_with(out))
 }

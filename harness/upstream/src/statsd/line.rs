@@ -3,7 +3,7 @@
 /// The longest name of a sender: `load` and a few digits are what there is.
 const LONGEST_SENDER: usize = 64;
 
-/// Types of a line that ends with its type, as nearly all do.
+/// Types of such a line; none begins as another.
 const TYPES: [&[u8]; 6] = [b"c", b"g", b"ms", b"h", b"s", b"d"];
 
 /// A line of the form `<sender>.k<digits>:<number>|<type>…`.
@@ -31,26 +31,22 @@ pub(super) enum Line<'a> {
 impl<'a> Line<'a> {
     /// Looks at a line, which is given without its end.
     pub(super) fn of(line: &'a [u8]) -> Self {
-        let Some((numbered, rest)) = numbered(line) else {
-            return if is_statsd(line) {
-                Self::Foreign
-            } else {
-                Self::Malformed
-            };
-        };
-        if TYPES.contains(&rest) || is_statsd(line) {
-            Self::Numbered(numbered)
-        } else {
-            Self::Malformed
+        let numbered = numbered(line);
+        // Nearly all lines end with their type, and need no second look.
+        if let Some((numbered, b"")) = numbered {
+            return Self::Numbered(numbered);
+        }
+        if !protocol::statsd::is_well_formed(line) {
+            return Self::Malformed;
+        }
+        match numbered {
+            Some((numbered, [b'|' | b'\r', ..])) => Self::Numbered(numbered),
+            _ => Self::Foreign,
         }
     }
 }
 
-fn is_statsd(line: &[u8]) -> bool {
-    protocol::statsd::is_well_formed(line)
-}
-
-/// The numbered line that this begins as, and what follows its first `|`.
+/// The numbered line that this begins as, and what follows its type.
 fn numbered(line: &[u8]) -> Option<(Numbered<'_>, &[u8])> {
     let dot = line.iter().take(LONGEST_SENDER + 1).position(|b| *b == b'.')?;
     let sender = &line[..dot];
@@ -59,6 +55,7 @@ fn numbered(line: &[u8]) -> Option<(Numbered<'_>, &[u8])> {
     let value = key[key_digits..].strip_prefix(b":")?;
     let value_digits = digits(value);
     let rest = value[value_digits..].strip_prefix(b"|")?;
+    let rest = TYPES.iter().find_map(|name| rest.strip_prefix(*name))?;
     if dot == 0 || key_digits == 0 {
         return None;
     }
@@ -101,7 +98,7 @@ mod tests {
             ("a-1.k0:0|ms|@0.1", "a-1.k0", "a-1", 0),
             ("load.k1:4294967295|d|#a:b,c", "load.k1", "load", u32::MAX),
             ("load.k1:007|g", "load.k1", "load", 7),
-            ("load.k1:1|s", "load.k1", "load", 1),
+            ("load.k1:1|s\r", "load.k1", "load", 1),
         ];
         for (line, key, sender, number) in cases {
             let expected = Numbered {
@@ -123,10 +120,12 @@ mod tests {
             "load.k1:-1|g",
             "load.k1:4294967296|c",
             "load.k1:1.5|ms",
+            "load.k1:1|c:2|ms",
+            "load.k1:1:2|c",
         ] {
             assert_eq!(Line::of(foreign.as_bytes()), Line::Foreign, "{foreign}");
         }
-        for malformed in ["load.k1:17", "load.k1:17|", "load.k1:|c", "load.k1", "%d", "\0"] {
+        for malformed in ["load.k1:17", "load.k1:17|", "load.k1:17|cc", "load.k1:|c", "load.k1", "%d", "\0"] {
             assert_eq!(Line::of(malformed.as_bytes()), Line::Malformed, "{malformed}");
         }
     }

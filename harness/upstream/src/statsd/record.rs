@@ -17,7 +17,7 @@ pub struct StatsdRecord {
     pub bytes: u64,
     /// Lines that are not empty, from datagrams and connections.
     pub lines: u64,
-    /// Empty lines: two ends in a row, or an end as the first byte.
+    /// Empty lines in datagrams: two ends in a row, or an end as the first byte.
     pub empty_lines: u64,
     /// Lines that are not statsd.
     pub malformed: u64,

@@ -33,20 +33,14 @@ struct Sender {
 impl Tally {
     /// Counts the lines of a datagram. Its last line needs no end.
     pub(super) fn take_all(&mut self, bytes: &[u8]) {
-        let taken = self.take_ended(bytes);
-        if taken < bytes.len() {
-            self.take(&bytes[taken..]);
-        }
-    }
-
-    /// Counts the lines that are ended, and tells how many bytes those are.
-    pub(super) fn take_ended(&mut self, bytes: &[u8]) -> usize {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes) {
             self.take(&bytes[start..end]);
             start = end + 1;
         }
-        start
+        if start < bytes.len() {
+            self.take(&bytes[start..]);
+        }
     }
 
     /// Counts a line, which is given without its end.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use balance::HashRing;
+use balance::hashring::HashRing;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use balance::HashRing;
+use balance::hashring::HashRing;
 use eventloop::Interest;
 use eventloop::datagram::Sender;
 use protocol::statsd;
@@ -298,3 +298,7 @@ fn open(node: &Arc<Node>) -> Option<Outbox> {
     }
     opened.ok()
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

@@ -1,0 +1,258 @@
+//! What flags and file come to.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use service::addr::HostPort;
+use service::logging::LogLevel;
+use thiserror::Error;
+
+use super::args::{Options, StatsdArgs, Transport};
+use super::config::{self, ConfigError, File};
+use super::health::Rules;
+use super::node_at::NodeAt;
+use super::settings::Policy;
+use super::sockets;
+
+/// Ports that the original listens on when nobody says.
+const PORT: u16 = 8125;
+const MANAGEMENT_PORT: u16 = 8126;
+
+/// Time between checks when nobody says: as the original.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time for an answer when nobody says. The original waits a whole interval, in which the
+/// node's lines are lost.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// More nodes than these need a larger number for a node's place on the ring.
+const MAX_NODES: usize = 65_535;
+
+/// Why nothing can be started with this.
+#[derive(Debug, Error)]
+pub(super) enum PlanError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(
+        "no nodes: give --node HOST:PORT[:ADMINPORT], or --config FILE with nodes: [{{host, port, \
+         adminport}}]"
+    )]
+    NoNodes,
+    #[error("--node {0}: given twice, and each node has one place on the ring")]
+    Twice(String),
+    #[error("{0} nodes: there can be {MAX_NODES}")]
+    TooMany(usize),
+    #[error("{path}: {key}: expected a host name or an address, got {host:?}")]
+    Host {
+        path: String,
+        key: &'static str,
+        host: String,
+    },
+}
+
+/// The command line, which stays what it is at every reload.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) config: Option<PathBuf>,
+    pub(super) options: Options,
+    pub(super) debug: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) fixed: Fixed,
+    pub(super) nodes: Vec<NodeAt>,
+    pub(super) checks: CheckPlan,
+    pub(super) policy: Policy,
+}
+
+/// What cannot change without a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fixed {
+    pub(super) listen: HostPort,
+    pub(super) management: HostPort,
+    pub(super) udp: bool,
+    pub(super) tcp: bool,
+    pub(super) threads: usize,
+    pub(super) receive_buffer: usize,
+    pub(super) admin: Option<HostPort>,
+    pub(super) log_level: LogLevel,
+}
+
+/// How nodes are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CheckPlan {
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) rules: Rules,
+}
+
+/// A plan, and what to warn about.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Origin {
+    /// The command line without what is only for the start.
+    pub(super) fn new(args: StatsdArgs) -> Self {
+        Self {
+            config: args.config,
+            options: args.options,
+            debug: args.debug,
+        }
+    }
+
+    /// Reads the file and puts both together.
+    ///
+    /// # Errors
+    /// Names the file, the line and the key, or the flag, and what is accepted.
+    pub(super) fn plan(&self) -> Result<Planned, PlanError> {
+        let file = self.config.as_deref().map(config::load).transpose()?;
+        let file = file.unwrap_or_default();
+        let path = self.config.as_deref().unwrap_or(Path::new(""));
+        let warnings = file
+            .unknown
+            .iter()
+            .map(|(key, line)| {
+                let path = path.display();
+                format!("{path}:{line}: {key}: no key that is known here, left out")
+            })
+            .collect();
+        let fixed = self.fixed(&file, path)?;
+        let options = &self.options;
+        let nodes = if options.nodes.is_empty() {
+            file.nodes.iter().map(NodeAt::from).collect()
+        } else {
+            options.nodes.clone()
+        };
+        Ok(Planned {
+            plan: Plan {
+                fixed,
+                nodes: check_nodes(nodes)?,
+                checks: self.checks(&file),
+                policy: Policy {
+                    remap: options.remap,
+                    on_malformed: options.on_malformed,
+                    mtu: options.mtu,
+                    flush: options.flush,
+                    hold_bytes: options.hold_bytes,
+                    queue_bytes: options.queue_bytes,
+                },
+            },
+            warnings,
+        })
+    }
+
+    fn fixed(&self, file: &File, path: &Path) -> Result<Fixed, PlanError> {
+        let options = &self.options;
+        let at = |key, host: &Option<String>, port: Option<u16>, default| {
+            let port = port.unwrap_or(default);
+            match host {
+                Some(host) => host_port(host, port).ok_or_else(|| PlanError::Host {
+                    path: path.display().to_string(),
+                    key,
+                    host: host.clone(),
+                }),
+                None if file.ipv6 == Some(true) => Ok(sockets::any_v6(port)),
+                None => Ok(sockets::any_v4(port)),
+            }
+        };
+        let listen = match &options.listen {
+            Some(listen) => listen.clone(),
+            None => at("host", &file.host, file.port, PORT)?,
+        };
+        let management = match &options.management {
+            Some(management) => management.clone(),
+            None => at(
+                "mgmt_address",
+                &file.management_address,
+                file.management_port,
+                MANAGEMENT_PORT,
+            )?,
+        };
+        let (udp, tcp) = match (&options.server[..], file.server) {
+            ([], Some(server)) => (server.udp, server.tcp),
+            ([], None) => (true, false),
+            (given, _) => (
+                given.contains(&Transport::Udp),
+                given.contains(&Transport::Tcp),
+            ),
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        Ok(Fixed {
+            listen,
+            management,
+            udp,
+            tcp,
+            threads: options.threads.or(file.threads).unwrap_or_else(cores),
+            receive_buffer: options.receive_buffer,
+            admin: options.admin.clone(),
+            log_level: if self.debug {
+                LogLevel::Debug
+            } else {
+                options.log_level
+            },
+        })
+    }
+
+    fn checks(&self, file: &File) -> CheckPlan {
+        let options = &self.options;
+        let interval = options.check_interval.or(file.check_interval);
+        let interval = interval.unwrap_or(CHECK_INTERVAL);
+        let timeout = options.check_timeout.unwrap_or(CHECK_TIMEOUT.min(interval));
+        CheckPlan {
+            interval,
+            timeout,
+            rules: Rules {
+                rise: options.rise,
+                fall: options.fall,
+            },
+        }
+    }
+}
+
+impl Fixed {
+    /// What another plan wants otherwise, by the names that users know.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("listen address", self.listen == other.listen),
+            ("management address", self.management == other.management),
+            (
+                "server",
+                (self.udp, self.tcp) == (other.udp, other.tcp),
+            ),
+            ("threads", self.threads == other.threads),
+        ];
+        let differ = parts.into_iter().filter(|(_, same)| !same);
+        differ.map(|(name, _)| name).collect()
+    }
+}
+
+fn host_port(host: &str, port: u16) -> Option<HostPort> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let text = match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    text.parse().ok()
+}
+
+fn check_nodes(nodes: Vec<NodeAt>) -> Result<Vec<NodeAt>, PlanError> {
+    if nodes.is_empty() {
+        return Err(PlanError::NoNodes);
+    }
+    if nodes.len() > MAX_NODES {
+        return Err(PlanError::TooMany(nodes.len()));
+    }
+    let mut seen = HashMap::new();
+    for node in &nodes {
+        if seen.insert(node.name(), ()).is_some() {
+            return Err(PlanError::Twice(node.name()));
+        }
+    }
+    Ok(nodes)
+}
