@@ -59,8 +59,8 @@ struct Name {
 /// A name, for the operator.
 #[derive(Debug, Serialize)]
 pub(crate) struct NameState {
-    name: String,
-    addresses: Vec<IpAddr>,
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<IpAddr>,
     /// Why the last look-up failed, if it did.
     error: Option<String>,
 }

@@ -16,6 +16,7 @@ mod prometheus;
 mod shortage;
 mod statsd;
 mod tcp;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -38,7 +38,8 @@ What --proxy takes:
   git:HEAD~1                       our proxy at a revision of the repository around the current
                                    directory; built in a git worktree as \"cargo run\" would, and
                                    kept in .harness/revisions
-  ./my-proxy                       a program that takes: foo --listen ADDR --forward ADDR
+  ./my-proxy                       a program called as: foo --listen ADDR --forward ADDR,
+                                   or tcp --listen ADDR BACKEND…
   'cmd:socat TCP-LISTEN:… {listen} {forward}'   any command line with both in it
   addr:127.0.0.1:8002              something that runs already; see --pid and --upstream-listen
 

@@ -34,6 +34,10 @@ const TURNS: usize = 4;
 /// late; while it moves, so much gathers that each turn is worth its system calls.
 const LINGER: u32 = 32;
 
+/// How many chances to linger at most go by after it was in vain. A sender who is slow
+/// would have us wait for him each time.
+const MOST_CHANCES: u8 = 127;
+
 /// A pipe of the kernel's.
 #[derive(Debug)]
 struct KernelPipe {
@@ -61,6 +65,9 @@ impl KernelPipe {
 pub(super) struct Tunnel {
     pipe: Option<KernelPipe>,
     filled: usize,
+    /// Chances to linger that go by from now on, and from the next time that it is in vain.
+    chances_left: u8,
+    chances: u8,
 }
 
 impl Tunnel {
@@ -77,6 +84,25 @@ impl Tunnel {
         let moved = move_bytes(from, pipe.write.as_fd(), pipe.capacity)?;
         self.filled += moved.unwrap_or(0);
         Ok(moved)
+    }
+
+    /// Waits a moment for a socket that has nothing, unless that was in vain lately.
+    fn linger(&mut self, from: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
+        if self.chances_left > 0 {
+            self.chances_left -= 1;
+            return Ok(None);
+        }
+        for _ in 0..LINGER {
+            std::thread::yield_now();
+            let taken = self.fill(from);
+            if taken != Ok(None) {
+                self.chances = 0;
+                return taken;
+            }
+        }
+        self.chances_left = self.chances;
+        self.chances = (self.chances * 2 + 1).min(MOST_CHANCES);
+        Ok(None)
     }
 
     /// Gives the socket what it takes. `None`: it takes nothing now.
@@ -276,18 +302,13 @@ impl<C> Session<C> {
             return false;
         };
         let to = from.other() as usize;
-        let mut patience = if cx.alone { LINGER } else { 0 };
-        let taken = loop {
-            let taken = if self.pipes[to].is_broken() {
-                discard(fd.as_fd())
-            } else {
-                self.tunnels[to].fill(fd.as_fd())
-            };
-            if taken != Ok(None) || patience == 0 {
-                break taken;
+        let taken = if self.pipes[to].is_broken() {
+            discard(fd.as_fd())
+        } else {
+            match self.tunnels[to].fill(fd.as_fd()) {
+                Ok(None) if cx.alone => self.tunnels[to].linger(fd.as_fd()),
+                taken => taken,
             }
-            patience -= 1;
-            std::thread::yield_now();
         };
         match taken {
             Ok(None) => self.poll(cx, from, Ready::Read, false),

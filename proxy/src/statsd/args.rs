@@ -9,7 +9,7 @@ use service::logging::LogLevel;
 use service::ready::InheritedFd;
 use service::units::{Size, parse_duration};
 
-use super::node_at::NodeAt;
+use super::config::NodeAt;
 use super::route::RouteArgs;
 use super::settings::{OnMalformed, Remap};
 
@@ -20,7 +20,7 @@ use super::settings::{OnMalformed, Remap};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = "\
 Every line is accounted for: received = forwarded + dropped (by reason) + pending. Signals:
-  SIGTERM   send what waits, then end; a second one ends at once
+  SIGTERM   send everything that has come in, then end
   SIGHUP    read the configuration again: nodes come and go, nothing in flight is lost
   SIGUSR1   print statistics to stdout as one line of JSON
 

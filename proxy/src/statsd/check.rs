@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::shortage::is_our_own;
+
 /// The question, as the original asks it.
 const QUESTION: &[u8] = b"health\r\n";
 
@@ -23,15 +25,24 @@ const ANSWER_BYTES: u64 = 1024;
 /// How much of a wrong answer is logged.
 const SHOWN_BYTES: usize = 60;
 
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It says that it is well.
+    Healthy,
+    /// It does not, and why that is, as a fragment for a log line.
+    Unhealthy(String),
+    /// We could not ask, which says nothing of the node.
+    NotAsked(String),
+}
+
 /// Asks a node once.
-///
-/// # Errors
-/// Why it does not count as healthy, as a fragment for a log line.
-pub(super) async fn ask(at: SocketAddr, patience: Duration) -> Result<(), String> {
+pub(super) async fn ask(at: SocketAddr, patience: Duration) -> Outcome {
     match timeout(patience, carry_out(at)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer after {patience:?}")),
+        Ok(Ok(())) => Outcome::Healthy,
+        Ok(Err(error)) if is_our_own(&error) => Outcome::NotAsked(error.to_string()),
+        Ok(Err(error)) => Outcome::Unhealthy(error.to_string()),
+        Err(_) => Outcome::Unhealthy(format!("no answer after {patience:?}")),
     }
 }
 
@@ -66,7 +77,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    async fn outcome(says: &'static [u8], patience: Duration) -> Result<(), String> {
+    async fn outcome(says: &'static [u8], patience: Duration) -> Outcome {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let serve = async {
@@ -88,14 +99,20 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_with_up_in_it_is_healthy_and_nothing_else_is() {
-        assert_eq!(outcome(b"health: up\n", PATIENCE).await, Ok(()));
-        assert_eq!(outcome(b"up", PATIENCE).await, Ok(()));
-        let down = outcome(b"health: down\n", PATIENCE).await.unwrap_err();
-        assert_eq!(down, "it says \"health: down\"");
-        let closed = outcome(b"", PATIENCE).await.unwrap_err();
-        assert_eq!(closed, "closed without an answer");
-        let silent = outcome(b"nothing", Duration::from_millis(20)).await;
-        assert_eq!(silent.unwrap_err(), "no answer after 20ms");
+        let unhealthy = |why: &str| Outcome::Unhealthy(why.to_owned());
+        for (says, patience, expected) in [
+            (&b"health: up\n"[..], PATIENCE, Outcome::Healthy),
+            (b"up", PATIENCE, Outcome::Healthy),
+            (b"health: down\n", PATIENCE, unhealthy("it says \"health: down\"")),
+            (b"", PATIENCE, unhealthy("closed without an answer")),
+            (
+                b"nothing",
+                Duration::from_millis(20),
+                unhealthy("no answer after 20ms"),
+            ),
+        ] {
+            assert_eq!(outcome(says, patience).await, expected);
+        }
     }
 
     #[tokio::test]
@@ -103,7 +120,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         drop(listener);
-        let error = ask(at, PATIENCE).await.unwrap_err();
-        assert!(error.contains("refused"), "{error}");
+        let outcome = ask(at, PATIENCE).await;
+        assert!(matches!(outcome, Outcome::Unhealthy(_)), "{outcome:?}");
     }
 }

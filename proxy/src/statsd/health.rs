@@ -179,6 +179,11 @@ impl Health {
         self.status != Status::Down && self.become_(Status::Down, why.to_owned())
     }
 
+    /// There is an address now, and the next check is like the first.
+    pub(super) fn resolved(&mut self, why: &str) -> bool {
+        self.status != Status::Unknown && self.become_(Status::Unknown, why.to_owned())
+    }
+
     fn become_(&mut self, to: Status, why: String) -> bool {
         self.against = 0;
         if to == Status::Up {

@@ -9,9 +9,8 @@ use service::logging::LogLevel;
 use thiserror::Error;
 
 use super::args::{Options, StatsdArgs, Transport};
-use super::config::{self, ConfigError, File};
+use super::config::{self, ConfigError, File, NodeAt};
 use super::health::Rules;
-use super::node_at::NodeAt;
 use super::settings::Policy;
 use super::sockets;
 
@@ -125,7 +124,7 @@ impl Origin {
         let fixed = self.fixed(&file, path)?;
         let options = &self.options;
         let nodes = if options.nodes.is_empty() {
-            file.nodes.iter().map(NodeAt::from).collect()
+            file.nodes.clone()
         } else {
             options.nodes.clone()
         };

@@ -18,8 +18,8 @@ use super::prepare::{Known, Prepared, settings};
 use super::settings::Settings;
 use super::tls::Terminator;
 use super::upgrade::AdminOrder;
-use super::watch::{Stamps, Watch};
 use crate::live::Live;
+use crate::watch::{Stamps, Watch};
 
 /// What is in force, and what is being prepared.
 pub(super) struct Control {

@@ -8,7 +8,7 @@ use super::config::{ConfigError, Source};
 use super::options::Options;
 use super::plan::Plan;
 use super::tls::{ClientCertificates, Terminator};
-use super::watch::Stamps;
+use crate::watch::Stamps;
 
 /// The command line, which stays what it is at every reload.
 #[derive(Clone, Debug)]

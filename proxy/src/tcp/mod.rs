@@ -2,7 +2,7 @@
 //!
 //! In reading order. What is asked for: [`args`] and [`options`] are the command line and
 //! the configuration, [`values`] and [`backend_at`] what people type there, [`config`] the
-//! file, [`plan`] and [`pool_plan`] what all of it comes to, [`load`] reads it, [`watch`]
+//! file, [`plan`] and [`pool_plan`] what all of it comes to, [`load`] reads it, [`crate::watch`]
 //! notices that it changed.
 //!
 //! What is done with connections: [`settings`] is what workers read for each new one,
@@ -43,7 +43,6 @@ mod state;
 mod tls;
 mod upgrade;
 mod values;
-mod watch;
 
 pub(crate) use args::TcpArgs;
 pub(crate) use run::run;

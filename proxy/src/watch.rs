@@ -9,18 +9,18 @@ type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// Files and how they looked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stamps(Vec<(PathBuf, Stamp)>);
+pub(crate) struct Stamps(Vec<(PathBuf, Stamp)>);
 
 impl Stamps {
     /// These files as they are now.
-    pub(super) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub(crate) fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let mut stamps = Self::default();
         stamps.add(paths);
         stamps
     }
 
     /// More files, as they are now.
-    pub(super) fn add(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+    pub(crate) fn add(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
         for path in paths {
             let stamp = stamp(&path);
             self.0.push((path, stamp));
@@ -41,7 +41,7 @@ fn stamp(path: &std::path::Path) -> Stamp {
 
 /// Looks at files from time to time.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// As they were when they were last read.
     read: Stamps,
     /// As they were when they were last looked at.
@@ -50,19 +50,19 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Starts with files that were read so.
-    pub(super) fn new(read: Stamps) -> Self {
+    pub(crate) fn new(read: Stamps) -> Self {
         let seen = read.clone();
         Self { read, seen }
     }
 
     /// The same files as they are now, to begin anew with.
-    pub(super) fn look(&self) -> Stamps {
+    pub(crate) fn look(&self) -> Stamps {
         self.read.again()
     }
 
     /// Looks. Says once whether they differ from what was read, when they have stayed the
     /// same since the last look: a file that is being written is left to be finished.
-    pub(super) fn has_changed(&mut self) -> bool {
+    pub(crate) fn has_changed(&mut self) -> bool {
         let now = self.read.again();
         let settled = now == self.seen;
         self.seen = now;
