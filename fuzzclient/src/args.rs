@@ -14,6 +14,7 @@ use service::units::{Size, format_duration, parse_duration};
 
 use crate::generate::{Source, Strategy};
 use crate::plan::Plan;
+use crate::statsd::Statsd;
 
 /// Bytes of a run for which no limit is given.
 const DEFAULT_BYTES: u64 = 30_000_000;
@@ -29,21 +30,13 @@ const MAX_CONNECTIONS: u64 = 20_000;
 #[command(version, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct FuzzClient {
     #[command(subcommand)]
-    mode: Mode,
+    pub(crate) mode: Mode,
 }
 
 #[derive(Debug, Subcommand)]
-enum Mode {
-    Foo(Foo),
-}
-
-impl FuzzClient {
-    /// What was asked for.
-    pub(crate) fn foo(self) -> Foo {
-        match self.mode {
-            Mode::Foo(flags) => flags,
-        }
-    }
+pub(crate) enum Mode {
+    Foo(Box<Foo>),
+    Statsd(Statsd),
 }
 
 /// Send garbage to a Foo server, or to what stands before it.
@@ -238,7 +231,10 @@ mod tests {
 
     fn plan(flags: &[&str]) -> anyhow::Result<Plan> {
         let args = ["fuzzclient", "foo"].iter().chain(flags);
-        FuzzClient::try_parse_from(args)?.foo().plan()
+        match FuzzClient::try_parse_from(args)?.mode {
+            Mode::Foo(flags) => flags.plan(),
+            Mode::Statsd(_) => unreachable!("it says foo"),
+        }
     }
 
     #[test]

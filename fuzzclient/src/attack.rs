@@ -349,6 +349,7 @@ impl Attack {
             sessions: self.observed.sessions(),
             observations: self.observed.counts,
             target_gone: self.observed.target_gone,
+            datagrams: None,
         }
     }
 

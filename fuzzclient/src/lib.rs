@@ -4,7 +4,7 @@
 //! makes the bytes of each connection, `budget` says how many of them may leave now,
 //! `session` is one connection, [`attack`] opens and drives them, `observed` collects
 //! what becomes of them, [`recording`] keeps what was sent, [`record`] is what is left
-//! of it all, `report` says it in text.
+//! of it all, `report` says it in text. `statsd` is the same in datagrams, which are simpler.
 //!
 //! It never uses a codec for what it sends raw, never sends to another machine unless
 //! told to, and never lets the target's answers pile up: it reads all the time.
@@ -19,6 +19,7 @@ pub mod record;
 pub mod recording;
 mod report;
 mod session;
+mod statsd;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ use service::cli::USAGE;
 use service::ready::Ready;
 use service::signals::StopSignals;
 
+use args::Mode;
 pub use attack::Attack;
 pub use plan::Plan;
 pub use record::{FuzzRecord, SessionRecord};
@@ -46,21 +48,24 @@ pub fn main() -> ExitCode {
 /// Runs the client with these arguments; the first is the program's name.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    let flags = match service::cli::parse::<args::FuzzClient>(args) {
-        Ok(client) => client.foo(),
+    let usage = |error: anyhow::Error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(USAGE)
+    };
+    let outcome = match service::cli::parse::<args::FuzzClient>(args) {
+        Ok(client) => match client.mode {
+            Mode::Foo(flags) => match flags.plan() {
+                Ok(plan) => attack(&flags, plan),
+                Err(error) => return usage(error),
+            },
+            Mode::Statsd(flags) => match flags.target() {
+                Ok(target) => flags.attack(target),
+                Err(error) => return usage(error),
+            },
+        },
         Err(code) => return code,
     };
-    let plan = match flags.plan() {
-        Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(USAGE);
-        }
-    };
-    service::cli::exit(
-        attack(&flags, plan).map_err(|error| format!("{error:#}")),
-        FAILED,
-    )
+    service::cli::exit(outcome.map_err(|error| format!("{error:#}")), FAILED)
 }
 
 /// Sends what was asked for, reports, and chooses the exit code.

@@ -40,6 +40,25 @@ pub struct FuzzRecord {
     pub sessions: Vec<SessionRecord>,
     /// Whether the target stopped taking connections after having taken some.
     pub target_gone: bool,
+    /// What was sent in datagrams, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<Datagrams>,
+}
+
+/// Garbage in datagrams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagrams {
+    /// Datagrams that the kernel took, empty ones included.
+    pub sent: u64,
+    /// Those that it did not take.
+    pub not_sent: u64,
+    /// Lines in them: what newlines separate, empty ones apart.
+    pub lines: u64,
+    /// Lines in one of them at most.
+    pub most_lines: u64,
+    /// Datagrams by kind: `broken`, `formats`, `traps`, `empty`, `newlines`, `binary`,
+    /// `huge_line`, `huge_many`.
+    pub kinds: BTreeMap<String, u64>,
 }
 
 /// One connection.

@@ -15,8 +15,10 @@ use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
 
+mod statsd;
 mod tcp;
 
+pub use statsd::{BurstArg, PackArg, SegmentationArg, StatsdArgs, WayArg};
 pub use tcp::{BulkArg, ReadRate, TcpArgs};
 
 /// Load a server or a proxy, and measure what a user would have waited.
@@ -35,6 +37,8 @@ pub enum Command {
     Foo(Box<FooArgs>),
     /// Load anything that echoes bytes, or transfer bytes in bulk, and check every byte
     Tcp(Box<TcpArgs>),
+    /// Send statsd lines at a rate, whatever becomes of them, and account for each
+    Statsd(Box<StatsdArgs>),
     /// Send 100 Foo requests one at a time and say OK! or FAILED!
     Check(CheckArgs),
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
+use service::addr::HostPort;
 use service::units::format_duration;
 
 use crate::args::{FooArgs, LoadArgs, RateArg};
@@ -16,8 +17,10 @@ use crate::plan::{Mode, Plan, Wire};
 use crate::schedule::Arrivals;
 use crate::transport::Transport;
 
+mod statsd;
 mod tcp;
 
+pub use statsd::StatsdConfig;
 pub use tcp::TcpConfig;
 
 /// How long a run with a number of requests may take: a target that never answers must
@@ -192,7 +195,7 @@ fn plan(
     };
     let limited = args.requests.is_some();
     Ok(Plan {
-        targets: targets(args)?,
+        targets: targets(&args.connect, args.allow_remote)?,
         mode,
         connections: args.connections,
         pipeline,
@@ -292,15 +295,17 @@ fn max_backlog(args: &LoadArgs, mode: Mode) -> Result<u64, ConfigError> {
         .max(10_000.0) as u64)
 }
 
-fn targets(args: &LoadArgs) -> Result<Vec<std::net::SocketAddr>, ConfigError> {
-    let connect = &args.connect;
+fn targets(
+    connect: &HostPort,
+    allow_remote: bool,
+) -> Result<Vec<std::net::SocketAddr>, ConfigError> {
     if connect.port() == 0 {
         return bad(format!("--connect {connect}: nothing listens on port 0"));
     }
     let targets = connect
         .connect_candidates()
         .map_err(|error| ConfigError(format!("--connect {connect}: {error}")))?;
-    if !args.allow_remote && !targets.iter().all(|target| target.ip().is_loopback()) {
+    if !allow_remote && !targets.iter().all(|target| target.ip().is_loopback()) {
         return bad(format!(
             "--connect {connect} is not on this machine: load goes only to loopback addresses unless --allow-remote is given"
         ));

@@ -10,7 +10,8 @@
 //! adds up their slices of the [`timeline`] into an [`outcome`]; [`validity`] and
 //! [`summary`] make it a [`record`], which `output` writes. [`floor`] measures this tool
 //! alone, `idle` holds connections that say nothing, `bulk` transfers bytes instead of
-//! messages, `check` is the original client.
+//! messages, [`statsd`] sends lines that nobody answers, packed into `datagrams`; the crew
+//! of both is `metered`. `check` is the original client.
 //!
 //! Nothing prints while it measures except `output`, which the workers never call. It
 //! knows nothing of the harness that may have started it.
@@ -24,6 +25,7 @@ mod check;
 pub mod config;
 mod connection;
 pub mod crew;
+mod datagrams;
 mod dialect;
 mod dialer;
 mod echo;
@@ -47,6 +49,7 @@ pub mod plan;
 pub mod record;
 mod recorder;
 pub mod schedule;
+pub mod statsd;
 pub mod stop;
 pub mod summary;
 pub mod tally;
@@ -73,6 +76,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => match cli.command {
             args::Command::Foo(args) => foo::run(&args),
             args::Command::Tcp(args) => tcp::run(&args),
+            args::Command::Statsd(args) => statsd::run(&args),
             args::Command::Check(args) => check::run(&args),
         },
         Err(code) => code,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rustix::io::Errno;
+
 use crate::record::Counts;
 
 macro_rules! kinds {
@@ -22,8 +24,6 @@ macro_rules! kinds {
         }
     };
 }
-
-pub(crate) use kinds;
 
 kinds! {
     /// Why a request failed.
@@ -96,6 +96,54 @@ kinds! {
         Spoilt = "spoilt",
         /// All was answered and our side ended, and the target did not end its side.
         NoEnd = "no_end",
+    }
+}
+
+kinds! {
+    /// Why a message that nobody answers was not sent.
+    NotSent {
+        /// UDP: an earlier datagram had come back, because nobody listens there.
+        Refused = "refused",
+        /// The system had no memory for it.
+        NoBuffer = "no_buffer",
+        /// The socket was full.
+        WouldBlock = "would_block",
+        /// The datagram was too long for the way there.
+        TooLong = "too_long",
+        /// No way there.
+        Unreachable = "unreachable",
+        /// Anything else.
+        Other = "other",
+        /// TCP: no connection was open.
+        NoConnection = "no_connection",
+        /// TCP: the connection ended with it unwritten.
+        Broken = "broken",
+        /// TCP: too much waited before it, or it still waited at the end.
+        NoRoom = "no_room",
+    }
+}
+
+impl NotSent {
+    /// What an error of sending a datagram counts as.
+    #[must_use]
+    pub fn of(errno: Errno) -> Self {
+        match errno {
+            Errno::CONNREFUSED => Self::Refused,
+            Errno::NOBUFS | Errno::NOMEM => Self::NoBuffer,
+            Errno::AGAIN => Self::WouldBlock,
+            Errno::MSGSIZE => Self::TooLong,
+            Errno::NETUNREACH | Errno::HOSTUNREACH => Self::Unreachable,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the target, and not this machine, is why.
+    #[must_use]
+    pub fn is_the_targets(self) -> bool {
+        match self {
+            Self::Refused | Self::Unreachable | Self::NoConnection | Self::Broken => true,
+            Self::NoBuffer | Self::WouldBlock | Self::TooLong | Self::Other | Self::NoRoom => false,
+        }
     }
 }
 

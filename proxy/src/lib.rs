@@ -1,7 +1,11 @@
-//! The proxy: `proxy foo` shields a Foo server.
+//! The proxy: `proxy foo` shields a Foo server, `proxy tcp` balances connections, `proxy
+//! statsd` spreads metrics over servers.
 //!
-//! In reading order: `foo` is the mode's command line, its shield and its statistics;
-//! `plane` moves the bytes, for every mode.
+//! In reading order: `foo`, `tcp` and `statsd` are the modes, each with its command line and
+//! what it tells of itself; `plane` moves the bytes of connections, for the first two.
+//! Shared by them: `discovery` looks names up, `live` hands new settings to workers, `watch`
+//! notices that a file has changed, `counters`, `prometheus` and `printer` are for
+//! statistics, `allocations` counts memory, `shortage` tells our own errors from others'.
 //!
 //! It never injects faults and holds no code for tests.
 
@@ -33,6 +37,7 @@ Examples:
   proxy foo --listen :8002 --forward localhost:8001
   proxy foo -listen=:8002 -forward=localhost:8001     the same, Go style
   proxy tcp --listen :4000 localhost:8001 localhost:8002
+  proxy statsd -f config.json
   proxy tcp --help                                    all about one mode"
 )]
 struct Args {
@@ -46,6 +51,8 @@ enum Mode {
     Foo(Box<foo::FooArgs>),
     /// Balance TCP connections over backends, and keep those away that are down.
     Tcp(Box<tcp::TcpArgs>),
+    /// Spread statsd metrics over several servers, each metric always to the same one.
+    Statsd(Box<statsd::StatsdArgs>),
 }
 
 /// Runs the proxy with this process's arguments.
@@ -64,6 +71,9 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(Args {
             mode: Mode::Tcp(args),
         }) => service::cli::exit(tcp::run(*args), 1),
+        Ok(Args {
+            mode: Mode::Statsd(args),
+        }) => service::cli::exit(statsd::run(*args), 1),
         Err(code) => code,
     }
 }

@@ -1,12 +1,15 @@
 //! What the end-to-end tests share: starting real programs and talking to them.
 //!
-//! [`program`] runs a program and ends it whatever happens; [`peer`] is the other end of
+//! [`program`] runs a program and ends it whatever happens; [`admin`] asks it how it is;
+//! [`dns`] is a name server that says what the test wants; [`peer`] is the other end of
 //! a connection, with deadlines; [`port`] is where nobody listens; [`proc`] reads what the
 //! kernel knows of a process; [`scenario`] runs the harness and looks at what it left
 //! behind.
 //!
 //! Nothing here reaches into the programs: tests see what a user sees.
 
+pub mod admin;
+pub mod dns;
 pub mod peer;
 pub mod port;
 pub mod proc;

@@ -51,7 +51,7 @@ impl Strategy {
 /// The random numbers of one purpose on one connection. ChaCha8 makes unrelated starts
 /// of seeds that are alike; xoshiro256++ (Blackman and Vigna, 2019) then makes more
 /// bytes per second than a socket takes.
-fn rng(seed: u64, connection: u64, purpose: u8) -> Xoshiro256PlusPlus {
+pub(crate) fn rng(seed: u64, connection: u64, purpose: u8) -> Xoshiro256PlusPlus {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8] = purpose;

@@ -53,6 +53,11 @@ pub enum Metric {
     Throughput,
     /// Bits of it for each second of CPU time of the proxy's process tree.
     BitsPerCpuSecond,
+    /// Lines of statsd that no server saw.
+    Missing,
+    /// Lines of statsd that came to a server for each second of CPU time of the proxy's
+    /// process tree.
+    LinesPerCpuSecond,
 }
 
 /// In which unit a figure is written.
@@ -72,7 +77,7 @@ pub enum Unit {
 
 impl Metric {
     /// All, in the order in which they are listed to a user.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::P50,
         Self::P90,
         Self::P99,
@@ -92,6 +97,8 @@ impl Metric {
         Self::PeakMemory,
         Self::Throughput,
         Self::BitsPerCpuSecond,
+        Self::Missing,
+        Self::LinesPerCpuSecond,
     ];
 
     /// The word in an expression.
@@ -117,6 +124,8 @@ impl Metric {
             Self::PeakMemory => "peak_memory",
             Self::Throughput => "throughput",
             Self::BitsPerCpuSecond => "bits_per_cpu_second",
+            Self::Missing => "missing",
+            Self::LinesPerCpuSecond => "lines_per_cpu_second",
         }
     }
 
@@ -147,7 +156,7 @@ impl Metric {
             Self::P50 | Self::P90 | Self::P99 | Self::P99_9 | Self::Max | Self::CpuPerMsg => {
                 Unit::Time
             }
-            Self::Rate => Unit::Rate,
+            Self::Rate | Self::LinesPerCpuSecond => Unit::Rate,
             Self::PeakMemory => Unit::Size,
             Self::Throughput | Self::BitsPerCpuSecond => Unit::Gigabits,
             _ => Unit::Count,

@@ -294,6 +294,25 @@ impl LoadEvidence {
     }
 }
 
+impl LoadEvidence {
+    /// Lines of statsd that were sent while measuring, and what of them came to a server if
+    /// as many were lost then as in the whole run. None if it is no such load.
+    #[must_use]
+    pub fn lines(&self, account: Option<&Account>) -> Option<(f64, f64)> {
+        let record = self.record.as_ref().filter(|record| record.statsd.is_some())?;
+        let sent = record.counts.sent as f64;
+        Some((sent, sent * account?.received_share()?))
+    }
+
+    /// Lines that came to a server for each second of the proxy's CPU time.
+    #[must_use]
+    pub fn lines_per_cpu_s(&self, account: Option<&Account>) -> Option<f64> {
+        let (_, received) = self.lines(account)?;
+        let cpu_ns = self.proxy_cpu_ns.filter(|cpu_ns| *cpu_ns > 0)?;
+        Some(received / (cpu_ns as f64 / 1e9))
+    }
+}
+
 /// What a fuzz client did and saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FuzzEvidence {

@@ -7,6 +7,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 use loadgen::record::{LoadRecord, Percentiles};
 use serde::{Deserialize, Serialize};
 
+use crate::account::Account;
 use crate::evidence::{Block, LoadEvidence};
 use crate::run::ScenarioRun;
 
@@ -55,8 +56,22 @@ pub struct Figures {
     /// Gigabits of it for each second of CPU time of the proxy's process tree, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gbit_per_cpu_s: Option<f64>,
+    /// What became of lines of statsd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LineFigures>,
     /// Beside the peer, median over the rounds of the ratio within the round.
     pub beside_peer: Option<Ratios>,
+}
+
+/// What became of the lines of one load against one subject; medians over the blocks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LineFigures {
+    /// Lines that came to a server per second.
+    pub received_per_s: f64,
+    /// Their share of those that were sent, warm-up included: the least of the blocks.
+    pub received_share: f64,
+    /// Lines that came to a server for each second of CPU time of the proxy's process tree.
+    pub per_cpu_s: Option<f64>,
 }
 
 impl Figures {
@@ -98,6 +113,12 @@ pub struct Ratios {
     /// Gigabits of it for each second of CPU time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_cpu_s: Option<f64>,
+    /// Lines of statsd that came to a server per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<f64>,
+    /// The same for each second of CPU time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines_per_cpu_s: Option<f64>,
 }
 
 /// What the subject is called that is no proxy at all.
@@ -173,6 +194,7 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         peak_memory_bytes: used.iter().filter_map(|cell| peak_memory(cell)).max(),
         gbit_per_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_s())),
         gbit_per_cpu_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_cpu_s())),
+        lines: lines(&used),
         beside_peer: peer
             .filter(|peer| subject != DIRECT && *peer != subject)
             .map(|peer| beside(&used, &valid_cells(blocks, peer, load), peer)),
@@ -185,6 +207,30 @@ struct Cell<'a> {
     block: &'a Block,
     load: &'a LoadEvidence,
     record: &'a LoadRecord,
+}
+
+impl Cell<'_> {
+    fn account(&self) -> Option<&Account> {
+        self.block.account.as_ref()
+    }
+}
+
+fn lines(cells: &[&Cell<'_>]) -> Option<LineFigures> {
+    let shares = cells.iter().filter_map(|cell| cell.account()?.received_share());
+    Some(LineFigures {
+        received_per_s: median(cells.iter().filter_map(|cell| lines_per_s(cell)))?,
+        received_share: shares.reduce(f64::min)?,
+        per_cpu_s: median(cells.iter().filter_map(|cell| lines_per_cpu_s(cell))),
+    })
+}
+
+fn lines_per_s(cell: &Cell<'_>) -> Option<f64> {
+    let (_, received) = cell.load.lines(cell.account())?;
+    Some(received / cell.record.measured_s).filter(|rate| rate.is_finite())
+}
+
+fn lines_per_cpu_s(cell: &Cell<'_>) -> Option<f64> {
+    cell.load.lines_per_cpu_s(cell.account())
 }
 
 fn p50(cell: &Cell<'_>) -> Option<f64> {
@@ -236,6 +282,8 @@ fn beside(own: &[&Cell<'_>], peer: &[Cell<'_>], name: &str) -> Ratios {
         peak_memory: ratio(|cell| peak_memory(cell).map(|bytes| bytes as f64)),
         throughput: ratio(|cell| cell.load.gbit_per_s()),
         per_cpu_s: ratio(|cell| cell.load.gbit_per_cpu_s()),
+        lines: ratio(lines_per_s),
+        lines_per_cpu_s: ratio(lines_per_cpu_s),
     }
 }
 

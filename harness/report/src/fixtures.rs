@@ -107,6 +107,7 @@ pub(crate) fn fuzz_record(bytes: u64, end_ms: u64) -> FuzzRecord {
         observations: BTreeMap::new(),
         sessions: vec![session],
         target_gone: true,
+        datagrams: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::compare::{Comparison, Gravity, ScenarioComparison, Word};
 use crate::run::RunFile;
-use crate::text::{compare, faults};
+use crate::text::{account, compare, faults};
 use crate::verdict::Outcome;
 
 /// The document.
@@ -43,9 +43,10 @@ pub fn render(run: &RunFile) -> String {
         if let Some(problem) = &scenario.problem {
             out.push_str(&error(&name, problem));
         }
-        let faults = faults::lines(scenario);
-        if !faults.is_empty() {
-            let lines = escape(&faults.join("\n"));
+        let mut lines = faults::lines(scenario);
+        lines.extend(account::lines(scenario));
+        if !lines.is_empty() {
+            let lines = escape(&lines.join("\n"));
             out.push_str(&format!("    <system-out>{lines}</system-out>\n"));
         }
         out.push_str("  </testsuite>\n");

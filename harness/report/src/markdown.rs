@@ -3,7 +3,7 @@
 use crate::compare::Gravity;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::tournament::beside;
-use crate::text::{columns, compare, faults, number};
+use crate::text::{account, columns, compare, faults, number};
 use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
@@ -18,8 +18,8 @@ pub fn render(run: &RunFile) -> String {
         .filter(|s| !s.figures.is_empty() && !s.has_garbage())
     {
         out.push_str(&format!("### {}\n\n", cell(&scenario.header.name)));
-        if scenario.figures.iter().all(|f| f.gbit_per_s.is_some()) {
-            out.push_str(&bulk(scenario));
+        if !columns::are_messages(scenario) {
+            out.push_str(&not_messages(scenario));
             continue;
         }
         out.push_str("| proxy | rate | p50 | p99 | p99.9 | added p50 | CPU/msg | memory |\n");
@@ -41,11 +41,10 @@ pub fn render(run: &RunFile) -> String {
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
         out.push('\n');
-        let faults = faults::lines(scenario);
-        out.extend(faults.iter().map(|line| format!("- {}\n", cell(line))));
-        if !faults.is_empty() {
-            out.push('\n');
-        }
+        out.push_str(&happened(scenario));
+    }
+    for scenario in run.scenarios.iter().filter(|s| s.has_garbage()) {
+        out.push_str(&accounts(scenario));
     }
     for scenario in &run.scenarios {
         out.push_str(&crate::text::capacity::markdown(scenario));
@@ -74,8 +73,8 @@ pub fn render(run: &RunFile) -> String {
     out
 }
 
-/// Bulk transfers have bits, and no times.
-fn bulk(scenario: &ScenarioRun) -> String {
+/// Bulk transfers and lines of statsd have no times.
+fn not_messages(scenario: &ScenarioRun) -> String {
     let mut out = String::new();
     for columns in columns::of(scenario) {
         out.push_str(&format!("| proxy | {} |\n", columns.head.join(" | ")));
@@ -87,6 +86,34 @@ fn bulk(scenario: &ScenarioRun) -> String {
             let subject = cell(&row.figures.subject);
             out.push_str(&format!("| {subject} | {} |\n", row.cells.join(" | ")));
         }
+        out.push('\n');
+    }
+    out + &happened(scenario) + &accounts(scenario)
+}
+
+/// What was done on purpose.
+fn happened(scenario: &ScenarioRun) -> String {
+    let faults = faults::lines(scenario);
+    let mut out: String = faults.iter().map(|line| format!("- {}\n", cell(line))).collect();
+    if !faults.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// What became of every line.
+fn accounts(scenario: &ScenarioRun) -> String {
+    let mut out = String::new();
+    for (title, account) in account::accounts(scenario) {
+        let head = account::HEAD.join(" | ");
+        out.push_str(&format!("{}\n\n|{head} |\n| --- | ---: | ---: | ---: |\n", cell(&title)));
+        for row in account::rows(account) {
+            let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        }
+        out.push('\n');
+        let notes = account::notes(account);
+        out.extend(notes.iter().map(|line| format!("- {}\n", cell(line))));
         out.push('\n');
     }
     out

@@ -200,6 +200,7 @@ fn value(figures: &Figures, metric: Metric) -> Option<f64> {
         Metric::CpuPerMsg => figures.cpu_us_per_msg,
         Metric::Throughput => figures.gbit_per_s,
         Metric::BitsPerCpuSecond => figures.gbit_per_cpu_s,
+        Metric::LinesPerCpuSecond => figures.lines.as_ref()?.per_cpu_s,
         Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
         _ => None,
     }

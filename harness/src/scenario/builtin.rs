@@ -57,6 +57,7 @@ pub fn group(scenario: &Scenario) -> &'static str {
         _ if QUICK.contains(&scenario.name.as_str()) => "quick suite",
         Mode::Tcp if scenario.rounds > 2 => "speed (proxy tcp)",
         Mode::Tcp => "servers and orders that come and go (proxy tcp)",
+        Mode::Statsd => "lines, each accounted for (proxy statsd)",
         Mode::Foo if scenario.rounds > 1 => "speed (proxy foo)",
         Mode::Foo => "defects and crashes (proxy foo)",
     }

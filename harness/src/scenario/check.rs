@@ -5,7 +5,7 @@ use report::fold::MOST_UPSTREAMS;
 use super::parse::ScenarioError;
 use super::source::Source;
 use super::{Mode, Scenario};
-use super::{fault, flags, limits};
+use super::{fault, flags, limits, statsd};
 use crate::descriptor::Descriptor;
 
 /// Descriptors without which no program starts.
@@ -48,6 +48,9 @@ impl Source<'_> {
             let said = "a proxy of mode \"foo\" has one upstream behind it: expected [proxy] mode = \"tcp\"";
             return self.at("upstream", 1, "mode", said.to_owned());
         }
+        if let Err((table, nth, key, reason)) = statsd::servers(scenario) {
+            return self.at(table, nth, key, reason);
+        }
         if scenario.upstream.len() > MOST_UPSTREAMS {
             let said = format!("expected at most {MOST_UPSTREAMS} upstreams");
             return self.at("upstream", MOST_UPSTREAMS, "mode", said);
@@ -81,7 +84,11 @@ impl Source<'_> {
                 let said = "a bulk transfer goes as fast as it can: expected no rate and no closed";
                 return self.at("load", nth, "rate", said.to_owned());
             }
-            if load.bulk.is_none() && load.rate.is_some() == load.closed {
+            if let Err((key, reason)) = statsd::load(load) {
+                return self.at("load", nth, key, reason);
+            }
+            let is_request = load.bulk.is_none() && load.mode != Mode::Statsd;
+            if is_request && load.rate.is_some() == load.closed {
                 let said = "expected a rate such as \"10k/s\", or closed = true, and not both";
                 return self.at("load", nth, "rate", said.to_owned());
             }
@@ -106,7 +113,7 @@ impl Source<'_> {
             }
         }
         for (nth, fuzz) in scenario.fuzz.iter().enumerate() {
-            if let Err((key, reason)) = limits::fuzz(fuzz) {
+            if let Err((key, reason)) = statsd::fuzz(fuzz).and_then(|()| limits::fuzz(fuzz)) {
                 return self.at("fuzz", nth, key, reason);
             }
             if scenario.fuzz[..nth]

@@ -89,6 +89,30 @@ pub struct Load {
     /// Loopback addresses that connections come from, in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<u32>,
+    /// Lines in each datagram, a number or `full`; `statsd` only, as all that follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines_per_datagram: Option<String>,
+    /// Distinct keys, such as `100k`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
+    /// How often each key is used: `uniform`, `zipf:1.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub popularity: Option<String>,
+    /// Types of metric, in turn: `c,g,ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<String>,
+    /// Bytes of a datagram at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Lines at once, again and again, instead of a rate: `20k@1s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<String>,
+    /// `udp` or `tcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
+    /// As many lines as the sockets take, instead of a rate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub max: bool,
 }
 
 impl Default for Load {
@@ -119,6 +143,14 @@ impl Default for Load {
             tls: false,
             proxy_protocol: None,
             sources: None,
+            lines_per_datagram: None,
+            keys: None,
+            popularity: None,
+            types: None,
+            mtu: None,
+            burst: None,
+            transport: None,
+            max: false,
         }
     }
 }
@@ -177,9 +209,15 @@ pub struct Fuzz {
     /// A name, unlike that of any other fuzz client.
     #[serde(default = "default_fuzz_name")]
     pub name: String,
+    /// Where its bytes go: on connections in mode `foo`, in datagrams in mode `statsd`.
+    #[serde(default)]
+    pub mode: Mode,
     /// At the proxy, or past it.
     #[serde(default)]
     pub target: Target,
+    /// Datagrams per second; `statsd` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
     /// What the bytes look like.
     #[serde(default)]
     pub strategy: Strategy,

@@ -3,7 +3,7 @@
 use report::event::Role;
 use report::expect::{Change, ExpectError, Expectation, Fate, Origin, Part};
 
-use super::{Expect, Scenario};
+use super::{Expect, Mode, Scenario};
 
 /// A key that is wrong, and why.
 type Refused = (&'static str, String);
@@ -35,10 +35,11 @@ fn whole_run(expect: &Expect, scenario: &Scenario) -> Result<Expectation, Refuse
         expect.proxy.is_some(),
         expect.load.is_some(),
         expect.backend.is_some(),
+        expect.account.is_some(),
         expect.counts.is_some(),
     ];
     if subjects.into_iter().filter(|is_there| *is_there).count() != 1 {
-        let said = "expected exactly one of upstream, proxy, load, backend and counts";
+        let said = "expected exactly one of upstream, proxy, load, backend, account and counts";
         return Err(("expect", said.to_owned()));
     }
     belongs(expect)?;
@@ -77,6 +78,12 @@ fn whole_run(expect: &Expect, scenario: &Scenario) -> Result<Expectation, Refuse
                 "expected exactly one of ejected and readmitted with it".to_owned(),
             )),
         };
+    }
+    if let Some(text) = &expect.account {
+        if scenario.proxy.mode != Mode::Statsd {
+            return Err(("account", "needs [proxy] mode = \"statsd\"".to_owned()));
+        }
+        return Expectation::account(text, Origin::Scenario).map_err(wrong("account"));
     }
     match expect.counts.as_deref() {
         Some("reconcile") => Ok(Expectation::reconcile(Origin::Scenario)),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What must come of a scenario: one of `upstream`, `proxy`, `load`, `backend` and
-/// `counts`, and what belongs to it.
+/// What must come of a scenario: one of `upstream`, `proxy`, `load`, `backend`,
+/// `account` and `counts`, and what belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -25,6 +25,10 @@ pub struct Expect {
     /// Which load is meant; all if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// `METRIC OP VALUE` of the account of statsd lines: `unaccounted = 0`,
+    /// `received >= 99.9 %`, `dropped.no_node > 0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// `reconcile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<String>,

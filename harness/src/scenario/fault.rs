@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use service::units::format_duration;
 
-use super::{Mode, Scenario};
+use super::{Mode, Scenario, statsd};
 
 /// Repetitions of one fault at most: more would be a load of its own.
 const MOST_TIMES: u32 = 10_000;
@@ -43,6 +43,10 @@ pub struct Fault {
     /// The backend that the proxy is told about: `upstream.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+    /// The servers that are in the proxy's configuration from then on: `reload` in mode
+    /// `statsd` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 fn once() -> u32 {
@@ -85,6 +89,12 @@ pub enum Action {
     Disable,
     /// The proxy uses the backend again.
     Enable,
+    /// Clients connect to the proxy's management port and say nothing.
+    #[serde(rename = "silent-clients")]
+    SilentClients,
+    /// They hang up.
+    #[serde(rename = "hang-up")]
+    HangUp,
 }
 
 impl Action {
@@ -102,6 +112,8 @@ impl Action {
             Self::Drain => "drain",
             Self::Disable => "disable",
             Self::Enable => "enable",
+            Self::SilentClients => "silent-clients",
+            Self::HangUp => "hang-up",
         }
     }
 
@@ -112,6 +124,7 @@ impl Action {
             Self::Kill | Self::Terminate => Some(Self::Restart),
             Self::Freeze => Some(Self::Thaw),
             Self::Drain | Self::Disable => Some(Self::Enable),
+            Self::SilentClients => Some(Self::HangUp),
             _ => None,
         }
     }
@@ -125,7 +138,23 @@ impl Action {
     /// Whether only a proxy can be told to do it.
     #[must_use]
     pub fn is_for_proxy(self) -> bool {
-        self.is_about_backend() || matches!(self, Self::Reload | Self::Upgrade)
+        self.is_about_backend() || self.is_at_management() || matches!(self, Self::Reload | Self::Upgrade)
+    }
+
+    /// Whether it is done at the port where a proxy for statsd is asked how it is.
+    #[must_use]
+    pub fn is_at_management(self) -> bool {
+        matches!(self, Self::SilentClients | Self::HangUp)
+    }
+
+    /// Whether a proxy of that mode can be told to do it.
+    fn suits(self, mode: Mode) -> bool {
+        match mode {
+            _ if !self.is_for_proxy() => true,
+            Mode::Foo => false,
+            Mode::Tcp => !self.is_at_management(),
+            Mode::Statsd => self.is_at_management() || self == Self::Reload,
+        }
     }
 }
 
@@ -142,6 +171,8 @@ pub struct Step {
     pub action: Action,
     /// About which backend.
     pub backend: Option<String>,
+    /// The servers that are in the configuration from then on.
+    pub nodes: Vec<String>,
     /// Whether this undoes what was done before under the same number.
     pub undoes: bool,
     /// Whether the fault is over with it: it is undone, or lasts for a moment only.
@@ -167,6 +198,7 @@ pub fn timeline(faults: &[Fault]) -> Vec<Step> {
                 process: fault.process.clone(),
                 action,
                 backend: fault.backend.clone(),
+                nodes: fault.nodes.clone(),
                 undoes,
                 is_over: undoes || action.opposite().is_none(),
             };
@@ -196,9 +228,14 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), (&'static 
     if fault.action.is_for_proxy() && !is_proxy {
         return Err(("action", format!("only \"proxy\" can {word}")));
     }
-    if fault.action.is_for_proxy() && scenario.proxy.mode != Mode::Tcp {
-        return Err(("action", format!("{word} needs [proxy] mode = \"tcp\"")));
+    if !fault.action.suits(scenario.proxy.mode) {
+        let mode = if fault.action.is_at_management() { "statsd" } else { "tcp" };
+        return Err(("action", format!("{word} needs [proxy] mode = \"{mode}\"")));
     }
+    if !fault.nodes.is_empty() && fault.action != Action::Reload {
+        return Err(("nodes", "belongs to reload only".to_owned()));
+    }
+    statsd::names(scenario, &fault.nodes).map_err(|said| ("nodes", said))?;
     let known = |name: &String| scenario.upstream_at(name).is_some();
     match &fault.backend {
         None if fault.action.is_about_backend() => {
@@ -268,6 +305,7 @@ mod tests {
             process: "upstream".to_owned(),
             action,
             backend: None,
+            nodes: Vec::new(),
         }
     }
 

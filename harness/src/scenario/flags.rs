@@ -11,6 +11,10 @@ use super::{Load, Mode};
 #[must_use]
 pub fn of(load: &Load, rate: Option<f64>) -> Vec<String> {
     let mut flags = Flags(Vec::new());
+    if load.mode == Mode::Statsd {
+        statsd(load, rate, &mut flags);
+        return flags.0;
+    }
     if load.bulk.is_none() {
         match rate.or(load.rate.map(Rate::per_second)) {
             Some(rate) => flags.value("--rate", rate),
@@ -30,6 +34,27 @@ pub fn of(load: &Load, rate: Option<f64>) -> Vec<String> {
         tcp(load, &mut flags);
     }
     flags.0
+}
+
+fn statsd(load: &Load, rate: Option<f64>, flags: &mut Flags) {
+    match (rate.or(load.rate.map(Rate::per_second)), &load.burst) {
+        (Some(rate), _) => flags.value("--rate", rate),
+        (None, Some(burst)) => flags.value("--burst", burst),
+        (None, None) => flags.bare("--max"),
+    }
+    flags.value("--prefix", &load.name);
+    flags.value("--connections", load.connections);
+    flags.value("--duration", format_duration(load.duration));
+    flags.value("--warmup", format_duration(load.warmup));
+    flags.value("--interval", format_duration(load.interval));
+    flags.some("--threads", load.threads);
+    flags.some("--drain", load.drain.map(format_duration));
+    flags.some("--lines-per-datagram", load.lines_per_datagram.as_ref());
+    flags.some("--keys", load.keys.as_ref());
+    flags.some("--popularity", load.popularity.as_ref());
+    flags.some("--types", load.types.as_ref());
+    flags.some("--mtu", load.mtu);
+    flags.some("--transport", load.transport.as_ref());
 }
 
 fn tcp(load: &Load, flags: &mut Flags) {
@@ -88,45 +113,52 @@ fn tcp_keys(load: &Load) -> [(&'static str, bool); 10] {
     ]
 }
 
-/// Whether `loadgen` takes what is said of a load over TCP.
+/// Whether `loadgen` takes what is said of a load.
 ///
 /// # Errors
 /// The key, and what `loadgen` says.
 pub fn check(load: &Load) -> Result<(), (&'static str, String)> {
     let given = tcp_keys(load).into_iter().find(|(_, is_there)| *is_there);
-    match (load.mode, given) {
-        (Mode::Foo, Some((key, _))) => {
+    let said = match (load.mode, given) {
+        (Mode::Foo | Mode::Statsd, Some((key, _))) => {
             return Err((key, "belongs to mode = \"tcp\" only".to_owned()));
         }
-        (Mode::Foo, None) => return Ok(()),
-        (Mode::Tcp, _) => {}
-    }
-    let line = ["loadgen", "tcp", "--connect", "127.0.0.1:1"].map(str::to_owned);
-    let line = line.into_iter().chain(of(load, None));
-    let said = match Cli::try_parse_from(line) {
-        Err(error) => error.to_string(),
-        Ok(Cli {
-            command: Command::Tcp(args),
-        }) => {
-            let machine = Machine {
-                cores: std::thread::available_parallelism().map_or(1, Into::into),
-                descriptors: u64::MAX,
-            };
-            match TcpConfig::new(&args, machine, 1) {
-                Ok(_) => return Ok(()),
-                Err(error) => error.to_string(),
-            }
-        }
-        Ok(_) => return Ok(()),
+        (Mode::Foo, None) => None,
+        (Mode::Tcp, _) => said_of_tcp(load),
+        (Mode::Statsd, None) => said_of(load).err(),
     };
+    let Some(said) = said else { return Ok(()) };
     let said = said.lines().next().unwrap_or_default();
     let said = said.trim_start_matches("error: ").to_owned();
     Err((key_of(&said), said))
 }
 
+/// What `loadgen` says of a load over TCP that it does not take.
+fn said_of_tcp(load: &Load) -> Option<String> {
+    match said_of(load) {
+        Err(said) => Some(said),
+        Ok(Command::Tcp(args)) => {
+            let machine = Machine {
+                cores: std::thread::available_parallelism().map_or(1, Into::into),
+                descriptors: u64::MAX,
+            };
+            TcpConfig::new(&args, machine, 1).err().map(|error| error.to_string())
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The command that a load is for `loadgen`, or why it is none.
+fn said_of(load: &Load) -> Result<Command, String> {
+    let line = ["loadgen", load.mode.word(), "--connect", "127.0.0.1:1"].map(str::to_owned);
+    let line = line.into_iter().chain(of(load, None));
+    let parsed = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
+    Ok(parsed.command)
+}
+
 /// The key whose flag a message is about.
 fn key_of(said: &str) -> &'static str {
-    const KEYS: [&str; 8] = [
+    const KEYS: [&str; 15] = [
         "payload",
         "verify",
         "bulk",
@@ -135,6 +167,13 @@ fn key_of(said: &str) -> &'static str {
         "proxy_protocol",
         "sources",
         "idle",
+        "lines_per_datagram",
+        "keys",
+        "popularity",
+        "types",
+        "mtu",
+        "burst",
+        "transport",
     ];
     let place = |key: &&str| said.find(&format!("--{}", key.replace('_', "-")));
     let named = KEYS.into_iter().filter(|key| place(key).is_some());

@@ -4,6 +4,7 @@
 //! [`builtin`] holds those that are compiled in. This module is the schema itself; the
 //! keys and their meaning are the same in every version to come. [`clients`] are those who
 //! send something ([`flags`] says it to `loadgen`), [`fault`] what is done on purpose meanwhile, `expect` what is demanded.
+//! [`statsd`] is what lines have of their own.
 
 pub mod builtin;
 mod check;
@@ -15,12 +16,14 @@ pub mod flags;
 pub mod limits;
 pub mod parse;
 mod source;
+pub mod statsd;
 
 use std::time::Duration;
 
 use report::expect::Expectation;
 use serde::{Deserialize, Serialize};
 use service::addr::HostPort;
+use service::units::Size;
 
 pub use clients::{Fuzz, Load, Strategy};
 pub use expect::Expect;
@@ -94,6 +97,9 @@ pub struct Upstream {
     /// Its share among the backends, where the proxy takes weights: 1 to 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Room in the kernel for datagrams that wait; `statsd` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receive_buffer: Option<Size>,
 }
 
 impl Default for Upstream {
@@ -104,6 +110,7 @@ impl Default for Upstream {
             threads: None,
             listen: None,
             weight: None,
+            receive_buffer: None,
         }
     }
 }
@@ -123,6 +130,8 @@ pub enum Server {
     Source,
     /// As many bytes as a request asks for.
     Http,
+    /// Nothing: it takes lines of statsd, accounts for each, and answers for its health.
+    Statsd,
 }
 
 impl Server {
@@ -135,6 +144,7 @@ impl Server {
             Self::Sink => "sink",
             Self::Source => "source",
             Self::Http => "http",
+            Self::Statsd => "statsd",
         }
     }
 }
@@ -148,6 +158,8 @@ pub enum Mode {
     Foo,
     /// Any bytes over TCP, balanced over all servers.
     Tcp,
+    /// Lines of statsd, each to the server that its key belongs to.
+    Statsd,
 }
 
 impl Mode {
@@ -157,6 +169,7 @@ impl Mode {
         match self {
             Self::Foo => "foo",
             Self::Tcp => "tcp",
+            Self::Statsd => "statsd",
         }
     }
 }
@@ -165,7 +178,7 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
-    /// What it is to be: `foo` has one server behind it, `tcp` all of them.
+    /// What it is to be: `foo` has one server behind it, `tcp` and `statsd` all of them.
     #[serde(default)]
     pub mode: Mode,
     /// What stands between clients and upstream: see [`crate::descriptor`].
@@ -184,6 +197,10 @@ pub struct Proxy {
     /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<u64>,
+    /// The servers that are in its configuration from the beginning; all if absent. `statsd`
+    /// only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 fn default_proxy() -> String {
@@ -199,6 +216,7 @@ impl Default for Proxy {
             against: Vec::new(),
             fixed: false,
             descriptors: None,
+            nodes: Vec::new(),
         }
     }
 }

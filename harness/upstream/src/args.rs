@@ -12,6 +12,7 @@ use crate::defect::{Defect, Defects};
 use crate::examples;
 use crate::mode::Mode;
 use crate::server::Config;
+use crate::statsd::{self, args::Statsd};
 
 /// Run a reference server, sound or with planted defects.
 #[derive(Debug, Parser)]
@@ -28,6 +29,16 @@ enum Command {
     Sink(Sink),
     Source(Source),
     Http(Http),
+    Statsd(Statsd),
+}
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    /// A server of connections.
+    Connections(Flags, Config),
+    /// The sink of statsd lines.
+    Statsd(Statsd, statsd::Config),
 }
 
 /// Answer Foo requests with a digest of their sequence number and data.
@@ -141,7 +152,7 @@ impl Upstream {
     ///
     /// # Errors
     /// That a defect makes no sense for this server, and which do.
-    pub(crate) fn settle(self) -> Result<(Flags, Config), String> {
+    pub(crate) fn settle(self) -> Result<Settled, String> {
         let (flags, mode) = match self.command {
             Command::Foo(of_foo) => (of_foo.server, Mode::Foo),
             Command::Echo(echo) => (echo.server, Mode::Echo),
@@ -154,12 +165,16 @@ impl Upstream {
                 (source.server, Mode::Source { bytes })
             }
             Command::Http(http) => (http.server, Mode::Http),
+            Command::Statsd(statsd) => {
+                let config = statsd.config()?;
+                return Ok(Settled::Statsd(statsd, config));
+            }
         };
         for defect in &flags.defects {
             defect.suits(mode.name())?;
         }
         let config = flags.config(mode);
-        Ok((flags, config))
+        Ok(Settled::Connections(flags, config))
     }
 }
 
@@ -179,7 +194,7 @@ impl Flags {
 }
 
 /// A name that can stand in a log line and in an HTTP header.
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let is_name = (1..=64).contains(&text.len())
         && text
             .bytes()

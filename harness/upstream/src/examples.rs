@@ -104,3 +104,21 @@ pub(crate) fn http() -> String {
     curl -i http://127.0.0.1:8001/status/503",
     )
 }
+
+pub(crate) fn statsd() -> String {
+    help(
+        "statsd",
+        "  A sink on port 8127, a line, a health check, and what has come:
+    harness upstream statsd &
+    echo 'load.k1:0|c' | nc -u -w1 127.0.0.1 8127
+    echo health | nc -q1 127.0.0.1 8128
+    kill -USR1 %1
+  A node that dies after 5 s and is back 3 s later:
+    harness upstream statsd --down-after 5s --down-for 3s --down-times 1
+  A node that flaps, and one whose health check hangs:
+    harness upstream statsd --down-after 2s --down-for 500ms
+    harness upstream statsd --silent-health
+  A small receive buffer that is read from slowly, so that the kernel drops:
+    harness upstream statsd --receive-buffer 64KiB --slow=32KiB/s",
+    )
+}

@@ -13,7 +13,8 @@
 //! conversation for each mode, [`pattern`] the bytes that are sent unasked. What defects
 //! make of a connection is `planted` (time and counts), `delayed` (answers) and `distort`
 //! (bytes); `process` is what the workers share, `fatal` the ways to die, [`record`] what
-//! was counted.
+//! was counted. [`statsd`] is a server of another shape, for datagrams: it stands beside
+//! all of this and shares what defects are called and how ports are closed.
 //!
 //! It never retries, repairs or forgives: a harness that misses a planted defect must
 //! not be able to blame the server.
@@ -34,6 +35,7 @@ mod process;
 pub mod record;
 pub mod server;
 mod socket;
+pub mod statsd;
 mod talk;
 mod turn;
 mod worker;
@@ -42,6 +44,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use args::Settled;
 use service::ready::Ready;
 use service::signals::StopSignals;
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,17 +65,94 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(upstream) => upstream.settle(),
         Err(code) => return code,
     };
-    let (flags, config) = match flags {
+    let settled = match flags {
         Ok(settled) => settled,
         Err(error) => return service::cli::exit(Err(error), service::cli::USAGE),
     };
-    service::logging::init(flags.log_level);
     service::limits::raise_descriptors();
-    service::cli::exit(serve(&flags, config), 1)
+    let served = match settled {
+        Settled::Connections(flags, config) => {
+            service::logging::init(flags.log_level);
+            serve(|| start(&flags, config))
+        }
+        Settled::Statsd(flags, config) => {
+            service::logging::init(flags.log_level);
+            serve(|| start_statsd(&flags, config))
+        }
+    };
+    service::cli::exit(served, 1)
+}
+
+/// A server that runs until it is told to stop.
+trait Running {
+    /// Whether the planted hang has come.
+    fn is_hung(&self) -> bool;
+    fn record(&self) -> UpstreamRecord;
+    fn stop(self) -> UpstreamRecord;
+}
+
+impl Running for Server {
+    fn is_hung(&self) -> bool {
+        self.is_hung()
+    }
+
+    fn record(&self) -> UpstreamRecord {
+        self.record()
+    }
+
+    fn stop(self) -> UpstreamRecord {
+        self.stop()
+    }
+}
+
+impl Running for statsd::Server {
+    fn is_hung(&self) -> bool {
+        false
+    }
+
+    fn record(&self) -> UpstreamRecord {
+        self.record()
+    }
+
+    fn stop(self) -> UpstreamRecord {
+        self.stop()
+    }
+}
+
+fn start(flags: &args::Flags, config: Config) -> io::Result<Server> {
+    let (listener, at) = service::addr::listen(&flags.listen)?;
+    let mode = config.mode;
+    let called = config.name.as_ref().map(|name| format!("{name}: "));
+    let server = Server::start(listener, config)?;
+    tracing::info!("{}{mode} listening on {at}", called.unwrap_or_default());
+    let name = format!("upstream {mode}");
+    Ready::new(&name, [("listen", at.to_string())]).announce(flags.ready_fd)?;
+    Ok(server)
+}
+
+fn start_statsd(
+    flags: &statsd::args::Statsd,
+    config: statsd::Config,
+) -> io::Result<statsd::Server> {
+    let room = usize::try_from(flags.receive_buffer.0).unwrap_or(usize::MAX);
+    let sockets = statsd::Sockets::open(&flags.listen, &flags.management, room)?;
+    let (at, management) = (sockets.at.to_string(), sockets.management_at.to_string());
+    let called = config.name.as_ref().map(|name| format!("{name}: "));
+    let server = statsd::Server::start(sockets, config)?;
+    let called = called.unwrap_or_default();
+    tracing::info!("{called}statsd listening on {at}, management on {management}");
+    // Datagrams and connections are taken on the same port.
+    let roles = [
+        ("listen", at.clone()),
+        ("listen-tcp", at),
+        ("management", management),
+    ];
+    Ready::new("upstream statsd", roles).announce(flags.ready_fd)?;
+    Ok(server)
 }
 
 /// Serves until a signal asks to stop.
-fn serve(flags: &args::Flags, config: Config) -> io::Result<ExitCode> {
+fn serve<S: Running>(start: impl FnOnce() -> io::Result<S>) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -80,13 +160,7 @@ fn serve(flags: &args::Flags, config: Config) -> io::Result<ExitCode> {
         // Before anybody can know that this server is there, so that no signal is lost.
         let mut stop = StopSignals::listen()?;
         let mut report = signal(SignalKind::user_defined1())?;
-        let (listener, at) = service::addr::listen(&flags.listen)?;
-        let mode = config.mode;
-        let called = config.name.as_ref().map(|name| format!("{name}: "));
-        let server = Server::start(listener, config)?;
-        tracing::info!("{}{mode} listening on {at}", called.unwrap_or_default());
-        let name = format!("upstream {mode}");
-        Ready::new(&name, [("listen", at.to_string())]).announce(flags.ready_fd)?;
+        let server = start()?;
         loop {
             tokio::select! {
                 stop = stop.next() => {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::statsd::StatsdRecord;
+
 /// Declares a record of counts, with the sum of two of them.
 macro_rules! counts {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident,)* }) => {
@@ -73,6 +75,9 @@ pub struct UpstreamRecord {
     /// The source addresses of the first few PROXY headers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proxy_sources: Vec<String>,
+    /// What came to `statsd`. Its connections are those to both of its ports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statsd: Option<StatsdRecord>,
 }
 
 counts! {
@@ -113,6 +118,10 @@ counts! {
         pub leak_memory,
         /// Connections that a descriptor was kept for.
         pub leak_descriptors,
+        /// `health` commands that were not answered.
+        pub silent_health,
+        /// `health` commands that were answered with `down`.
+        pub health_down,
     }
 }
 

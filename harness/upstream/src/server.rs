@@ -103,7 +103,7 @@ impl Server {
         )?;
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || run_or_die(worker))?;
+            .spawn(move || or_die(|| worker.run()))?;
         self.workers.push(Handle { waker, published });
         self.threads.push(thread);
         Ok(())
@@ -150,9 +150,9 @@ impl Server {
 
 /// A worker that fails takes the process with it: a server that goes on with half of
 /// its threads would be a defect that nobody planted.
-fn run_or_die(worker: Worker) {
-    match catch_unwind(AssertUnwindSafe(|| worker.run())) {
-        Ok(Ok(())) => {}
+pub(crate) fn or_die<T>(run: impl FnOnce() -> io::Result<T>) -> T {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(done)) => done,
         Ok(Err(error)) => {
             tracing::error!("a worker failed: {error}");
             std::process::exit(1);

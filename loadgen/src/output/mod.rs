@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::crew::Observer;
 use crate::histograms::Histogram;
 use crate::outcome::Outcome;
-use crate::record::{Bulk, Interval, LoadEvent, LoadRecord, Statsd};
+use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
 use files::{Events, IntervalLog, RecordFile};
 use progress::Progress;
 pub(crate) use progress::Unit;
@@ -142,12 +142,11 @@ impl Output {
     }
 
     /// The same for statsd lines.
-    pub(crate) fn finish_statsd(
-        &mut self,
-        record: &LoadRecord,
-        statsd: &Statsd,
-    ) -> anyhow::Result<()> {
-        let report = text::statsd_report(&self.target, record, statsd);
+    pub(crate) fn finish_statsd(&mut self, record: &LoadRecord) -> anyhow::Result<()> {
+        let report = match &record.statsd {
+            Some(statsd) => text::statsd_report(&self.target, record, statsd),
+            None => String::new(),
+        };
         self.end(record, &report)
     }
 

@@ -35,6 +35,13 @@ pub(super) struct Lot {
     pub(super) counts: bool,
 }
 
+impl Lot {
+    /// Lines in all.
+    pub(super) fn lines(&self) -> u64 {
+        self.datagrams.iter().sum()
+    }
+}
+
 impl Feed {
     /// Worker `worker`'s share of `plan`.
     pub(super) fn new(plan: &StatsdPlan, worker: usize) -> Self {

@@ -59,6 +59,7 @@ impl Serialize for Popularity {
 #[derive(Debug)]
 pub(super) struct Keys {
     number: u64,
+    popularity: Popularity,
     seed: u64,
     /// For keys that are not equally popular: an alias table. Column `k` belongs to key
     /// `k` below its bar, and to another key above it.
@@ -83,9 +84,20 @@ impl Keys {
         };
         Self {
             number,
+            popularity,
             seed: mix(seed, 0x006b_6579_73),
             table,
         }
+    }
+
+    /// How many there are.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How often they are used.
+    pub(super) fn popularity(&self) -> Popularity {
+        self.popularity
     }
 
     /// The key of line number `line`.

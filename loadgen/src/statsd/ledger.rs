@@ -4,60 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rustix::io::Errno;
-
 use crate::metered::Meter;
-use crate::tally::kinds;
+use crate::tally::NotSent;
 
 /// Most ranges of numbers that are kept: enough for a target that is gone and back many
 /// times, and little enough for a record.
 const MOST_RANGES: usize = 20_000;
-
-kinds! {
-    /// Why a line was not sent.
-    NotSent {
-        /// UDP: an earlier datagram had come back, because nobody listens there.
-        Refused = "refused",
-        /// The system had no memory for it.
-        NoBuffer = "no_buffer",
-        /// The socket was full.
-        WouldBlock = "would_block",
-        /// Its datagram was too long for the way there.
-        TooLong = "too_long",
-        /// No way there.
-        Unreachable = "unreachable",
-        /// Anything else.
-        Other = "other",
-        /// TCP: no connection was open.
-        NoConnection = "no_connection",
-        /// TCP: the connection ended with the line unwritten.
-        Broken = "broken",
-        /// TCP: too much waited before it, or it still waited at the end.
-        NoRoom = "no_room",
-    }
-}
-
-impl NotSent {
-    /// What an error of sending a datagram counts as.
-    pub(super) fn of(errno: Errno) -> Self {
-        match errno {
-            Errno::CONNREFUSED => Self::Refused,
-            Errno::NOBUFS | Errno::NOMEM => Self::NoBuffer,
-            Errno::AGAIN => Self::WouldBlock,
-            Errno::MSGSIZE => Self::TooLong,
-            Errno::NETUNREACH | Errno::HOSTUNREACH => Self::Unreachable,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether the target, and not this machine, is why.
-    pub(super) fn is_the_targets(self) -> bool {
-        match self {
-            Self::Refused | Self::Unreachable | Self::NoConnection | Self::Broken => true,
-            Self::NoBuffer | Self::WouldBlock | Self::TooLong | Self::Other | Self::NoRoom => false,
-        }
-    }
-}
 
 const KINDS: usize = NotSent::ALL.len();
 
@@ -113,10 +65,14 @@ impl Ranges {
         if count == 0 {
             return;
         }
-        match self.ranges.last_mut() {
-            Some([_, last]) if *last + 1 == first => *last += count,
-            _ if self.ranges.len() < MOST_RANGES => self.ranges.push([first, first + count - 1]),
-            _ => self.incomplete = true,
+        if let Some([_, last]) = self.ranges.last_mut()
+            && *last + 1 == first
+        {
+            *last += count;
+        } else if self.ranges.len() < MOST_RANGES {
+            self.ranges.push([first, first + count - 1]);
+        } else {
+            self.incomplete = true;
         }
     }
 
@@ -220,6 +176,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rustix::io::Errno;
 
     use super::*;
 

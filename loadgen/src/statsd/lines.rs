@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::keys::Keys;
+use super::keys::{Keys, Popularity};
 
 /// Longest sequence number whose lines are sure to fit where they are said to: sinks
 /// count up to 2^32 of them.
@@ -66,47 +66,74 @@ impl fmt::Display for Type {
     }
 }
 
+/// What lines say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    /// What keys begin with, before the dot.
+    pub(crate) sender: &'a str,
+    /// Distinct keys: from 1 to [`MOST_KEYS`](super::MOST_KEYS).
+    pub(crate) keys: u64,
+    pub(crate) popularity: Popularity,
+    /// Types, which follow each other: at least one.
+    pub(crate) types: &'a [Type],
+    pub(crate) sample_rate: Option<f64>,
+    pub(crate) tags: &'a [String],
+    pub(crate) seed: u64,
+}
+
 /// Writes lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     keys: Keys,
     /// The sender, and the key number 0.
     head: Vec<u8>,
     /// What follows the value, for each of the types in turn.
     tails: Vec<Vec<u8>>,
+    sender: String,
+    types: Vec<Type>,
 }
 
 impl Lines {
-    /// Lines of `sender` with `number` keys, `keys`, whose types follow each other.
-    pub(super) fn new(
-        sender: &str,
-        number: u64,
-        keys: Keys,
-        types: &[Type],
-        sample_rate: Option<f64>,
-        tags: &[String],
-    ) -> Self {
-        let width = (number - 1).to_string().len();
+    /// Lines as `text` says.
+    pub(crate) fn new(text: &Text<'_>) -> Self {
+        let width = (text.keys - 1).to_string().len();
         let tail = |kind: &Type| {
-            let rate = sample_rate.filter(|_| kind.is_sampled());
+            let rate = text.sample_rate.filter(|_| kind.is_sampled());
             let rate = rate.map_or_else(String::new, |rate| format!("|@{rate}"));
-            let tags = match tags {
+            let tags = match text.tags {
                 [] => String::new(),
                 tags => format!("|#{}", tags.join(",")),
             };
             format!("|{kind}{rate}{tags}\n").into_bytes()
         };
         Self {
-            keys,
-            head: format!("{sender}.k{:0width$}", 0).into_bytes(),
-            tails: types.iter().map(tail).collect(),
+            keys: Keys::new(text.keys, text.popularity, text.seed),
+            head: format!("{}.k{:0width$}", text.sender, 0).into_bytes(),
+            tails: text.types.iter().map(tail).collect(),
+            sender: text.sender.to_owned(),
+            types: text.types.to_vec(),
         }
     }
 
     /// Length of the longest line, without its end.
-    pub(super) fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         let tail = self.tails.iter().map(Vec::len).max().unwrap_or(0);
         self.head.len() + ":".len() + USUAL_DIGITS + tail - "\n".len()
+    }
+
+    /// What keys begin with, before the dot.
+    pub(super) fn sender(&self) -> &str {
+        &self.sender
+    }
+
+    /// The keys.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The names of the types, which follow each other.
+    pub(super) fn types(&self) -> Vec<String> {
+        self.types.iter().map(Type::to_string).collect()
     }
 
     /// Appends line number `number`, with its end.
@@ -129,13 +156,19 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::statsd::keys::Popularity;
 
     fn lines(number: u64, types: &str, sample_rate: Option<f64>, tags: &[&str]) -> Lines {
         let types: Vec<Type> = types.split(',').map(|name| name.parse().unwrap()).collect();
         let tags: Vec<String> = tags.iter().map(|&tag| tag.to_owned()).collect();
-        let keys = Keys::new(number, Popularity::Uniform, 1);
-        Lines::new("load", number, keys, &types, sample_rate, &tags)
+        Lines::new(&Text {
+            sender: "load",
+            keys: number,
+            popularity: Popularity::Uniform,
+            types: &types,
+            sample_rate,
+            tags: &tags,
+            seed: 1,
+        })
     }
 
     fn text(lines: &Lines, number: u64) -> String {

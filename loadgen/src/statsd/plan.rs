@@ -35,7 +35,7 @@ pub(crate) struct StatsdPlan {
     /// Whether the kernel may cut up datagrams.
     pub(crate) segments: bool,
     /// The text of lines.
-    pub(super) lines: Arc<Lines>,
+    pub(crate) lines: Arc<Lines>,
     /// Sockets or connections, over all workers; at least as many as those.
     pub(crate) connections: usize,
     pub(crate) threads: usize,

@@ -18,7 +18,9 @@ use super::settings::{OnMalformed, Remap};
 /// Which server gets a metric is exactly what the cluster proxy of statsd decides, so that
 /// either can take the other's place without a metric changing its server.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Every line is accounted for: received = forwarded + dropped (by reason) + pending. Signals:
   SIGTERM   send everything that has come in, then end
   SIGHUP    read the configuration again: nodes come and go, nothing in flight is lost
@@ -50,7 +52,8 @@ Moving over from `node proxy.js config.js`:
 Moving over from `go-statsd-proxy -f config.json`:
   proxy statsd -f config.json
       Its file, its flags -f and -d, its stats and memstats. The ring is another: that one
-      spread 77 %, 23 %, 0 % over three servers. checkInterval is in milliseconds here.")]
+      spread 77 %, 23 %, 0 % over three servers. checkInterval is in milliseconds here."
+)]
 pub(crate) struct StatsdArgs {
     #[command(subcommand)]
     pub(super) command: Option<StatsdCommand>,
@@ -144,6 +147,10 @@ pub(super) struct Options {
     /// Checks in a row that must fail until a node that is up is down.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
     pub(super) fall: u32,
+
+    /// Name server for nodes given by name. [default: as /etc/resolv.conf says]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) resolver: Option<HostPort>,
 
     /// Room in the system for datagrams that wait to be received, for each thread.
     #[arg(long, value_name = "BYTES", default_value = "8MiB", value_parser = bytes)]

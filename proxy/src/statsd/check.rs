@@ -103,7 +103,11 @@ mod tests {
         for (says, patience, expected) in [
             (&b"health: up\n"[..], PATIENCE, Outcome::Healthy),
             (b"up", PATIENCE, Outcome::Healthy),
-            (b"health: down\n", PATIENCE, unhealthy("it says \"health: down\"")),
+            (
+                b"health: down\n",
+                PATIENCE,
+                unhealthy("it says \"health: down\""),
+            ),
             (b"", PATIENCE, unhealthy("closed without an answer")),
             (
                 b"nothing",

@@ -195,7 +195,9 @@ impl Health {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let unix_ms = now.map_or(0, |now| now.as_millis() as u64);
         // The time of day may be set back; a history never runs backwards.
-        let unix_ms = self.last().map_or(unix_ms, |last| unix_ms.max(last.unix_ms));
+        let unix_ms = self
+            .last()
+            .map_or(unix_ms, |last| unix_ms.max(last.unix_ms));
         let from = std::mem::replace(&mut self.status, to);
         self.history.push_back(Transition {
             unix_ms,

@@ -30,6 +30,12 @@ pub(super) struct Event {
     outcome: Option<Outcome>,
 }
 
+impl Event {
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+}
+
 /// What there is to know of a node before it is made a member.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -42,9 +48,7 @@ pub(super) async fn find(discovery: &Arc<Discovery>, at: &NodeAt, checks: CheckP
     let ips = discovery.resolve(&at.host).await;
     let ip = ips.map(|ips| ips[0]);
     let outcome = match (&ip, at.admin_port) {
-        (Ok(ip), Some(port)) => {
-            Some(check::ask(SocketAddr::new(*ip, port), checks.timeout).await)
-        }
+        (Ok(ip), Some(port)) => Some(check::ask(SocketAddr::new(*ip, port), checks.timeout).await),
         _ => None,
     };
     Found { ip, outcome }
@@ -275,7 +279,9 @@ impl Members {
                 continue;
             };
             let now = member.addr().map(|addr| addr.ip());
-            let Some(&ip) = ips.first().filter(|_| !now.is_some_and(|ip| ips.contains(&ip)))
+            let Some(&ip) = ips
+                .first()
+                .filter(|_| !now.is_some_and(|ip| ips.contains(&ip)))
             else {
                 continue;
             };

@@ -1,6 +1,6 @@
 //! What flags and file come to.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub(super) struct Origin {
 }
 
 /// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) fixed: Fixed,
     pub(super) nodes: Vec<NodeAt>,
@@ -77,6 +77,7 @@ pub(super) struct Fixed {
     pub(super) threads: usize,
     pub(super) receive_buffer: usize,
     pub(super) admin: Option<HostPort>,
+    pub(super) resolver: Option<HostPort>,
     pub(super) log_level: LogLevel,
 }
 
@@ -93,6 +94,8 @@ pub(super) struct CheckPlan {
 pub(super) struct Planned {
     pub(super) plan: Plan,
     pub(super) warnings: Vec<String>,
+    /// Whether to read the file again when it changes.
+    pub(super) watch: bool,
 }
 
 impl Origin {
@@ -113,14 +116,7 @@ impl Origin {
         let file = self.config.as_deref().map(config::load).transpose()?;
         let file = file.unwrap_or_default();
         let path = self.config.as_deref().unwrap_or(Path::new(""));
-        let warnings = file
-            .unknown
-            .iter()
-            .map(|(key, line)| {
-                let path = path.display();
-                format!("{path}:{line}: {key}: no key that is known here, left out")
-            })
-            .collect();
+        let warnings = warnings(&file, path);
         let fixed = self.fixed(&file, path)?;
         let options = &self.options;
         let nodes = if options.nodes.is_empty() {
@@ -143,6 +139,7 @@ impl Origin {
                 },
             },
             warnings,
+            watch: file.automatic_reload != Some(false),
         })
     }
 
@@ -190,6 +187,7 @@ impl Origin {
             threads: options.threads.or(file.threads).unwrap_or_else(cores),
             receive_buffer: options.receive_buffer,
             admin: options.admin.clone(),
+            resolver: options.resolver.clone(),
             log_level: if self.debug {
                 LogLevel::Debug
             } else {
@@ -220,15 +218,25 @@ impl Fixed {
         let parts = [
             ("listen address", self.listen == other.listen),
             ("management address", self.management == other.management),
-            (
-                "server",
-                (self.udp, self.tcp) == (other.udp, other.tcp),
-            ),
+            ("server", (self.udp, self.tcp) == (other.udp, other.tcp)),
             ("threads", self.threads == other.threads),
         ];
         let differ = parts.into_iter().filter(|(_, same)| !same);
         differ.map(|(name, _)| name).collect()
     }
+}
+
+/// What of a file is not used, and why.
+pub(super) fn warnings(file: &File, path: &Path) -> Vec<String> {
+    let path = path.display();
+    let unknown = file.unknown.iter().map(|(key, line)| {
+        format!("{path}:{line}: {key}: not a key of either proxy that this one replaces, left out")
+    });
+    let repeated = file
+        .repeated
+        .iter()
+        .map(|(key, line)| format!("{path}:{line}: {key}: given before, and the last one counts"));
+    unknown.chain(repeated).collect()
 }
 
 fn host_port(host: &str, port: u16) -> Option<HostPort> {
@@ -240,16 +248,17 @@ fn host_port(host: &str, port: u16) -> Option<HostPort> {
     text.parse().ok()
 }
 
-fn check_nodes(nodes: Vec<NodeAt>) -> Result<Vec<NodeAt>, PlanError> {
+/// Nodes that make a ring: at least one, each once.
+pub(super) fn check_nodes(nodes: Vec<NodeAt>) -> Result<Vec<NodeAt>, PlanError> {
     if nodes.is_empty() {
         return Err(PlanError::NoNodes);
     }
     if nodes.len() > MAX_NODES {
         return Err(PlanError::TooMany(nodes.len()));
     }
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     for node in &nodes {
-        if seen.insert(node.name(), ()).is_some() {
+        if !seen.insert(node.name()) {
             return Err(PlanError::Twice(node.name()));
         }
     }

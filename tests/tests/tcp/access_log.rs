@@ -95,6 +95,27 @@ fn what_did_not_reach_a_backend_is_told_as_well() {
 }
 
 #[test]
+fn a_connection_too_many_has_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.log");
+    let a = Server::start("a");
+    let file = path.to_str().unwrap();
+    let proxy = start(&["--max-connections", "1", "--access-log", file, a.addr()]);
+    let (client, _) = reach(&proxy);
+    Peer::expect_refused(&proxy.socket("listen"));
+    let line = &lines(&path, 1)[0];
+    assert_eq!(line["end"], "too_many_connections", "{line}");
+    assert_eq!(
+        (&line["backend"], &line["attempts"]),
+        (&Value::Null, &0.into())
+    );
+    assert_ne!(
+        line["client"],
+        client.as_stream().local_addr().unwrap().to_string()
+    );
+}
+
+#[test]
 fn the_log_is_rotated_on_sighup_and_written_out_at_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("access.log");

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use tests::Program;
+use tests::dns::{Answer, FAILURE, NameServer, UNKNOWN};
 
-use crate::dns::{Answer, FAILURE, NameServer, UNKNOWN};
 use crate::server::{Server, echoes, reach, reach_until};
 use crate::started::{post, start, state_when};
 

@@ -5,7 +5,6 @@ mod admin;
 mod balancing;
 mod command_line;
 mod discovery;
-mod dns;
 mod health;
 mod metrics;
 mod proxy_protocol;

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tests::dns::{Answer, NameServer};
 use tests::{Peer, Program, eventually, proc};
 
-use crate::dns::{Answer, NameServer};
 use crate::server::{Server, echoes, reach};
 use crate::started::{FREE_PORTS, PROXY, post, start, state, state_at, state_when};
 

@@ -26,7 +26,7 @@ use search::Search;
 
 /// The figures that a rate can be bounded by: those that grow with it, or with what it
 /// does to a queue.
-pub const METRICS: [Metric; 7] = [
+pub const METRICS: [Metric; 8] = [
     Metric::P50,
     Metric::P90,
     Metric::P99,
@@ -34,6 +34,7 @@ pub const METRICS: [Metric; 7] = [
     Metric::Max,
     Metric::CpuPerMsg,
     Metric::PeakMemory,
+    Metric::Missing,
 ];
 
 /// The rate that is to be tried next on a subject, after those of its blocks so far; none

@@ -6,7 +6,7 @@ use super::plot::COLOURS;
 use super::{capacity, percentiles, timeline};
 use crate::figures::Figures;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::{columns, faults, latency, number};
+use crate::text::{account, columns, faults, latency, number};
 
 /// Whether there is anything to show of a scenario.
 pub(super) fn is_shown(scenario: &ScenarioRun) -> bool {
@@ -40,6 +40,7 @@ pub(super) fn section(
         out.push_str(&figures(scenario, palette));
         out.push_str(&beside_peer(scenario, palette));
         out.push_str(&faults(scenario));
+        out.push_str(&accounts(scenario));
         out.push_str(&notes(&latency::notes(scenario)));
         out.push_str(&percentiles::figure(scenario, &id, palette));
         out.push_str(&bars(scenario, palette));
@@ -107,6 +108,25 @@ fn beside_peer(scenario: &ScenarioRun, palette: &Palette) -> String {
         (!rows.is_empty()).then(|| table("", &heads, &rows))
     });
     tables.collect()
+}
+
+/// What became of every line, block by block.
+fn accounts(scenario: &ScenarioRun) -> String {
+    let accounts = account::accounts(scenario).into_iter();
+    accounts
+        .map(|(title, account)| {
+            let heads = [
+                (title.as_str(), Align::Text),
+                (account::HEAD[1], Align::Number),
+                (account::HEAD[2], Align::Number),
+                (account::HEAD[3], Align::Number),
+            ];
+            let rows = account::rows(account);
+            let cells = |row: &Vec<String>| row.iter().map(|cell| escape(cell)).collect();
+            let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+            table("", &heads, &rows) + &notes(&account::notes(account))
+        })
+        .collect()
 }
 
 /// What was done on purpose meanwhile, and what came of it.

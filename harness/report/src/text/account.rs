@@ -16,7 +16,7 @@ pub(crate) const HEAD: [&str; 4] = ["", "lines", "share", "datagrams"];
 pub fn section(scenario: &ScenarioRun) -> String {
     let mut out = String::new();
     for (title, account) in accounts(scenario) {
-        out.push_str(&heading("LINES", &title));
+        out.push_str(&heading("ACCOUNT", &title));
         let mut rows = rows(account);
         rows.insert(0, HEAD.map(str::to_owned).to_vec());
         out.push_str(&table::render(
@@ -109,7 +109,8 @@ fn leftover(account: &Account) -> &'static str {
     }
 }
 
-fn percent(share: f64) -> String {
+/// A share, to a thousandth of a per cent; `<100 %` where the rest would round away.
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     // A hundred per cent is all of them.
     if percent > 99.999 && percent < 100.0 {

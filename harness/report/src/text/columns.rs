@@ -1,7 +1,7 @@
 //! What is shown of a row of figures: messages have a rate and times, a bulk transfer has
-//! bits per second and per second of CPU time.
+//! bits per second and per second of CPU time, lines of statsd have a share that came.
 
-use super::number;
+use super::{account, number};
 use crate::figures::{Figures, Ratios};
 use crate::run::ScenarioRun;
 
@@ -24,19 +24,51 @@ pub(crate) struct Row<'a> {
     pub(crate) ratios: Option<Vec<String>>,
 }
 
+/// What is measured of a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Messages,
+    Bulk,
+    Lines,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Messages, Self::Bulk, Self::Lines];
+
+    fn of(figures: &Figures) -> Self {
+        if figures.lines.is_some() {
+            Self::Lines
+        } else if figures.gbit_per_s.is_some() {
+            Self::Bulk
+        } else {
+            Self::Messages
+        }
+    }
+
+    fn heads(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Messages => (&HEAD, &BESIDE),
+            Self::Bulk => (&BULK_HEAD, &BULK_BESIDE),
+            Self::Lines => (&LINES_HEAD, &LINES_BESIDE),
+        }
+    }
+}
+
+/// Whether all that was measured are messages.
+pub(crate) fn are_messages(scenario: &ScenarioRun) -> bool {
+    let mut figures = scenario.figures.iter();
+    figures.all(|figures| Kind::of(figures) == Kind::Messages)
+}
+
 /// The tables of a scenario that have rows: messages first.
 pub(crate) fn of(scenario: &ScenarioRun) -> Vec<Columns<'_>> {
-    [false, true]
+    Kind::ALL
         .into_iter()
-        .filter_map(|is_bulk| {
+        .filter_map(|kind| {
             let figures = scenario.figures.iter();
-            let of_kind = figures.filter(|figures| figures.gbit_per_s.is_some() == is_bulk);
-            let rows: Vec<Row<'_>> = of_kind.map(|figures| row(figures, is_bulk)).collect();
-            let (head, beside) = if is_bulk {
-                (&BULK_HEAD[..], &BULK_BESIDE[..])
-            } else {
-                (&HEAD[..], &BESIDE[..])
-            };
+            let of_kind = figures.filter(|figures| Kind::of(figures) == kind);
+            let rows: Vec<Row<'_>> = of_kind.map(|figures| row(figures, kind)).collect();
+            let (head, beside) = kind.heads();
             (!rows.is_empty()).then_some(Columns { head, beside, rows })
         })
         .collect()
@@ -61,25 +93,41 @@ const BULK_HEAD: [&str; 3] = ["throughput", "per CPU second", "memory"];
 
 const BULK_BESIDE: [&str; 3] = BULK_HEAD;
 
-fn row(figures: &Figures, is_bulk: bool) -> Row<'_> {
+const LINES_HEAD: [&str; 5] = ["sent", "received", "share", "lines/CPU s", "memory"];
+
+const LINES_BESIDE: [&str; 3] = ["received", "lines/CPU s", "memory"];
+
+fn row(figures: &Figures, kind: Kind) -> Row<'_> {
     let ratios = figures.beside_peer.as_ref().map(|ratios| {
-        let ratios = if is_bulk {
-            bulk_ratios(ratios).to_vec()
-        } else {
-            ratios_of(ratios).to_vec()
+        let ratios = match kind {
+            Kind::Messages => ratios_of(ratios).to_vec(),
+            Kind::Bulk => bulk_ratios(ratios).to_vec(),
+            Kind::Lines => vec![ratios.lines, ratios.lines_per_cpu_s, ratios.peak_memory],
         };
         ratios.into_iter().map(number::ratio).collect()
     });
-    let cells = if is_bulk {
-        bulk_cells(figures).to_vec()
-    } else {
-        cells(figures).to_vec()
+    let cells = match kind {
+        Kind::Messages => cells(figures).to_vec(),
+        Kind::Bulk => bulk_cells(figures).to_vec(),
+        Kind::Lines => line_cells(figures).to_vec(),
     };
     Row {
         figures,
         cells,
         ratios,
     }
+}
+
+fn line_cells(figures: &Figures) -> [String; 5] {
+    let lines = figures.lines.clone().unwrap_or_default();
+    let per_cpu_s = lines.per_cpu_s.map(|lines| number::count(lines as u64));
+    [
+        number::rate(figures.rate),
+        number::rate(lines.received_per_s),
+        account::percent(lines.received_share),
+        per_cpu_s.unwrap_or_else(|| "-".to_owned()),
+        memory(figures),
+    ]
 }
 
 fn cells(figures: &Figures) -> [String; 10] {

@@ -20,7 +20,12 @@ pub fn section(scenario: &ScenarioRun) -> String {
         "{}: {} ({rounds} round{plural})",
         header.name, header.description
     );
-    let mut out = heading("LATENCY", &about);
+    let title = if scenario.figures.iter().all(|figures| figures.lines.is_some()) {
+        "LINES"
+    } else {
+        "LATENCY"
+    };
+    let mut out = heading(title, &about);
     for columns in columns::of(scenario) {
         out.push_str(&table::render(
             &rows(scenario, &columns),
@@ -188,6 +193,9 @@ pub(crate) fn counts(scenario: &ScenarioRun) -> Vec<String> {
         for (sum, count) in sums.iter_mut().zip(one) {
             *sum += count;
         }
+    }
+    if !scenario.figures.is_empty() && scenario.figures.iter().all(|figures| figures.lines.is_some()) {
+        return Vec::new();
     }
     let [.., never_written, not_opened] = sums;
     let [sent, acked, naked, failed, unanswered, ..] = sums.map(number::count);

@@ -1,5 +1,7 @@
 //! What goes without saying: a scenario demands it unless it speaks of it itself.
 
+use crate::account::Keeper;
+use crate::account::demand::Entry;
 use crate::bound::Metric;
 use crate::event::Role;
 use crate::expect::{Claim, Expectation, Fate, Origin};
@@ -26,6 +28,7 @@ pub(super) fn expectations(scenario: &ScenarioRun) -> Vec<Expectation> {
         .chain(faults_done)
         .chain(survives_beside(scenario))
         .chain(intact(scenario))
+        .chain(accounted(scenario))
         .collect()
 }
 
@@ -68,7 +71,28 @@ fn intact(scenario: &ScenarioRun) -> Option<Expectation> {
         .flat_map(|block| &block.loads)
         .filter_map(|load| load.record.as_ref())
         .any(|record| record.counts.sent > 0);
-    (was_load_sent && !is_spoken_of).then(Expectation::intact)
+    (was_load_sent && !is_spoken_of && !has_account(scenario)).then(Expectation::intact)
+}
+
+/// Lines of statsd have no answers that could be wrong, but an account that has to close,
+/// where the proxy keeps one: no line gone without a word, none that came twice.
+fn accounted(scenario: &ScenarioRun) -> impl Iterator<Item = Expectation> {
+    let entries = [(Entry::Unaccounted, "unaccounted = 0"), (Entry::Duplicated, "duplicated = 0")];
+    let is_kept = scenario.judged().any(|block| {
+        let account = block.account.as_ref();
+        account.is_some_and(|account| account.keeper == Keeper::Proxy)
+    });
+    entries
+        .into_iter()
+        .filter(move |(entry, _)| {
+            let is_it = |claim: &Claim| matches!(claim, Claim::Account(demand) if demand.entry == *entry);
+            is_kept && !claims(scenario).any(is_it)
+        })
+        .filter_map(|(_, text)| Expectation::account(text, Origin::Implied).ok())
+}
+
+fn has_account(scenario: &ScenarioRun) -> bool {
+    scenario.judged().any(|block| block.account.is_some())
 }
 
 #[cfg(test)]

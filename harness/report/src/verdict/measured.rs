@@ -37,6 +37,10 @@ pub(super) fn validity(figures: &Figures) -> Finding {
             format!("INVALID, {blocks}: {}", figures.why_invalid()),
         );
     }
+    if figures.lines.is_some() {
+        // Nobody answers lines: whether they were sent in time is all there is.
+        return (Outcome::Pass, blocks);
+    }
     // A closed loop has no schedule to miss, and one that is never answered sends nothing.
     if figures.response_us.count == 0 {
         return (
@@ -49,7 +53,7 @@ pub(super) fn validity(figures: &Figures) -> Finding {
 
 /// What a figure is, and whether that is within the bound.
 pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
-    if bound.metric.unit() == Unit::Count {
+    if bound.metric.unit() == Unit::Count && bound.metric != Metric::Missing {
         return count(scenario, figures, bound);
     }
     let Some((value, said)) = figure(scenario, figures, bound.metric) else {
@@ -57,8 +61,9 @@ pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -
         let said = format!("too few samples, or nothing measured {word}");
         return (Outcome::Inconclusive, said);
     };
-    // Memory is what it is, however late the client was.
-    if !figures.is_valid() && bound.metric != Metric::PeakMemory {
+    // Memory is what it is, however late the client was, and what is lost is lost.
+    let is_timed = ![Metric::PeakMemory, Metric::Missing].contains(&bound.metric);
+    if !figures.is_valid() && is_timed {
         let why = figures.why_invalid();
         return (
             Outcome::Inconclusive,
@@ -110,6 +115,8 @@ pub(crate) fn figure(
         Metric::CpuPerMsg => figures.cpu_us_per_msg,
         Metric::Throughput => figures.gbit_per_s,
         Metric::BitsPerCpuSecond => figures.gbit_per_cpu_s,
+        Metric::LinesPerCpuSecond => figures.lines.as_ref().and_then(|lines| lines.per_cpu_s),
+        Metric::Missing => missing(scenario, figures).map(|lines| lines as f64),
         Metric::PeakMemory => figures.peak_memory_bytes.map(|bytes| bytes as f64),
         _ => None,
     };
@@ -196,6 +203,13 @@ fn beyond_all_answers(scenario: &ScenarioRun, figures: &Figures, quantile: f64) 
             number::count(never_written)
         )
     })
+}
+
+/// Lines that did not come, over all blocks of the subject; none if one has no account.
+fn missing(scenario: &ScenarioRun, figures: &Figures) -> Option<u64> {
+    let blocks = scenario.blocks.iter();
+    let own = blocks.filter(|block| block.subject == figures.subject);
+    own.map(|block| Some(block.account.as_ref()?.missing)).sum()
 }
 
 /// A label for times that claim nothing about latency under load.

@@ -16,12 +16,17 @@ pub struct Entry {
     pub about: &'static str,
 }
 
+/// Every server of connections.
 const ANY: &[&str] = &Mode::NAMES;
 const LINES: &[&str] = &["foo"];
 const PARSED: &[&str] = &["foo", "http"];
 const ANSWERS: &[&str] = &["foo", "echo", "http"];
-const READS: &[&str] = &["foo", "echo", "sink", "http"];
+const READS: &[&str] = &["foo", "echo", "sink", "http", "statsd"];
 const SENDS: &[&str] = &["foo", "echo", "source", "http"];
+
+/// The sink of statsd lines takes few, since most are about answers.
+const STATSD: &[&str] = &["statsd"];
+const ANY_PORT: &[&str] = &["foo", "echo", "sink", "source", "http", "statsd"];
 
 const fn entry(
     name: &'static str,
@@ -39,7 +44,7 @@ const fn entry(
 
 /// Every kind of defect.
 #[rustfmt::skip]
-pub const ALL: [Entry; 24] = [
+pub const ALL: [Entry; 26] = [
     entry("segfault-after-decode-errors", "=N", PARSED, "SIGSEGV at the Nth line or head that cannot be decoded"),
     entry("segfault-after-bytes", "=BYTES", ANY, "SIGSEGV once so much was read and written in all"),
     entry("abort-on-line", "=BYTES", LINES, "SIGABRT at a line that holds BYTES (\\xNN, \\r, \\t, \\\\ work)"),
@@ -48,7 +53,7 @@ pub const ALL: [Entry; 24] = [
     entry("hang-after", "=N", ANY, "after N messages nothing is read or answered ever again"),
     entry("freeze", "=DURATION@PERIOD", ANY, "stop for DURATION once in every PERIOD"),
     entry("slow", "=DURATION", ANY, "delay each answer; pipelined ones do not add up"),
-    entry("slow-reader", "=BYTES/s", READS, "read from each client at this rate"),
+    entry("slow-reader", "=BYTES/s", READS, "read from each client (statsd: all datagrams) at this rate"),
     entry("slow-writer", "=BYTES/s", SENDS, "write to each client at this rate"),
     entry("late-reply", "=DURATION", ANY, "hold the last answers (up to 128 KiB), and the end of the connection, back until DURATION after the client's end"),
     entry("wrong-reply", "=[KIND:]1/N", LINES, "every Nth answer is wrong; KIND is swapped, duplicated, corrupted, stale or dropped, otherwise the first four take turns (swapped needs pipelined requests)"),
@@ -58,12 +63,14 @@ pub const ALL: [Entry; 24] = [
     entry("wrong-connection", "=1/N", ANSWERS, "every Nth answer goes to another client, if there is one on the same thread"),
     entry("leak-memory", "=BYTES", ANY, "keep this much more memory with every message"),
     entry("leak-descriptors", "", ANY, "keep one more descriptor open with every connection"),
-    entry("accept-then-close", "", ANY, "accept connections and close them at once"),
+    entry("accept-then-close", "", ANY_PORT, "accept connections (statsd: for management) and close them at once"),
     entry("accept-then-silence", "", ANY, "accept connections and neither read nor answer nor close"),
     entry("stop-accepting", "=N", ANY, "after N connections none is accepted; the port stays open"),
     entry("reset-after", "=BYTES", ANY, "reset each connection when so much was sent on it (by a sink: received)"),
     entry("reset-midway", "=1/N", ANY, "reset every Nth connection when half of its first answer was sent (by a sink: at its first read)"),
-    entry("flap", "=UP/DOWN", ANY, "open the port for UP, close it and reset all connections for DOWN, again and again"),
+    entry("flap", "=UP/DOWN", ANY_PORT, "open the port for UP, close it and reset all connections for DOWN, again and again"),
+    entry("silent-health", "", STATSD, "take the commands of the management port and answer none"),
+    entry("health-down", "", STATSD, "answer health with \"health: down\""),
 ];
 
 impl Entry {
@@ -127,6 +134,8 @@ impl Defect {
             Self::ResetAfter(_) => "reset-after",
             Self::ResetMidway(_) => "reset-midway",
             Self::Flap(_) => "flap",
+            Self::SilentHealth => "silent-health",
+            Self::HealthDown => "health-down",
         }
     }
 }

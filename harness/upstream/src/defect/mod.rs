@@ -61,6 +61,10 @@ pub enum Defect {
     ResetMidway(u64),
     /// The port is open for a while and closed for a while, with all connections reset.
     Flap(Flap),
+    /// The management port answers nothing.
+    SilentHealth,
+    /// The management port says that the server is down.
+    HealthDown,
 }
 
 /// When the process stands still: for `lasts`, once in every `period`, the first time
@@ -204,6 +208,10 @@ pub struct Defects {
     pub reset_midway: Option<u64>,
     /// See [`Defect::Flap`].
     pub flap: Option<Flap>,
+    /// See [`Defect::SilentHealth`].
+    pub silent_health: bool,
+    /// See [`Defect::HealthDown`].
+    pub health_down: bool,
 }
 
 impl Defects {
@@ -217,7 +225,8 @@ impl Defects {
         all
     }
 
-    fn plant(&mut self, defect: Defect) {
+    /// Adds one; it takes the place of another of the same name.
+    pub(crate) fn plant(&mut self, defect: Defect) {
         match defect {
             Defect::SegfaultAfterDecodeErrors(n) => self.segfault_after_decode_errors = Some(n),
             Defect::SegfaultAfterBytes(n) => self.segfault_after_bytes = Some(n),
@@ -243,6 +252,8 @@ impl Defects {
             Defect::ResetAfter(n) => self.reset_after = Some(n),
             Defect::ResetMidway(n) => self.reset_midway = Some(n),
             Defect::Flap(flap) => self.flap = Some(flap),
+            Defect::SilentHealth => self.silent_health = true,
+            Defect::HealthDown => self.health_down = true,
         }
     }
 

@@ -85,6 +85,8 @@ impl FromStr for Defect {
                 .and_then(flap)
                 .map(Self::Flap)
                 .ok_or_else(|| needs("UP/DOWN such as 2s/500ms")),
+            "silent-health" => bare(Self::SilentHealth),
+            "health-down" => bare(Self::HealthDown),
             _ => Err(format!(
                 "unknown defect {name:?}, expected one of {}",
                 catalogue::usages(None)

@@ -62,6 +62,8 @@ fn every_form_is_parsed() {
                 down: ms(500),
             }),
         ),
+        ("silent-health", Defect::SilentHealth),
+        ("health-down", Defect::HealthDown),
     ];
     for (text, expected) in cases {
         assert_eq!(text.parse(), Ok(expected), "{text}");
@@ -150,7 +152,7 @@ fn a_flapping_port_is_open_first() {
 fn each_server_takes_what_makes_sense_for_it() {
     for entry in &catalogue::ALL {
         assert!(!entry.modes.is_empty(), "{}", entry.name);
-        for mode in crate::mode::Mode::NAMES {
+        for mode in crate::mode::Mode::NAMES.into_iter().chain(["statsd"]) {
             let value = match entry.form {
                 "" => "",
                 "=DURATION" => "=1s",

@@ -121,7 +121,10 @@ mod tests {
             assert_eq!(answer.as_deref(), expected, "{line:?}");
         }
         assert_eq!(Command::of(b"\xff"), None);
-        assert_eq!(Command::of(b"health DOWN"), Some(Command::Health(Some(false))));
+        assert_eq!(
+            Command::of(b"health DOWN"),
+            Some(Command::Health(Some(false)))
+        );
         assert_eq!(Command::of(b"health ok"), Some(Command::Health(None)));
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Numbered<'a> {
     pub(super) key: &'a [u8],
     /// The sender alone, without a dot.
     pub(super) sender: &'a [u8],
+    /// The number of the key.
+    pub(super) key_number: u32,
     /// The number that no other line of this sender has.
     pub(super) number: u32,
 }
@@ -48,7 +50,10 @@ impl<'a> Line<'a> {
 
 /// The numbered line that this begins as, and what follows its type.
 fn numbered(line: &[u8]) -> Option<(Numbered<'_>, &[u8])> {
-    let dot = line.iter().take(LONGEST_SENDER + 1).position(|b| *b == b'.')?;
+    let dot = line
+        .iter()
+        .take(LONGEST_SENDER + 1)
+        .position(|b| *b == b'.')?;
     let sender = &line[..dot];
     let key = line[dot + 1..].strip_prefix(b"k")?;
     let key_digits = digits(key);
@@ -56,12 +61,13 @@ fn numbered(line: &[u8]) -> Option<(Numbered<'_>, &[u8])> {
     let value_digits = digits(value);
     let rest = value[value_digits..].strip_prefix(b"|")?;
     let rest = TYPES.iter().find_map(|name| rest.strip_prefix(*name))?;
-    if dot == 0 || key_digits == 0 {
+    if dot == 0 {
         return None;
     }
     let line = Numbered {
         key: &line[..dot + 2 + key_digits],
         sender,
+        key_number: decimal(&key[..key_digits])?,
         number: decimal(&value[..value_digits])?,
     };
     Some((line, rest))
@@ -93,20 +99,31 @@ mod tests {
 
     #[test]
     fn numbered_lines() {
-        let cases: [(&str, &str, &str, u32); 5] = [
-            ("load.k000017:4711|c", "load.k000017", "load", 4711),
-            ("a-1.k0:0|ms|@0.1", "a-1.k0", "a-1", 0),
-            ("load.k1:4294967295|d|#a:b,c", "load.k1", "load", u32::MAX),
-            ("load.k1:007|g", "load.k1", "load", 7),
-            ("load.k1:1|s\r", "load.k1", "load", 1),
+        let cases: [(&str, &str, &str, u32, u32); 5] = [
+            ("load.k000017:4711|c", "load.k000017", "load", 17, 4711),
+            ("a-1.k0:0|ms|@0.1", "a-1.k0", "a-1", 0, 0),
+            (
+                "load.k1:4294967295|d|#a:b,c",
+                "load.k1",
+                "load",
+                1,
+                u32::MAX,
+            ),
+            ("load.k1:007|g", "load.k1", "load", 1, 7),
+            ("load.k1:1|s\r", "load.k1", "load", 1, 1),
         ];
-        for (line, key, sender, number) in cases {
+        for (line, key, sender, key_number, number) in cases {
             let expected = Numbered {
                 key: key.as_bytes(),
                 sender: sender.as_bytes(),
+                key_number,
                 number,
             };
-            assert_eq!(Line::of(line.as_bytes()), Line::Numbered(expected), "{line}");
+            assert_eq!(
+                Line::of(line.as_bytes()),
+                Line::Numbered(expected),
+                "{line}"
+            );
         }
     }
 
@@ -125,8 +142,20 @@ mod tests {
         ] {
             assert_eq!(Line::of(foreign.as_bytes()), Line::Foreign, "{foreign}");
         }
-        for malformed in ["load.k1:17", "load.k1:17|", "load.k1:17|cc", "load.k1:|c", "load.k1", "%d", "\0"] {
-            assert_eq!(Line::of(malformed.as_bytes()), Line::Malformed, "{malformed}");
+        for malformed in [
+            "load.k1:17",
+            "load.k1:17|",
+            "load.k1:17|cc",
+            "load.k1:|c",
+            "load.k1",
+            "%d",
+            "\0",
+        ] {
+            assert_eq!(
+                Line::of(malformed.as_bytes()),
+                Line::Malformed,
+                "{malformed}"
+            );
         }
     }
 }

@@ -85,13 +85,19 @@ impl Manager {
             }
         }
         let is_flushed = self.stream.flush()?;
-        Ok(if (is_flushed && self.is_ending) || self.stream.unsent() > MOST_UNSENT {
-            Next::Over
-        } else if is_flushed {
-            Next::Watch(Interest::Read)
-        } else {
-            Next::Watch(if self.is_ending { Interest::Write } else { Interest::Both })
-        })
+        Ok(
+            if (is_flushed && self.is_ending) || self.stream.unsent() > MOST_UNSENT {
+                Next::Over
+            } else if is_flushed {
+                Next::Watch(Interest::Read)
+            } else {
+                Next::Watch(if self.is_ending {
+                    Interest::Write
+                } else {
+                    Interest::Both
+                })
+            },
+        )
     }
 
     fn answer_lines(&mut self, desk: &mut Desk<'_>) {

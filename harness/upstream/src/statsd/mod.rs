@@ -1,17 +1,18 @@
 //! A sink of statsd lines: a backend that accounts for every line it gets.
 //!
 //! In reading order: `args` is the command line, [`sockets`] what is listened on,
-//! [`server`] starts and stops the one thread, `worker` is its event loop, with an
-//! `entrance` for connections, which are `lines` or a `manager`; `commands` is what the
-//! latter understands, `outages` when the ports are closed. What is read goes to a `tally`:
-//! `line` says what a line is, `keys` and [`seen`] what has come; [`record`] is what is
-//! told of it.
+//! [`server`] starts and stops the one thread, `worker` is its event loop, over a
+//! socket for `datagrams` and an `entrance` for connections, which are `lines` or a
+//! `manager`; `commands` is what the latter understands, `outages` when the ports are
+//! closed. What is read goes to a `tally`: `line` says what a line is, `keys` and [`seen`]
+//! what has come; [`record`] is what is told of it.
 //!
 //! One thread, because it is fast enough for several proxies, and a count that is not
 //! shared is never wrong.
 
 pub(crate) mod args;
 mod commands;
+mod datagrams;
 mod entrance;
 mod keys;
 mod line;

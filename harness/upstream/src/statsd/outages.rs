@@ -55,11 +55,20 @@ mod tests {
             let outages = Outages::new(Some(flap), times, started);
             outages.phase(started + ms(at)).0
         };
-        let expected = [(0, true), (120, false), (160, true), (260, false), (310, true)];
+        let expected = [
+            (0, true),
+            (120, false),
+            (160, true),
+            (260, false),
+            (310, true),
+        ];
         for (at, open) in expected {
             assert_eq!(is_open(Some(2), at), open, "at {at} ms");
         }
         assert!(is_open(Some(2), 420) && !is_open(None, 420));
-        assert_eq!(Outages::new(None, None, started).phase(started), (true, None));
+        assert_eq!(
+            Outages::new(None, None, started).phase(started),
+            (true, None)
+        );
     }
 }

@@ -22,7 +22,7 @@ pub struct StatsdRecord {
     /// Lines that are not statsd.
     pub malformed: u64,
     /// Lines that are statsd, but not of the form `SENDER.kDIGITS:NUMBER|TYPE` with a
-    /// number below 2^32, or of one sender more than are told apart (16).
+    /// number below 2^32 (DIGITS too), or of one sender more than are told apart (16).
     pub foreign: u64,
     /// Of `lines`, those that came on connections.
     pub tcp_lines: u64,
@@ -45,7 +45,7 @@ pub struct StatsdRecord {
     /// Numbered lines by key, its sender included; of at most 20,000 keys, the first that
     /// came.
     pub keys: BTreeMap<String, KeyRecord>,
-    /// How many distinct keys came, counted up to 4,000,000.
+    /// How many distinct keys came. Those not in `keys` are told apart by their numbers.
     pub keys_total: u64,
     /// Whether `keys` has all of them.
     pub keys_complete: bool,

@@ -1,8 +1,6 @@
 //! Counting lines: what a sink knows when it has read something.
 
-use std::collections::BTreeMap;
-
-use crate::statsd::keys::{Found, Keys};
+use crate::statsd::keys::Keys;
 use crate::statsd::line::{self, Line, Numbered};
 use crate::statsd::record::{KeyRecord, SenderRecord, StatsdRecord};
 use crate::statsd::seen::Seen;
@@ -28,6 +26,8 @@ struct Sender {
     name: Box<[u8]>,
     lines: u64,
     seen: Seen,
+    /// The numbers of the keys that there was no room for among those that are told.
+    untold: Seen,
 }
 
 impl Tally {
@@ -63,22 +63,19 @@ impl Tally {
 
     /// Accounts for a numbered line, unless there is no place for its sender.
     fn account(&mut self, line: Numbered<'_>) -> bool {
-        let sender = match self.keys.find(line.key) {
-            Found::Told(key) => {
-                key.lines += 1;
-                key.last = line.number;
-                Some(key.sender)
+        let sender = if let Some(key) = self.keys.find(line) {
+            key.lines += 1;
+            key.last = line.number;
+            key.sender
+        } else {
+            let Some(sender) = self.sender(line.sender) else {
+                return false;
+            };
+            if !self.keys.add(line, sender) {
+                self.senders[sender].untold.insert(line.key_number);
             }
-            Found::Counted => self.sender(line.sender),
-            Found::New(at) => {
-                let sender = self.sender(line.sender);
-                if let Some(sender) = sender {
-                    self.keys.add(at, line.key, sender, line.number);
-                }
-                sender
-            }
+            sender
         };
-        let Some(sender) = sender else { return false };
         let sender = &mut self.senders[sender];
         sender.lines += 1;
         sender.seen.insert(line.number);
@@ -93,6 +90,7 @@ impl Tally {
                 name: name.into(),
                 lines: 0,
                 seen: Seen::default(),
+                untold: Seen::default(),
             });
             return Some(self.senders.len() - 1);
         }
@@ -116,9 +114,14 @@ impl Tally {
             };
             (text(&key.name), told)
         });
-        record.keys = keys.collect::<BTreeMap<_, _>>();
-        record.keys_total = self.keys.len() as u64;
-        record.keys_complete = self.keys.len() == self.keys.told().len();
+        record.keys = keys.collect();
+        let untold: u64 = self
+            .senders
+            .iter()
+            .map(|sender| sender.untold.count())
+            .sum();
+        record.keys_total = self.keys.told().len() as u64 + untold;
+        record.keys_complete = untold == 0;
     }
 }
 
@@ -144,6 +147,7 @@ fn text(name: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statsd::keys::MOST_TOLD;
 
     fn record(tally: &Tally) -> StatsdRecord {
         let mut record = StatsdRecord::default();
@@ -172,6 +176,23 @@ mod tests {
         assert_eq!((record.keys_total, record.keys_complete), (3, true));
         let numbered: u64 = record.senders.values().map(|sender| sender.lines).sum();
         assert_eq!(record.lines, numbered + record.foreign + record.malformed);
+    }
+
+    #[test]
+    fn keys_beyond_the_limit_are_counted_and_not_told() {
+        let mut tally = Tally::default();
+        for number in 0..2 * MOST_TOLD + 20 {
+            let key = number % (MOST_TOLD + 10);
+            tally.take(format!("a.k{key:06}:{number}|c").as_bytes());
+        }
+        let record = record(&tally);
+        assert_eq!(
+            (record.keys.len(), record.keys_complete),
+            (MOST_TOLD, false)
+        );
+        assert_eq!(record.keys_total, MOST_TOLD as u64 + 10);
+        assert!(record.keys.values().all(|key| key.lines == 2));
+        assert_eq!(record.senders["a"].distinct, 2 * MOST_TOLD as u64 + 20);
     }
 
     #[test]

@@ -6,28 +6,22 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver as Requests;
 use std::time::{Duration, Instant};
 
-use eventloop::datagram::{self, LONGEST, Receiver};
 use eventloop::{Events, Fill, Interest, Poller, Waker, net};
 use slab::Slab;
 
 use crate::statsd::commands::Facts;
+use crate::statsd::datagrams::Datagrams;
 use crate::statsd::entrance::Entrance;
 use crate::statsd::lines::{self, Lines};
 use crate::statsd::manager::{Desk, Manager, Next};
 use crate::statsd::outages::Outages;
 use crate::statsd::server::{Config, Counts, Request};
-use crate::statsd::sockets::{self, Sockets};
+use crate::statsd::sockets::Sockets;
 
 const DATAGRAMS: u64 = u64::MAX;
 const LINES: u64 = u64::MAX - 1;
 const MANAGEMENT: u64 = u64::MAX - 2;
 const WAKER: u64 = u64::MAX - 3;
-
-/// Datagrams taken with one system call.
-const BATCH: usize = 64;
-
-/// Batches taken before connections get their turn.
-const BATCHES_PER_TURN: usize = 16;
 
 /// Connections accepted before those that are open get their turn.
 const ACCEPTS_PER_TURN: usize = 8;
@@ -46,9 +40,7 @@ pub(super) struct Worker {
     requests: Requests<Request>,
     waker: Arc<Waker>,
     poller: Poller,
-    datagrams: OwnedFd,
-    is_watched: bool,
-    receiver: Receiver,
+    datagrams: Datagrams,
     lines: Entrance,
     management: Entrance,
     clients: Slab<Client>,
@@ -56,13 +48,12 @@ pub(super) struct Worker {
     counts: Counts,
     healthy: bool,
     started: Instant,
+    /// When a connection last brought something.
     heard: Instant,
     outages: Outages,
     /// Whether the ports are open, and when that is to change.
     is_open: bool,
     change: Option<Instant>,
-    /// When reading goes on that is slow.
-    read_again: Option<Instant>,
     /// When accepting goes on that had to pause.
     accept_again: Option<Instant>,
 }
@@ -90,23 +81,17 @@ impl Worker {
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add(&*waker, WAKER, Interest::Read)?;
-        poller.add(&sockets.datagrams, DATAGRAMS, Interest::Read)?;
         let started = Instant::now();
         let defects = &config.defects;
         let outages = Outages::new(defects.flap, config.outages, started);
-        // A slow reader takes one at a time, or it would be fast and then pause.
-        let batch = if defects.slow_reader.is_some() { 1 } else { BATCH };
+        let rate = defects.slow_reader;
         let mut counts = Counts::default();
         counts.upstream.name.clone_from(&config.name);
         counts.statsd.receive_buffer_bytes = sockets.receive_buffer_bytes as u64;
         Ok(Self {
             requests,
             waker,
-            datagrams: sockets.datagrams,
-            is_watched: true,
-            // Gathering would be faster still, but the kernel counts what was gathered and
-            // then dropped as one.
-            receiver: Receiver::new(batch, LONGEST),
+            datagrams: Datagrams::new(sockets.datagrams, DATAGRAMS, rate, &poller)?,
             lines: Entrance::new(sockets.lines, LINES, &poller)?,
             management: Entrance::new(sockets.management, MANAGEMENT, &poller)?,
             poller,
@@ -119,7 +104,6 @@ impl Worker {
             is_open: true,
             change: outages.phase(started).1,
             outages,
-            read_again: None,
             accept_again: None,
             config,
         })
@@ -141,7 +125,7 @@ impl Worker {
                             return Ok(self.counts);
                         }
                     }
-                    DATAGRAMS => self.read_datagrams()?,
+                    DATAGRAMS => self.datagrams.read(&self.poller, &mut self.counts)?,
                     LINES | MANAGEMENT => self.accept(token)?,
                     token => self.advance(client_key(token), readiness.readable())?,
                 }
@@ -151,7 +135,7 @@ impl Worker {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let own = [self.change, self.read_again, self.accept_again];
+        let own = [self.change, self.datagrams.due(), self.accept_again];
         let clients = self.clients.iter().filter_map(|(_, client)| client.due());
         let next = own.into_iter().flatten().chain(clients).min();
         next.map(|due| due.saturating_duration_since(Instant::now()))
@@ -161,9 +145,7 @@ impl Worker {
     fn ring_alarms(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let is_due = |due: &mut Instant| *due <= now;
-        if self.read_again.take_if(is_due).is_some() && self.is_open {
-            self.watch(true)?;
-        }
+        self.datagrams.resume(now, &self.poller)?;
         if self.accept_again.take_if(is_due).is_some() && self.is_open {
             self.lines.open(&self.poller)?;
             self.management.open(&self.poller)?;
@@ -181,11 +163,7 @@ impl Worker {
         while let Ok(request) = self.requests.try_recv() {
             match request {
                 Request::Counts(to) => {
-                    if self.config.defects.slow_reader.is_none() {
-                        let waiting = self.counts.statsd.receive_buffer_bytes;
-                        self.read_left_over(waiting)?;
-                    }
-                    self.note_drops();
+                    self.datagrams.catch_up(&mut self.counts)?;
                     // Who asked may be gone.
                     let _ = to.send(self.counts.clone());
                 }
@@ -196,62 +174,6 @@ impl Worker {
             }
         }
         Ok(false)
-    }
-
-    fn watch(&mut self, watch: bool) -> io::Result<()> {
-        match (std::mem::replace(&mut self.is_watched, watch), watch) {
-            (false, true) => self.poller.add(&self.datagrams, DATAGRAMS, Interest::Read),
-            (true, false) => self.poller.remove(&self.datagrams),
-            _ => Ok(()),
-        }
-    }
-
-    fn read_datagrams(&mut self) -> io::Result<()> {
-        for _ in 0..BATCHES_PER_TURN {
-            let bytes = self.read_batch()?;
-            if let (Some(rate), Some(bytes)) = (self.config.defects.slow_reader, bytes) {
-                let pause = Duration::from_secs_f64(bytes as f64 / rate as f64);
-                self.read_again = Instant::now().checked_add(pause);
-                self.counts.upstream.hits.slow_reader += 1;
-                return self.watch(false);
-            }
-            if bytes.is_none() || !self.receiver.is_full() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads what waits, up to a batch, and tells how many bytes that was.
-    fn read_batch(&mut self) -> io::Result<Option<u64>> {
-        let count = self.receiver.receive(&self.datagrams)?;
-        if count == 0 {
-            return Ok(None);
-        }
-        let mut bytes = 0;
-        let Counts { statsd, tally, .. } = &mut self.counts;
-        for datagram in self.receiver.datagrams() {
-            statsd.datagrams += 1;
-            statsd.empty_datagrams += u64::from(datagram.bytes.is_empty());
-            bytes += datagram.bytes.len() as u64;
-            tally.take_all(datagram.bytes);
-        }
-        statsd.bytes += bytes;
-        self.heard = Instant::now();
-        Ok(Some(bytes))
-    }
-
-    /// Reads until nothing waits, or at least so many bytes.
-    fn read_left_over(&mut self, most: u64) -> io::Result<()> {
-        let until = self.counts.statsd.bytes.saturating_add(most);
-        while self.counts.statsd.bytes < until && self.read_batch()?.is_some() {}
-        Ok(())
-    }
-
-    fn note_drops(&mut self) {
-        // They are counted in 32 bits by the kernel, and in no run as many.
-        let drops = datagram::receive_drops(&self.datagrams).ok();
-        self.counts.statsd.kernel_drops = drops.map(u64::from);
     }
 
     fn accept(&mut self, token: u64) -> io::Result<()> {
@@ -342,11 +264,11 @@ impl Worker {
     fn facts(&self) -> Facts {
         Facts {
             uptime: self.started.elapsed(),
-            quiet: self.heard.elapsed(),
+            quiet: self.heard.max(self.datagrams.heard()).elapsed(),
             datagrams: self.counts.statsd.datagrams,
             lines: self.counts.tally.lines,
             malformed: self.counts.tally.malformed,
-            kernel_drops: datagram::receive_drops(&self.datagrams).ok().map(u64::from),
+            kernel_drops: self.datagrams.drops(),
         }
     }
 
@@ -390,18 +312,14 @@ impl Worker {
             self.change = Some(now + PAUSE);
             return Ok(());
         }
-        sockets::reopen(&self.datagrams)?;
         self.is_open = true;
-        self.watch(true)
+        self.datagrams.reopen(&self.poller)
     }
 
     /// Closes all ports and connections, after reading what is waiting in them: a line
     /// that the kernel has taken in our name is accounted for.
     fn shut(&mut self, how: End) -> io::Result<()> {
-        sockets::shut(&self.datagrams)?;
-        self.watch(false)?;
-        self.read_again = None;
-        self.read_left_over(u64::MAX)?;
+        self.datagrams.shut(&self.poller, &mut self.counts)?;
         while let Ok(Some(fd)) = self.lines.accept() {
             self.welcome(fd, LINES)?;
         }
@@ -431,8 +349,7 @@ impl Worker {
         if self.is_open {
             self.shut(End::Orderly)?;
         }
-        self.note_drops();
-        Ok(())
+        self.datagrams.catch_up(&mut self.counts)
     }
 }
 

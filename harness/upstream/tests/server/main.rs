@@ -13,5 +13,7 @@ mod foo;
 mod http;
 mod program;
 mod proxy_header;
+mod statsd;
+mod statsd_defects;
 mod streams;
 mod timing;

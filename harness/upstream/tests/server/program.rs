@@ -1,5 +1,6 @@
 //! The server as a process of its own, and clients of it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,6 +20,8 @@ pub(crate) struct Program {
     stdout: Lines,
     stderr: Lines,
     pub(crate) addr: SocketAddr,
+    /// All its sockets, by role.
+    pub(crate) sockets: BTreeMap<String, String>,
 }
 
 /// How a server has ended.
@@ -68,11 +71,18 @@ impl Program {
             stdout,
             stderr,
             addr: ready.sockets["listen"].parse().unwrap(),
+            sockets: ready.sockets,
         }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect_timeout(&self.addr, DEADLINE).unwrap();
+        self.connect_to("listen")
+    }
+
+    /// The same to the socket of this role.
+    pub(crate) fn connect_to(&self, role: &str) -> TcpStream {
+        let addr = self.sockets[role].parse().unwrap();
+        let stream = TcpStream::connect_timeout(&addr, DEADLINE).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream

@@ -64,7 +64,7 @@ fn an_endless_source_ends_with_its_client() {
 
 #[test]
 fn help_teaches_each_server_with_its_defects() {
-    for mode in ["foo", "echo", "sink", "source", "http"] {
+    for mode in ["foo", "echo", "sink", "source", "http", "statsd"] {
         let output = Command::new(env!("CARGO_BIN_EXE_upstream-server"))
             .args([mode, "--help"])
             .output()

@@ -3,8 +3,9 @@
 //!
 //! Such a file is an object: as JSON, as JSON5, or as the JavaScript literal that statsd
 //! evaluates. Here nothing is evaluated. [`source`] reads it and knows where things stand,
-//! [`values`] are the kinds of values, [`settings`] are the keys.
+//! [`values`] are the kinds of values, [`node`] is one of `nodes`, [`settings`] are the keys.
 
+mod node;
 mod settings;
 mod source;
 mod values;
@@ -18,9 +19,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub(super) use node::NodeAt;
 pub(super) use values::Server;
-
-use super::node_at::NodeAt;
 
 /// What a file says; `None` is what it does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

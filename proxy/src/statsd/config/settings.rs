@@ -7,8 +7,7 @@ use balance::hashring::MAX_NODES;
 
 use super::source::Source;
 use super::values::Entry;
-use super::{ConfigError, File};
-use crate::statsd::node_at::NodeAt;
+use super::{ConfigError, File, NodeAt};
 
 /// What one of `nodes` is.
 const NODE: &str = "{host: \"HOST\", port: 1 to 65535, adminport: 1 to 65535}";
@@ -28,12 +27,16 @@ pub(super) fn read(source: &Source) -> Result<File, ConfigError> {
         };
         let key = entry.key.to_ascii_lowercase();
         let line = source.line(at(&property.name));
-        let mut unknown = false;
+        if !KEYS.contains(&key.as_str()) {
+            file.unknown.push((entry.key.to_owned(), line));
+            continue;
+        }
+        if seen.contains(&key) {
+            file.repeated.push((entry.key.to_owned(), line));
+        }
         match key.as_str() {
-            _ if entry.is_null() => unknown = !KEYS.contains(&key.as_str()),
-            "nodes" => {
-                file.nodes = nodes(&entry, &mut file.unknown)?;
-            }
+            _ if entry.is_null() => {}
+            "nodes" => file.nodes = nodes(&entry, &mut file.unknown)?,
             "host" => file.host = Some(entry.host()?),
             "address" => address = Some(entry.host()?),
             "port" => file.port = Some(entry.port()?),
@@ -46,12 +49,7 @@ pub(super) fn read(source: &Source) -> Result<File, ConfigError> {
             "address_ipv6" => file.ipv6 = Some(entry.flag()?),
             "udp_version" => udp_version = Some(entry.udp_version()?),
             "automaticconfigreload" => file.automatic_reload = Some(entry.flag()?),
-            key => unknown = !KEYS.contains(&key),
-        }
-        if unknown {
-            file.unknown.push((entry.key.to_owned(), line));
-        } else if seen.contains(&key) {
-            file.repeated.push((entry.key.to_owned(), line));
+            _ => {}
         }
         seen.push(key);
     }
@@ -65,7 +63,7 @@ pub(super) fn read(source: &Source) -> Result<File, ConfigError> {
 /// All keys that the two proxies know, in small letters. Without effect here: `log`, for
 /// logs go to stderr; and `deleteIdleStats`, which statsd's documents ask for in one breath
 /// with the proxy's configuration, but is the backends'.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 17] = [
     "nodes",
     "host",
     "address",
@@ -83,7 +81,6 @@ const KEYS: [&str; 18] = [
     "automaticconfigreload",
     "log",
     "deleteidlestats",
-    "debug",
 ];
 
 fn nodes(
@@ -110,8 +107,7 @@ fn nodes(
         };
         let node = node(&entry, object, unknown)?;
         let start = object.range.start;
-        let line = entry.source.line(start);
-        if let Some(first) = lines.insert(node.name(), line) {
+        if let Some(first) = lines.insert(node.name(), node.line) {
             let name = node.name();
             let what =
                 format!("{name} is there twice, first on line {first}; accepted is each node once");
@@ -153,6 +149,7 @@ fn node(
         host: host.ok_or_else(|| missing("host"))?,
         port: port.ok_or_else(|| missing("port"))?,
         admin_port,
+        line: source.line(start),
     })
 }
 

@@ -95,8 +95,7 @@ impl Source {
         ConfigError::Wrong {
             path: self.path.clone(),
             line: self.line(at),
-            // Keys can be any text; an error is one line.
-            key: key.escape_debug().to_string(),
+            key: one_line(key),
             what: what.to_owned(),
         }
     }
@@ -112,8 +111,8 @@ impl Source {
         const MAX_CHARS: usize = 40;
         let text = self.text.get(from..to).unwrap_or_default();
         match text.char_indices().nth(MAX_CHARS) {
-            Some((end, _)) => format!("{}…", text[..end].escape_debug()),
-            None => text.escape_debug().to_string(),
+            Some((end, _)) => one_line(&text[..end]) + "…",
+            None => one_line(text),
         }
     }
 
@@ -124,7 +123,9 @@ impl Source {
             ParseErrorKind::UnterminatedObject => "the object does not end, } is missing".into(),
             ParseErrorKind::UnterminatedArray => "the array does not end, ] is missing".into(),
             ParseErrorKind::UnexpectedWord | ParseErrorKind::UnexpectedToken => {
-                let line_end = self.text[at..].find('\n').map_or(self.text.len(), |n| at + n);
+                let line_end = self.text[at..]
+                    .find('\n')
+                    .map_or(self.text.len(), |n| at + n);
                 format!("cannot read {}", self.quoted(at, line_end))
             }
             kind => {
@@ -149,4 +150,16 @@ impl Source {
         });
         &key[start..]
     }
+}
+
+/// Keys and values can be any text; an error is one line, and changes no terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => line.push(c),
+            c => line.extend(c.escape_debug()),
+        }
+    }
+    line
 }

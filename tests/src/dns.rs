@@ -5,31 +5,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tests::eventually;
+use crate::eventually;
 
 /// What it answers to a question for IPv4 addresses.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
+    /// These addresses.
     Addresses(Vec<Ipv4Addr>),
     /// Code of the error.
     Error(u8),
 }
 
 /// SERVFAIL.
-pub(crate) const FAILURE: Answer = Answer::Error(2);
+pub const FAILURE: Answer = Answer::Error(2);
 
 /// NXDOMAIN.
-pub(crate) const UNKNOWN: Answer = Answer::Error(3);
+pub const UNKNOWN: Answer = Answer::Error(3);
 
 /// A name server on a free port. It knows one name, whatever it is asked for.
-pub(crate) struct NameServer {
+#[derive(Debug)]
+pub struct NameServer {
     addr: String,
     answer: Arc<Mutex<Answer>>,
     asked: Arc<AtomicUsize>,
 }
 
 impl NameServer {
-    pub(crate) fn start(answer: Answer) -> Self {
+    /// Starts with this answer.
+    #[must_use]
+    pub fn start(answer: Answer) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let server = Self {
             addr: socket.local_addr().expect("bound").to_string(),
@@ -51,16 +55,19 @@ impl NameServer {
         server
     }
 
-    pub(crate) fn addr(&self) -> &str {
+    /// Where it is asked.
+    #[must_use]
+    pub fn addr(&self) -> &str {
         &self.addr
     }
 
-    pub(crate) fn set(&self, answer: Answer) {
+    /// From now on it says this.
+    pub fn set(&self, answer: Answer) {
         *self.answer.lock().expect("nobody panics") = answer;
     }
 
     /// Waits until it has been asked again.
-    pub(crate) fn is_asked(&self) {
+    pub fn is_asked(&self) {
         let before = self.asked.load(Ordering::SeqCst);
         eventually("another question", || {
             (self.asked.load(Ordering::SeqCst) >= before + 2).then_some(())

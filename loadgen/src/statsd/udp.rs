@@ -1,0 +1,77 @@
+//! Lines as datagrams.
+
+use std::io;
+
+use super::ledger::Ledger;
+use super::parcel::Parcel;
+use super::plan::{Pace, StatsdPlan};
+use crate::tally::NotSent;
+use crate::datagrams::Socket;
+
+/// The sockets of a worker, used in turn.
+pub(super) struct Udp {
+    sockets: Vec<Socket>,
+    turn: usize,
+    /// Whether a full socket is waited for: not when lines are due by a schedule.
+    patient: bool,
+}
+
+impl Udp {
+    /// Opens the sockets of worker `worker`, to the first target that there is a way to.
+    pub(super) fn open(plan: &StatsdPlan, worker: usize) -> io::Result<Self> {
+        let connect = || {
+            let mut tries = plan
+                .targets
+                .iter()
+                .map(|target| Socket::connect(*target, plan.segments));
+            let first = tries.next().expect("a name has at least one address");
+            tries.fold(first, |before, next| before.or(next))
+        };
+        let sockets = (0..plan.connections_of(worker)).map(|_| connect());
+        Ok(Self {
+            sockets: sockets.collect::<io::Result<_>>()?,
+            turn: 0,
+            patient: plan.pace == Pace::Max,
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Sends `parcel` and accounts for it.
+    pub(super) fn send(&mut self, parcel: &Parcel, ledger: &mut Ledger) {
+        self.turn = (self.turn + 1) % self.sockets.len();
+        let mut number = parcel.first;
+        self.sockets[self.turn].send(&parcel.batch, self.patient, |some, what| {
+            let lines = parcel.lines[some.clone()].iter().sum();
+            match what {
+                Ok(()) => {
+                    let bytes = parcel.batch.get(some.clone()).len() as u64;
+                    ledger.sent(parcel.counts, lines, some.len() as u64, bytes);
+                }
+                Err(errno) => {
+                    ledger.not_sent(parcel.counts, number, lines, NotSent::of(errno));
+                }
+            }
+            number += lines;
+        });
+    }
+
+    /// Datagrams that the target's host has sent back, as far as is known.
+    pub(super) fn came_back(&mut self) -> u64 {
+        let sockets = self.sockets.iter_mut();
+        sockets
+            .map(|socket| {
+                socket.take_refused();
+                socket.came_back()
+            })
+            .sum()
+    }
+
+    /// Whether datagrams of one size leave in one piece.
+    pub(super) fn segments(&self) -> bool {
+        self.sockets.iter().any(Socket::segments)
+    }
+}

@@ -1,0 +1,202 @@
+//! What changes while lines flow: checks and refusals, names, reloads. Each ends in new
+//! settings for the workers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::board::Board;
+use super::check;
+use super::config::NodeAt;
+use super::nodes::{self, Event, Found};
+use super::plan::{CheckPlan, Origin, Plan};
+use super::settings::{Node, Settings};
+use crate::discovery::Discovery;
+use crate::live::Live;
+use crate::watch::{Stamps, Watch};
+
+/// A plan, and what there is to know of its nodes that are new.
+pub(super) struct Prepared {
+    plan: Plan,
+    found: HashMap<String, Found>,
+}
+
+/// Carries changes out.
+pub(super) struct Control {
+    origin: Origin,
+    board: Arc<Board>,
+    live: Arc<Live<Settings>>,
+    discovery: Arc<Discovery>,
+    /// A reload that is under way.
+    preparing: Option<JoinHandle<Prepared>>,
+    /// Another one was asked for meanwhile.
+    again: bool,
+    watch: Option<Watch>,
+    /// It has been said that nodes cannot be checked, and none could be since.
+    shortage_told: bool,
+}
+
+/// Looks at nodes all at once: their names, and how they are.
+pub(super) async fn find_all(
+    discovery: &Arc<Discovery>,
+    nodes: Vec<NodeAt>,
+    checks: CheckPlan,
+) -> HashMap<String, Found> {
+    let mut looks = JoinSet::new();
+    for at in nodes {
+        let discovery = Arc::clone(discovery);
+        looks.spawn(async move { (at.name(), nodes::find(&discovery, &at, checks).await) });
+    }
+    looks.join_all().await.into_iter().collect()
+}
+
+impl Control {
+    pub(super) fn new(
+        origin: Origin,
+        watched: Option<Stamps>,
+        board: Arc<Board>,
+        live: Arc<Live<Settings>>,
+        discovery: Arc<Discovery>,
+    ) -> Self {
+        Self {
+            origin,
+            board,
+            live,
+            discovery,
+            preparing: None,
+            again: false,
+            watch: watched.map(Watch::new),
+            shortage_told: false,
+        }
+    }
+
+    pub(super) fn discovery(&self) -> Arc<Discovery> {
+        Arc::clone(&self.discovery)
+    }
+
+    /// Gives workers what is known now.
+    fn publish(&self) {
+        let plan = self.board.plan();
+        let settings = self.board.members().settings(&plan);
+        if !settings.up.contains(&true) {
+            tracing::warn!("no node is up");
+        }
+        self.live.set(settings);
+        self.board.wake_workers();
+    }
+
+    /// A check has ended.
+    pub(super) fn checked(&mut self, event: &Event) {
+        match event.outcome() {
+            Some(check::Outcome::NotAsked(why)) if !self.shortage_told => {
+                tracing::warn!("cannot check nodes, they stay as they are: {why}");
+                self.shortage_told = true;
+            }
+            Some(check::Outcome::Healthy | check::Outcome::Unhealthy(_)) => {
+                self.shortage_told = false;
+            }
+            _ => {}
+        }
+        let changed = self.board.members().checked(event);
+        if changed {
+            self.publish();
+        }
+    }
+
+    /// A node's host has sent a datagram back.
+    pub(super) fn refused(&self, node: &Arc<Node>) {
+        let changed = self.board.members().refused(node);
+        if changed {
+            self.publish();
+        }
+    }
+
+    /// Names may stand for other addresses.
+    pub(super) fn names_changed(&self) {
+        let changed = self.board.members().names_changed(&self.discovery);
+        if changed {
+            self.publish();
+        }
+    }
+
+    /// Reads the configuration again if it has changed.
+    pub(super) fn look_at_file(&mut self) {
+        if self.watch.as_mut().is_some_and(Watch::has_changed) {
+            tracing::info!("the configuration has changed");
+            self.reload();
+        }
+    }
+
+    /// Reads the configuration again. What is new is looked at beside the traffic, and
+    /// comes into force when that is done.
+    pub(super) fn reload(&mut self) {
+        if self.preparing.is_some() {
+            self.again = true;
+            return;
+        }
+        if let Some(watch) = &self.watch {
+            self.watch = Some(Watch::new(watch.look()));
+        }
+        let planned = match self.origin.plan() {
+            Ok(planned) => planned,
+            Err(error) => {
+                tracing::error!("the configuration stays as it was: {error}");
+                return self.board.note(|config| {
+                    config.reloads_failed += 1;
+                    config.error = Some(error.to_string());
+                });
+            }
+        };
+        for warning in &planned.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.discovery.refresh();
+        let plan = planned.plan;
+        let unknown = self.board.members().unknown_of(&plan);
+        let discovery = Arc::clone(&self.discovery);
+        self.preparing = Some(tokio::spawn(async move {
+            let found = find_all(&discovery, unknown, plan.checks).await;
+            Prepared { plan, found }
+        }));
+    }
+
+    /// Waits for a reload that is under way.
+    pub(super) async fn prepared(&mut self) -> Option<Prepared> {
+        let prepared = match &mut self.preparing {
+            Some(preparing) => preparing.await,
+            None => std::future::pending().await,
+        };
+        self.preparing = None;
+        prepared
+            .inspect_err(|error| tracing::error!("a reload has failed: {error}"))
+            .ok()
+    }
+
+    /// Brings a new plan into force.
+    pub(super) fn finish(&mut self, prepared: Prepared) {
+        let Prepared { mut plan, found } = prepared;
+        let fixed = self.board.plan().fixed.clone();
+        let ignored = fixed.differences(&plan.fixed);
+        if !ignored.is_empty() {
+            let what = ignored.join(", ");
+            tracing::warn!("what takes a restart stays as it is: {what}");
+        }
+        plan.fixed = fixed;
+        self.board.members().replace(&plan, found);
+        let hosts: Vec<_> = plan.nodes.iter().map(|at| at.host.clone()).collect();
+        self.discovery
+            .retain(|name| hosts.iter().any(|host| host == name));
+        tracing::info!("the configuration is in force: {} nodes", plan.nodes.len());
+        self.board.set_plan(plan);
+        self.publish();
+        self.board.note(|config| {
+            config.reloads += 1;
+            config.error = None;
+            config.ignored = ignored;
+        });
+        if std::mem::take(&mut self.again) {
+            self.reload();
+        }
+    }
+}
