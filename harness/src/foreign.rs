@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::descriptor::{Descriptor, Template};
-use crate::scenario::Mode;
+use crate::scenario::{Mode, statsd};
 use crate::supervisor::spawn::Spec;
 
 const NGINX: &str = include_str!("../templates/nginx.conf");
@@ -25,6 +25,8 @@ pub struct Backend {
     pub at: SocketAddr,
     /// Its share among the others.
     pub weight: Option<u32>,
+    /// Where it is asked how it is, if that is another port.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Backend {
@@ -49,8 +51,17 @@ pub fn own_flags(mode: Mode, listen: &str, backends: &[Backend]) -> Vec<OsString
             args.extend(backends.first().map(|first| first.at.to_string().into()));
         }
         Mode::Tcp => args.extend(backends.iter().map(|one| one.argument().into())),
+        // They may have to be in a file instead.
+        Mode::Statsd => {}
     }
     args
+}
+
+/// How our own proxy for statsd is told of its servers.
+#[must_use]
+pub fn node_flags(backends: &[Backend]) -> Vec<OsString> {
+    let node = |one: &Backend| ["--node".into(), statsd::node_argument(one.at, one.admin).into()];
+    backends.iter().flat_map(node).collect()
 }
 
 /// What to start for `subject`, whose program is known, so that it listens and forwards
@@ -209,6 +220,7 @@ mod tests {
             name: format!("upstream.{nth}"),
             at: at(10_002 + nth),
             weight,
+            admin: Some(at(10_012 + nth)),
         };
         (at(10_001), vec![backend(0, None), backend(1, Some(7))])
     }

@@ -1,7 +1,7 @@
 //! The same few ports for every block of a comparison, and for processes that come back.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Ports below this are for services that are known by them.
 const LOWEST: u16 = 10_240;
@@ -15,10 +15,14 @@ const USUAL_EPHEMERAL: u16 = 32_768;
 pub struct Ports {
     /// The servers behind the proxy.
     pub upstreams: Vec<SocketAddr>,
+    /// Where they are asked how they are, if they are.
+    pub managements: Vec<SocketAddr>,
     /// The proxy under test.
     pub proxy: SocketAddr,
     /// Where it is told what to think of its backends.
     pub admin: SocketAddr,
+    /// Where it is asked how it is.
+    pub management: SocketAddr,
 }
 
 impl Ports {
@@ -34,14 +38,17 @@ impl Ports {
         let mut free = (0..count)
             .map(|step| LOWEST + ((u32::from(first) + u32::from(step)) % u32::from(count)) as u16)
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-            .filter(|addr| TcpListener::bind(addr).is_ok());
-        let first_ports = free.next().zip(free.next());
-        let upstreams: Vec<SocketAddr> = free.take(upstreams).collect();
+            .filter(|addr| TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok());
+        let first_ports = free.next().zip(free.next()).zip(free.next());
+        let all: Vec<SocketAddr> = free.take(2 * upstreams).collect();
+        let (upstreams, managements) = all.split_at(all.len().div_ceil(2));
         match first_ports {
-            Some((proxy, admin)) if !upstreams.is_empty() => Ok(Self {
-                upstreams,
+            Some(((proxy, admin), management)) if !managements.is_empty() => Ok(Self {
+                upstreams: upstreams.to_vec(),
+                managements: managements.to_vec(),
                 proxy,
                 admin,
+                management,
             }),
             _ => Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -66,10 +73,11 @@ mod tests {
     #[test]
     fn free_ports_out_of_the_way() {
         let ports = Ports::choose(1, 3).unwrap();
-        let mut all = [ports.upstreams.clone(), vec![ports.proxy, ports.admin]].concat();
+        let proxys = vec![ports.proxy, ports.admin, ports.management];
+        let mut all = [ports.upstreams.clone(), ports.managements.clone(), proxys].concat();
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 5, "{all:?}");
+        assert_eq!(all.len(), 9, "{all:?}");
         assert!(all.iter().all(|at| at.port() < ephemeral_start()));
         let held = TcpListener::bind(ports.proxy).unwrap();
         let others = Ports::choose(1, 1).unwrap();

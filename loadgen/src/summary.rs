@@ -148,7 +148,7 @@ mod tests {
             intervals: vec![],
             client: Client::default(),
             bulk: None,
-        statsd: None,
+            statsd: None,
         };
         assert_eq!(exit_code(&empty), 0);
         let invalid = LoadRecord {

@@ -32,7 +32,8 @@ impl Block<'_> {
     /// Asks the proxy again and again, until the block is over.
     pub(super) fn watch_backends(&self) {
         let Some(admin) = self.admin else { return };
-        if self.planned.scenario.fault.is_empty() && !self.speaks_of_backends() {
+        let is_asked = self.speaks_of_backends() || self.is_about_lines();
+        if self.planned.scenario.fault.is_empty() && !is_asked {
             return;
         }
         let sink = self.sink.clone();
@@ -117,14 +118,16 @@ impl Block<'_> {
     }
 }
 
-/// Every backend of every pool.
+/// Every backend of every pool, or every node.
 fn backends_of(state: &Value) -> Vec<&Value> {
     let pools = state.get("pools").and_then(Value::as_array);
     let in_pools = pools
         .into_iter()
         .flatten()
         .filter_map(|pool| pool.get("backends")?.as_array());
-    in_pools.flatten().collect()
+    // A proxy for statsd has one ring, and calls them nodes.
+    let nodes = state.get("nodes").and_then(Value::as_array);
+    in_pools.flatten().chain(nodes.into_iter().flatten()).collect()
 }
 
 fn history(backend: &Value) -> Vec<Told> {

@@ -186,14 +186,15 @@ impl Block<'_> {
         let at = self.address(fuzz.target)?;
         let record = self.record_path("fuzz", &fuzz.name);
         let seed = split(self.plan.seed, &format!("fuzz {}", fuzz.name)).to_string();
-        let mut args = words(&["fuzzclient", "foo", "--connect", &at.to_string()]);
-        for (flag, value) in [
-            ("--strategy", fuzz.strategy.word().to_owned()),
-            ("--duration", format_duration(fuzz.duration)),
-            ("--connections", fuzz.connections.to_string()),
-            ("--seed", seed),
-        ] {
-            args.extend(words(&[flag, &value]));
+        let mode = fuzz.mode.word();
+        let mut args = words(&["fuzzclient", mode, "--connect", &at.to_string()]);
+        args.extend(words(&["--duration", &format_duration(fuzz.duration), "--seed", &seed]));
+        if fuzz.mode == Mode::Foo {
+            let connections = fuzz.connections.to_string();
+            args.extend(words(&["--strategy", fuzz.strategy.word(), "--connections", &connections]));
+        }
+        if let Some(rate) = fuzz.rate {
+            args.extend(words(&["--rate", &rate.per_second().to_string()]));
         }
         if let Some(bytes) = fuzz.bytes {
             args.extend(words(&["--bytes", &bytes.to_string()]));

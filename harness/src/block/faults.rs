@@ -54,6 +54,7 @@ impl Block<'_> {
                 target: target.clone(),
                 action: step.action.word().to_owned(),
                 backend: backend.clone(),
+                nodes: step.nodes.iter().map(|name| canonical(scenario, name)).collect(),
             }));
         }
         let done = match step.action {
@@ -62,7 +63,12 @@ impl Block<'_> {
             Action::Freeze => self.hold(&target, Signal::STOP),
             Action::Thaw => self.hold(&target, Signal::CONT),
             Action::Restart => self.restart(&target).await,
-            Action::Reload => self.reload().await,
+            Action::Reload => self.reload(&step.nodes).await,
+            Action::SilentClients => self.connect_silently(),
+            Action::HangUp => {
+                self.silent.clear();
+                Ok(())
+            }
             Action::Upgrade => self.upgrade().await,
             Action::Drain | Action::Disable | Action::Enable => {
                 let backend = backend.unwrap_or_default();
@@ -158,10 +164,13 @@ impl Block<'_> {
 
     /// Has the proxy read its configuration again, and waits until it says that it has,
     /// where it can say so.
-    async fn reload(&mut self) -> Result<(), Undone> {
+    async fn reload(&mut self, nodes: &[String]) -> Result<(), Undone> {
         let at = self.running("proxy")?;
         let before = self.generation().await;
-        // The file stays as it is: a proxy that watches it would read it without being told.
+        if !nodes.is_empty() {
+            self.write_statsd_config(nodes)?;
+        }
+        // Else the file stays as it is: a proxy that watches it would read it without being told.
         signal_process(self.children[at].pid, Signal::HUP);
         if self.admin.is_none() {
             return Ok(());
@@ -184,7 +193,9 @@ impl Block<'_> {
     /// How often the proxy has taken on a configuration.
     async fn generation(&self) -> Option<u64> {
         let state = self.state().await?;
-        state.pointer("/config/generation")?.as_u64()
+        let config = state.get("config")?;
+        let count = config.get("generation").or_else(|| config.get("reloads"));
+        count?.as_u64()
     }
 }
 

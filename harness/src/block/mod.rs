@@ -4,7 +4,7 @@
 //! This module is the order of things; `start` starts our own processes, `foreign` those of
 //! other people, both by `launch`. `clients` runs the schedule, `faults` does what is done on
 //! purpose, `successor` follows a proxy that is upgraded, `backends` asks and tells it what
-//! to think of its servers. `ending` leaves nobody behind. `listen` is the one loop through
+//! to think of its servers, `lines` what became of the lines that it took. `ending` leaves nobody behind. `listen` is the one loop through
 //! which all waiting goes.
 
 mod backends;
@@ -13,6 +13,7 @@ mod ending;
 mod faults;
 mod foreign;
 mod launch;
+mod lines;
 mod listen;
 mod start;
 mod successor;
@@ -91,6 +92,10 @@ struct Block<'a> {
     backends: Vec<Backend>,
     /// Where the proxy is told what to think of its backends, if it can be told.
     admin: Option<SocketAddr>,
+    /// Where a proxy for statsd is asked how it is, if it has such a port.
+    management: Option<SocketAddr>,
+    /// Clients there that say nothing.
+    silent: Vec<std::net::TcpStream>,
     /// Where everybody listens, if that must not change.
     ports: Option<Ports>,
     /// What the proxy has said of its backends so far.
@@ -134,6 +139,8 @@ pub async fn run(
         entry: None,
         backends: Vec::new(),
         admin: None,
+        management: None,
+        silent: Vec::new(),
         ports: None,
         known: Transitions::default(),
         said_by: None,
@@ -174,6 +181,7 @@ impl Block<'_> {
         self.phase.set(Phase::During);
         self.watch_backends();
         self.run_clients().await?;
+        self.settle_lines().await?;
         self.last_probes().await?;
         self.last_state().await;
         self.audit_if_suspicious().await
@@ -207,12 +215,18 @@ impl Block<'_> {
             Server::Sink => Check::Open,
             Server::Source => Check::Bytes,
             Server::Http => Check::Http,
+            // Such a server does not say how it is.
+            Server::Statsd if upstream.is_some_and(is_silent) => Check::Open,
+            Server::Statsd => Check::Health,
         }
     }
 
     /// What the proxy has to answer. Where clients begin with more than their bytes, a
     /// probe that does not is only to be taken.
     fn check_of_proxy(&self) -> Check {
+        if self.is_about_lines() {
+            return Check::Health;
+        }
         let mut loads = self.planned.scenario.load.iter();
         if loads.any(|load| load.tls || load.proxy_protocol.is_some()) {
             return Check::Open;
@@ -232,12 +246,18 @@ impl Block<'_> {
             .map(|(nth, backend)| notes::Probed {
                 role: Role::Upstream,
                 name: several.then(|| backend.name.clone()),
-                at: backend.at,
+                at: backend.admin.unwrap_or(backend.at),
                 check: self.check_of(nth),
             })
             .collect();
-        targets.extend(
+        // Nobody answers lines: a proxy for them is asked at another port, if it has one.
+        let asked = if self.is_about_lines() {
+            self.management
+        } else {
             self.entry
+        };
+        targets.extend(
+            asked
                 .filter(|_| !self.is_direct())
                 .map(|at| notes::Probed {
                     role: Role::Proxy,
@@ -301,6 +321,11 @@ impl Block<'_> {
             probed.last = Some(outcome);
         }
     }
+}
+
+fn is_silent(upstream: &Upstream) -> bool {
+    let mut defects = upstream.defects.iter();
+    defects.any(|defect| ["silent-health", "accept-then-close"].contains(&defect.as_str()))
 }
 
 fn answers_at_end(upstream: &Upstream) -> bool {

@@ -11,7 +11,7 @@ use super::{Block, Cut, START_PATIENCE};
 use crate::descriptor::Descriptor;
 use crate::foreign::{self, Backend};
 use crate::ports::Ports;
-use crate::scenario::{Action, Mode, Upstream};
+use crate::scenario::{Action, Mode, Server, Upstream, statsd};
 use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE};
 
 /// Any free port.
@@ -22,10 +22,13 @@ impl Block<'_> {
         let upstreams = self.planned.upstreams(&self.plan.subject);
         for (nth, upstream) in upstreams.iter().enumerate() {
             let at = self.start_upstream(nth, upstream).await?;
+            let sockets = self.children.last().and_then(|child| child.sockets.as_ref());
+            let admin = sockets.and_then(|sockets| sockets.get("management")?.parse().ok());
             self.backends.push(Backend {
                 name: self.planned.scenario.upstream_name(nth),
                 at,
                 weight: upstream.weight,
+                admin,
             });
         }
         self.entry = self.backends.first().map(|backend| backend.at);
@@ -44,7 +47,13 @@ impl Block<'_> {
         if let Some(threads) = upstream.threads {
             args.extend(words(&["--threads", &threads.to_string()]));
         }
-        args.extend(words(&["--seed", &self.plan.seed.to_string()]));
+        if upstream.mode == Server::Statsd {
+            let management = self.own_port(|ports| ports.managements[nth % ports.managements.len()]);
+            let flags = statsd::server_flags(&management, upstream.receive_buffer);
+            args.extend(flags.into_iter().map(OsString::from));
+        } else {
+            args.extend(words(&["--seed", &self.plan.seed.to_string()]));
+        }
         let name = self.planned.scenario.upstream_name(nth);
         self.start_ours(Role::Upstream, &name, args, None).await
     }
@@ -76,6 +85,18 @@ impl Block<'_> {
     pub(super) fn own_flags(&self, listen: &str, more: &[String]) -> Result<Vec<OsString>, Cut> {
         let proxy = &self.planned.scenario.proxy;
         let mut args = foreign::own_flags(proxy.mode, listen, &self.backends);
+        if proxy.mode == Mode::Statsd {
+            let admin = self.own_port(|ports| ports.admin);
+            let management = self.own_port(|ports| ports.management);
+            args.extend(words(&["--admin", &admin, "--management", &management]));
+            if self.needs_config() || !proxy.nodes.is_empty() {
+                let path = self.write_statsd_config(&self.first_nodes())?;
+                args.push("--config".into());
+                args.push(path.into_os_string());
+            } else {
+                args.extend(foreign::node_flags(&self.backends));
+            }
+        }
         if proxy.mode == Mode::Tcp {
             let admin = self.own_port(|ports| ports.admin);
             args.extend(words(&["--admin", &admin]));
@@ -107,6 +128,15 @@ impl Block<'_> {
             .collect();
         let text = format!("backends = [\n{}]\n", lines.concat());
         let written = std::fs::write(&path, text);
+        let problem = |error| Cut::Problem(format!("cannot write {}: {error}", path.display()));
+        written.map_err(problem)?;
+        Ok(path)
+    }
+
+    /// Writes the configuration that a proxy for statsd reads its servers from.
+    pub(super) fn write_statsd_config(&self, nodes: &[String]) -> Result<std::path::PathBuf, Cut> {
+        let path = self.shared.scratch.join("statsd.json");
+        let written = std::fs::write(&path, self.statsd_config(nodes));
         let problem = |error| Cut::Problem(format!("cannot write {}: {error}", path.display()));
         written.map_err(problem)?;
         Ok(path)
@@ -159,17 +189,23 @@ impl Block<'_> {
         };
         if role == Role::Proxy {
             self.admin = socket("admin").map(reachable);
+            self.management = socket("management").map(reachable);
         }
+        let management = socket("management").map(reachable);
         let listen = reachable(listen);
         // Once it is down it comes back to the same place.
-        self.children[at].spec = Some(listening_at(spec, listen));
+        let spec = listening_at(spec, "--listen", listen);
+        self.children[at].spec = Some(match management {
+            Some(management) => listening_at(spec, "--management", management),
+            None => spec,
+        });
         Ok(listen)
     }
 }
 
 /// The same, on a port that is known by now.
-fn listening_at(mut spec: Spec, at: SocketAddr) -> Spec {
-    let flag = spec.args.iter().position(|arg| arg == "--listen");
+fn listening_at(mut spec: Spec, flag: &str, at: SocketAddr) -> Spec {
+    let flag = spec.args.iter().position(|arg| arg == flag);
     if let Some(value) = flag.and_then(|flag| spec.args.get_mut(flag + 1)) {
         *value = at.to_string().into();
     }

@@ -116,7 +116,15 @@ pub fn server_flags(management: &str, receive_buffer: Option<Size>) -> Vec<Strin
     flags
 }
 
-/// The name of a server in a configuration: its address as text.
+/// A server in a configuration of JSON, as all proxies for statsd read it.
+#[must_use]
+pub fn node_entry(at: std::net::SocketAddr, admin: Option<std::net::SocketAddr>) -> String {
+    let (host, port) = (at.ip(), at.port());
+    let admin = admin.map_or(port, |admin| admin.port());
+    format!("  {{\"host\": \"{host}\", \"port\": {port}, \"adminport\": {admin}}}")
+}
+
+/// A server as `proxy statsd --node` takes it.
 #[must_use]
 pub fn node_argument(at: std::net::SocketAddr, admin: Option<std::net::SocketAddr>) -> String {
     let at = HostPort::from(at);

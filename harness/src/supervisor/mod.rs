@@ -15,3 +15,4 @@ pub mod orphan;
 pub mod probe;
 pub mod spawn;
 pub mod tree;
+pub mod udp;

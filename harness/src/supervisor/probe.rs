@@ -38,6 +38,8 @@ pub enum Check {
     Bytes,
     /// An answer of HTTP.
     Http,
+    /// Whether it is healthy, said in the way of statsd.
+    Health,
 }
 
 impl Check {
@@ -48,6 +50,7 @@ impl Check {
             Self::Digest | Self::Seq => encode(Kind::Req, seq, data(seq).as_bytes(), &mut request),
             Self::Echo | Self::EchoAtEnd => request.extend(format!("{}\n", data(seq)).bytes()),
             Self::Http => request.extend_from_slice(HTTP_REQUEST),
+            Self::Health => request.extend_from_slice(b"health\r\n"),
             Self::Open | Self::Bytes => {}
         }
         request
@@ -126,6 +129,7 @@ fn is_right(check: Check, seq: i64, request: &[u8], line: &[u8]) -> bool {
     match check {
         Check::Echo | Check::EchoAtEnd => line == request,
         Check::Http => line.starts_with(b"HTTP/1.1 200"),
+        Check::Health => line.starts_with(b"health: "),
         _ => Message::next(line).is_some_and(|(message, _)| {
             message.is_ok_and(|message| check.accepts(&message, seq, data(seq).as_bytes()))
         }),

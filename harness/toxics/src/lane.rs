@@ -3,7 +3,6 @@
 //! Without I/O and without a clock: the worker feeds what it read, says what time it is
 //! and writes what is [`out`](Lane::out). With no toxic on it the worker passes it by.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::decision::{Draws, purpose};
@@ -136,7 +135,7 @@ impl Lane {
         connection: u64,
         direction: Direction,
         chain: &Chain,
-        now_ns: u64,
+        moment: &mut Moment<'_>,
     ) -> Self {
         let mut lane = Self {
             identity: Identity {
@@ -149,7 +148,7 @@ impl Lane {
             offset: 0,
             due_ns: None,
         };
-        lane.set_chain(chain, now_ns);
+        lane.set_chain(chain, moment);
         lane
     }
 
@@ -294,7 +293,7 @@ impl Lane {
 
     /// Takes the toxics of now: those that stay keep what they hold, of those that go it
     /// moves on to the next, new ones come behind.
-    pub fn set_chain(&mut self, chain: &Chain, now_ns: u64) {
+    pub fn set_chain(&mut self, chain: &Chain, moment: &mut Moment<'_>) {
         let mine = |active: &&Arc<ActiveToxic>| {
             active.toxic.stream == self.identity.direction
                 && matches!(active.toxic.kind.acts, Acts::OnTraffic(_))
@@ -304,49 +303,42 @@ impl Lane {
         for i in (0..self.slots.len()).rev() {
             let id = self.slots[i].toxic.id;
             match wanted.iter().find(|active| active.id == id) {
-                Some(active) => self.renew(i, active, now_ns),
+                Some(active) => self.renew(i, active, moment),
                 None => {
-                    self.release(i, now_ns);
+                    self.release(i, moment);
                     self.slots.remove(i);
                 }
             }
         }
         for active in wanted {
             if self.slots.iter().all(|slot| slot.toxic.id != active.id) {
-                self.slots.push(Slot::new(active, &self.identity, now_ns));
+                self.slots.push(Slot::new(active, &self.identity, moment.now_ns));
             }
         }
         // Whoever holds nothing and will never act need not be asked.
-        self.due_ns = Some(now_ns);
+        self.due_ns = Some(moment.now_ns);
     }
 
-    fn renew(&mut self, i: usize, active: &Arc<ActiveToxic>, now_ns: u64) {
+    fn renew(&mut self, i: usize, active: &Arc<ActiveToxic>, moment: &mut Moment<'_>) {
         if self.slots[i].toxic.version == active.version {
             return;
         }
         self.slots[i].toxic = Arc::clone(active);
         if !self.slots[i].is_affected() {
-            self.release(i, now_ns);
+            self.release(i, moment);
         } else if let Some(stage) = &mut self.slots[i].stage {
-            stage.update(&active.toxic.attributes, now_ns);
+            stage.update(&active.toxic.attributes, moment.now_ns);
         } else {
-            self.slots[i].make_stage(now_ns);
+            self.slots[i].make_stage(moment.now_ns);
         }
     }
 
     /// Ends a stage; what it holds moves on.
-    fn release(&mut self, i: usize, now_ns: u64) {
-        let Some(mut stage) = self.slots[i].stage.take() else {
-            return;
-        };
-        let items: VecDeque<Item> = stage.release().into();
-        let mut moment = Moment {
-            now_ns,
-            is_poor: false,
-            log: None,
-        };
-        for item in items {
-            self.feed_from(i + 1, item, &mut moment);
+    fn release(&mut self, i: usize, moment: &mut Moment<'_>) {
+        if let Some(mut stage) = self.slots[i].stage.take() {
+            for item in stage.release() {
+                self.feed_from(i + 1, item, moment);
+            }
         }
     }
 }

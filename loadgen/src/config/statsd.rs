@@ -192,11 +192,7 @@ fn check_times(args: &StatsdArgs) -> Result<(), ConfigError> {
 }
 
 /// Sockets and threads.
-fn crew(
-    args: &StatsdArgs,
-    pace: Pace,
-    machine: Machine,
-) -> Result<(usize, usize), ConfigError> {
+fn crew(args: &StatsdArgs, pace: Pace, machine: Machine) -> Result<(usize, usize), ConfigError> {
     if let Some(connections) = args.connections {
         at_least_one("--connections", connections as u64)?;
         let most = most_connections(machine.descriptors);

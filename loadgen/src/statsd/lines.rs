@@ -188,12 +188,7 @@ mod tests {
 
     #[test]
     fn types_follow_each_other_and_take_what_they_can() {
-        let lines = lines(
-            1,
-            "c,g,ms,h,s,d",
-            Some(0.1),
-            &["env:test", "host:a"],
-        );
+        let lines = lines(1, "c,g,ms,h,s,d", Some(0.1), &["env:test", "host:a"]);
         let tails: Vec<String> = (0..7)
             .map(|number| text(&lines, number).split_once('|').unwrap().1.to_owned())
             .collect();

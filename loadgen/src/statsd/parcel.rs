@@ -75,8 +75,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::statsd::lines::{Text, Type};
     use crate::statsd::keys::Popularity;
+    use crate::statsd::lines::{Text, Type};
 
     fn lines() -> Lines {
         Lines::new(&Text {

@@ -5,8 +5,8 @@ use std::io;
 use super::ledger::Ledger;
 use super::parcel::Parcel;
 use super::plan::{Pace, StatsdPlan};
-use crate::tally::NotSent;
 use crate::datagrams::Socket;
+use crate::tally::NotSent;
 
 /// The sockets of a worker, used in turn.
 pub(super) struct Udp {

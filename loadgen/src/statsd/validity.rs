@@ -2,8 +2,8 @@
 
 use super::plan::StatsdPlan;
 use super::summary::Outcome;
-use crate::tally::NotSent;
 use crate::outcome::seconds;
+use crate::tally::NotSent;
 use crate::validity::{LEAST_ACHIEVED, MOST_BUSY};
 
 /// Send lag that is allowed at p99. No latency is measured here that lag could spoil: it

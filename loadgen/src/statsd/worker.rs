@@ -93,7 +93,9 @@ impl metered::Worker for Worker {
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         let stop = self.stop.clone();
         let mut events = Events::new();
-        let open = self.way.open(&mut self.ledger, &mut events, || stop.is_set())?;
+        let open = self
+            .way
+            .open(&mut self.ledger, &mut events, || stop.is_set())?;
         let connects = self.way.connects();
         let _ = crew.reports.send(FromWorker::Opened { open, connects });
         // The sender is gone when the run was called off.
@@ -213,8 +215,13 @@ impl Worker {
             return false;
         }
         let first = self.numbers.fetch_add(lines, Ordering::Relaxed);
-        self.way
-            .send(&self.plan, &self.lot, first, &mut self.parcel, &mut self.ledger);
+        self.way.send(
+            &self.plan,
+            &self.lot,
+            first,
+            &mut self.parcel,
+            &mut self.ledger,
+        );
         true
     }
 

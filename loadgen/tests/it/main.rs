@@ -8,4 +8,5 @@ mod latency;
 mod outputs;
 mod program;
 mod server;
+mod statsd;
 mod tcp;

@@ -266,6 +266,7 @@ fn scenario(bench: &Bench) -> Scenario {
             mode: match bench.mode {
                 Mode::Foo => Server::Foo,
                 Mode::Tcp => Server::Echo,
+                Mode::Statsd => Server::Statsd,
             },
             ..Upstream::default()
         }],

@@ -90,12 +90,6 @@ pub fn set_receive_buffer(fd: impl AsFd, bytes: usize) -> io::Result<usize> {
     Ok(sockopt::socket_recv_buffer_size(fd)?)
 }
 
-/// Lets the kernel hand over several datagrams of one sender in one piece (`UDP_GRO`).
-/// Only for a [`Receiver`], which takes them apart again. Says whether it does.
-pub fn gather(fd: impl AsFd) -> bool {
-    set_int(&fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok()
-}
-
 #[expect(unsafe_code, reason = "no safe binding has these socket options")]
 fn set_int(
     fd: &impl AsFd,
@@ -222,9 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gathered_is_taken_apart() {
+    fn one_buffer_is_cut_up() {
         let (from, to) = pair();
-        assert!(gather(&to));
         let bytes: Vec<u8> = (0..250).collect();
         send_segments(&from, &bytes, 100).unwrap();
         send_segments(&from, b"alone", 100).unwrap();

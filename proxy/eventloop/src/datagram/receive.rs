@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
 
-use super::{CONTROL_BYTES, outcome, zeroed_header};
+use super::{outcome, zeroed_header};
 
 /// A datagram that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,6 @@ pub struct Receiver {
     longest: usize,
     bytes: Vec<u8>,
     names: Vec<libc::sockaddr_storage>,
-    controls: Vec<[u64; CONTROL_BYTES / 8]>,
     pieces: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
     /// How many the last call brought.
@@ -38,8 +37,7 @@ unsafe impl Send for Receiver {}
 
 impl Receiver {
     /// Room for `batch` datagrams of at most `longest` bytes. Memory is touched only where
-    /// datagrams come to lie. With [`gather`](super::gather), `longest` must be
-    /// [`LONGEST`](super::LONGEST).
+    /// datagrams come to lie.
     #[must_use]
     pub fn new(batch: usize, longest: usize) -> Self {
         // SAFETY: all zeros is a valid value of each of these plain structures.
@@ -49,7 +47,6 @@ impl Receiver {
             longest,
             bytes: vec![0; batch * longest],
             names: vec![name; batch],
-            controls: vec![[0; CONTROL_BYTES / 8]; batch],
             pieces: Vec::with_capacity(batch),
             headers: vec![header; batch],
             filled: 0,
@@ -64,14 +61,12 @@ impl Receiver {
             header.msg_hdr.msg_iov = &raw mut this.pieces[nth];
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = (&raw mut this.names[nth]).cast();
-            header.msg_hdr.msg_control = (&raw mut this.controls[nth]).cast();
         }
         this
     }
 
     /// Takes what waits, up to a batch, in place of what was there before. Says how many
-    /// pieces came, none if nothing waits; each is a datagram, or several if they were
-    /// gathered.
+    /// datagrams came, none if nothing waits.
     ///
     /// # Errors
     /// What `recvmmsg` said, such as an error that an earlier datagram brought back.
@@ -79,7 +74,6 @@ impl Receiver {
     pub fn receive(&mut self, fd: impl AsFd) -> Result<usize, Errno> {
         for header in &mut self.headers {
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            header.msg_hdr.msg_controllen = CONTROL_BYTES;
         }
         self.filled = 0;
         loop {
@@ -114,47 +108,17 @@ impl Receiver {
 
     /// What the last call brought, in order.
     pub fn datagrams(&self) -> impl Iterator<Item = Datagram<'_>> {
-        self.headers[..self.filled]
-            .iter()
-            .enumerate()
-            .flat_map(|(nth, header)| {
-                let len = (header.msg_len as usize).min(self.longest);
-                let start = nth * self.longest;
-                let whole = &self.bytes[start..start + len];
-                let from = address(&self.names[nth], header.msg_hdr.msg_namelen);
-                let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-                let segment = segment_len(&header.msg_hdr).filter(|len| *len > 0);
-                let segment = segment.unwrap_or(len).max(1);
-                let pieces = len.div_ceil(segment).max(1);
-                (0..pieces).map(move |piece| Datagram {
-                    bytes: &whole[piece * segment..len.min((piece + 1) * segment)],
-                    from,
-                    truncated: truncated && piece + 1 == pieces,
-                })
-            })
-    }
-}
-
-/// How long each datagram of a gathered piece is.
-#[expect(unsafe_code, reason = "control messages are read through pointers")]
-fn segment_len(header: &libc::msghdr) -> Option<usize> {
-    if header.msg_controllen == 0 {
-        return None;
-    }
-    // SAFETY: the kernel has written whole control messages, as long as it told.
-    unsafe {
-        let mut message = libc::CMSG_FIRSTHDR(header);
-        while !message.is_null() {
-            if (*message).cmsg_level == libc::SOL_UDP && (*message).cmsg_type == libc::UDP_GRO {
-                let len: libc::c_int = libc::CMSG_DATA(message)
-                    .cast::<libc::c_int>()
-                    .read_unaligned();
-                return usize::try_from(len).ok();
+        let headers = self.headers[..self.filled].iter().enumerate();
+        headers.map(|(nth, header)| {
+            let start = nth * self.longest;
+            let len = (header.msg_len as usize).min(self.longest);
+            Datagram {
+                bytes: &self.bytes[start..start + len],
+                from: address(&self.names[nth], header.msg_hdr.msg_namelen),
+                truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             }
-            message = libc::CMSG_NXTHDR(header, message);
-        }
+        })
     }
-    None
 }
 
 #[expect(unsafe_code, reason = "an address is one of several structures")]

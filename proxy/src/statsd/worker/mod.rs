@@ -6,7 +6,8 @@
 //! node, [`streams`] are the TCP connections, [`counters`] what is counted.
 //!
 //! No system call, lock or allocation is spent on a line: datagrams come in and go out by
-//! the batch. While many come, the worker rests between two batches, so that each holds
+//! the batch. (The kernel could gather datagrams of one sender, but when it drops them it
+//! counts them as one, and no account would come out even.) While many come, the worker rests between two batches, so that each holds
 //! more of them: lines wait for company anyway.
 
 mod counters;
@@ -33,14 +34,14 @@ use self::streams::Streams;
 use super::settings::{Node, Settings};
 use crate::live::Live;
 
-/// Pieces that one system call receives; each may hold many datagrams.
+/// Datagrams that one system call receives.
 const RECEIVE_BATCH: usize = 64;
 
 /// Batches in a row before anything else has its turn.
 const BATCHES_PER_TURN: usize = 8;
 
-/// Pieces in one turn from which on the worker rests before the next.
-const BUSY_PIECES: usize = 4;
+/// Datagrams in one turn from which on the worker rests before the next.
+const BUSY: usize = 4;
 
 /// How long it rests: what comes meanwhile has to fit into the socket.
 const REST: Duration = Duration::from_micros(300);
@@ -205,7 +206,6 @@ impl Worker {
         let poller = Poller::new()?;
         poller.add(&shared.waker, WAKER, Interest::Read)?;
         if let Some(udp) = &shared.udp {
-            datagram::gather(udp);
             poller.add(udp, DATAGRAMS, Interest::Read)?;
         }
         let streams = Streams::new(tcp, &poller)?;
@@ -233,11 +233,11 @@ impl Worker {
         loop {
             self.watch_sockets()?;
             self.poller.wait(&mut events, self.timeout())?;
-            let mut pieces = 0;
+            let mut taken = 0;
             for (token, _) in events.iter() {
                 match token {
                     WAKER => self.shared.waker.drain(),
-                    DATAGRAMS => pieces = self.receive(BATCHES_PER_TURN),
+                    DATAGRAMS => taken = self.receive(BATCHES_PER_TURN),
                     LISTENER => self.streams.accept(&self.poller, &self.router.counters),
                     token if token < STREAMS => self.heard((token - NODES) as usize),
                     token => self.streams.read(token, &mut self.router),
@@ -250,23 +250,23 @@ impl Worker {
                 self.finish();
                 return Ok(());
             }
-            if pieces >= BUSY_PIECES {
+            if taken >= BUSY {
                 thread::sleep(REST);
             }
         }
     }
 
-    /// Takes datagrams in. Says how many pieces came.
+    /// Takes datagrams in. Says how many.
     fn receive(&mut self, batches: usize) -> usize {
         let Some(udp) = &self.shared.udp else {
             return 0;
         };
         let counters = Arc::clone(&self.router.counters);
-        let mut pieces = 0;
+        let mut taken = 0;
         for _ in 0..batches {
             match self.receiver.receive(udp) {
                 Ok(0) => break,
-                Ok(some) => pieces += some,
+                Ok(some) => taken += some,
                 // An error of the socket is told once; there is nothing to do about it.
                 Err(_) => continue,
             }
@@ -284,7 +284,7 @@ impl Worker {
                 break;
             }
         }
-        pieces
+        taken
     }
 
     /// Sends what is due.
