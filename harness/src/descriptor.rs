@@ -8,6 +8,7 @@ use report::figures::{BUILTIN, DIRECT};
 use service::addr::HostPort;
 
 use crate::installed;
+use crate::peers;
 use crate::revision::Revision;
 
 /// What stands between clients and upstream.
@@ -39,6 +40,10 @@ pub enum Template {
     Haproxy,
     /// Envoy, its TCP proxy filter.
     Envoy,
+    /// The cluster proxy that comes with npm's `statsd`.
+    Statsd,
+    /// Sentry's `statsdproxy`, which relays to one server.
+    Statsdproxy,
 }
 
 impl Template {
@@ -49,14 +54,22 @@ impl Template {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
+            Self::Statsd => "statsd",
+            Self::Statsdproxy => "statsdproxy",
         }
+    }
+
+    /// Whether it takes lines of statsd, and nothing else.
+    #[must_use]
+    pub fn is_for_statsd(self) -> bool {
+        matches!(self, Self::Statsd | Self::Statsdproxy)
     }
 }
 
 /// A text that is none of these.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, git:REV, a path to a binary that takes \
+    "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, statsd, statsdproxy, git:REV, a path to a binary that takes \
      \"foo --listen ADDR --forward ADDR\" (with a \"/\" in it), \"cmd:PROGRAM … {{listen}} … {{forward}}\" \
      or addr:HOST:PORT, got {text:?}{hint}"
 )]
@@ -104,6 +117,8 @@ impl FromStr for Descriptor {
             "nginx" => Ok(Self::Template(Template::Nginx)),
             "haproxy" => Ok(Self::Template(Template::Haproxy)),
             "envoy" => Ok(Self::Template(Template::Envoy)),
+            "statsd" => Ok(Self::Template(Template::Statsd)),
+            "statsdproxy" => Ok(Self::Template(Template::Statsdproxy)),
             path if path.contains('/') => Ok(Self::Binary(PathBuf::from(path))),
             _ => Err(error("")),
         }
@@ -150,6 +165,12 @@ impl Descriptor {
             Self::Builtin(_) | Self::Direct | Self::Running(_) | Self::Revision(_) => Ok(None),
             Self::Binary(path) => installed::executable(path).map(Some),
             Self::Template(Template::Envoy) => installed::envoy().map(Some),
+            // What runs is node; which program it runs is the template's affair.
+            Self::Template(Template::Statsd) => {
+                peers::cluster_proxy()?;
+                installed::find("node").map(Some)
+            }
+            Self::Template(Template::Statsdproxy) => peers::sentry().map(Some),
             Self::Template(template) => installed::find(template.program()).map(Some),
             Self::Command(command) => {
                 let name = command.split_whitespace().next().unwrap_or_default();
@@ -176,6 +197,8 @@ mod tests {
             "nginx",
             "haproxy",
             "envoy",
+            "statsd",
+            "statsdproxy",
             "git:HEAD~1",
             "git:v0.1",
             "git:branch/name",
@@ -189,7 +212,7 @@ mod tests {
         let cases = [
             (
                 "squid",
-                "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, git:REV",
+                "expected builtin (with more arguments behind it, if need be), direct, nginx, haproxy, envoy, statsd, statsdproxy, git:REV",
             ),
             ("git:", "names no revision"),
             ("git:--output=x", "names no revision"),

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::descriptor::{Descriptor, Template};
+use crate::peers;
 use crate::scenario::{Mode, statsd};
 use crate::supervisor::spawn::Spec;
 
 const NGINX: &str = include_str!("../templates/nginx.conf");
 const HAPROXY: &str = include_str!("../templates/haproxy.cfg");
 const ENVOY: &str = include_str!("../templates/envoy.yaml");
+const STATSD: &str = include_str!("../templates/statsd.js");
 
 /// Where Debian keeps the module that nginx needs for relaying TCP, if it is not built
 /// in.
@@ -38,6 +40,15 @@ impl Backend {
             Some(weight) => format!("{},weight={weight}", self.at),
         }
     }
+}
+
+/// Where a proxy listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// For clients.
+    pub listen: SocketAddr,
+    /// For those who ask how it is, if it is for statsd.
+    pub management: SocketAddr,
 }
 
 /// How our own proxy is told where to listen and where to forward to: in mode `foo` to the
@@ -72,17 +83,15 @@ pub fn node_flags(backends: &[Backend]) -> Vec<OsString> {
 pub fn spec(
     subject: &Descriptor,
     program: PathBuf,
-    listen: SocketAddr,
+    at: At,
     backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
     match subject {
-        Descriptor::Template(template) => {
-            from_template(*template, program, listen, backends, scratch)
-        }
+        Descriptor::Template(template) => from_template(*template, program, at, backends, scratch),
         Descriptor::Command(command) => Ok(Spec {
             program,
-            args: command_line(command, listen, backends),
+            args: command_line(command, at, backends),
             ..Spec::default()
         }),
         other => Err(format!("{other} is no program of other people")),
@@ -90,13 +99,14 @@ pub fn spec(
 }
 
 /// The words of a command behind its program, filled in. `{backends}` is a word for each.
-fn command_line(command: &str, listen: SocketAddr, backends: &[Backend]) -> Vec<OsString> {
+fn command_line(command: &str, at: At, backends: &[Backend]) -> Vec<OsString> {
     let forward = backends.first().map(|first| first.at.to_string());
     let forward = forward.unwrap_or_default();
     let mut args = Vec::new();
     for word in command.split_whitespace().skip(1) {
         let word = word
-            .replace("{listen}", &listen.to_string())
+            .replace("{listen}", &at.listen.to_string())
+            .replace("{management}", &at.management.to_string())
             .replace("{forward}", &forward);
         if word.contains("{backends}") {
             let each = |one: &Backend| word.replace("{backends}", &one.at.to_string()).into();
@@ -111,7 +121,7 @@ fn command_line(command: &str, listen: SocketAddr, backends: &[Backend]) -> Vec<
 fn from_template(
     template: Template,
     program: PathBuf,
-    listen: SocketAddr,
+    at: At,
     backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
@@ -120,9 +130,11 @@ fn from_template(
         Template::Nginx => (NGINX, "nginx.conf"),
         Template::Haproxy => (HAPROXY, "haproxy.cfg"),
         Template::Envoy => (ENVOY, "envoy.yaml"),
+        Template::Statsd => (STATSD, "statsd.js"),
+        Template::Statsdproxy => return Ok(sentry(program, at.listen, backends)),
     };
     let path = scratch.join(name);
-    let filled = fill(source, template, listen, backends, &scratch);
+    let filled = fill(source, template, at, backends, &scratch);
     std::fs::write(&path, filled)
         .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     let args: Vec<OsString> = match template {
@@ -149,12 +161,26 @@ fn from_template(
             "--log-level".into(),
             "error".into(),
         ],
+        Template::Statsd => vec![peers::cluster_proxy()?.into(), path.into()],
+        // It has no file.
+        Template::Statsdproxy => Vec::new(),
     };
     Ok(Spec {
         program,
         args,
         ..Spec::default()
     })
+}
+
+/// One server is all that it knows.
+fn sentry(program: PathBuf, listen: SocketAddr, backends: &[Backend]) -> Spec {
+    let forward = backends.first().map(|first| first.at.to_string());
+    let words = ["--listen", &listen.to_string(), "--upstream", &forward.unwrap_or_default()];
+    Spec {
+        program,
+        args: words.map(OsString::from).into(),
+        ..Spec::default()
+    }
 }
 
 /// Peers have as many workers as our own proxy has by default: one for each core.
@@ -166,7 +192,7 @@ fn workers() -> usize {
 fn fill(
     source: &str,
     template: Template,
-    listen: SocketAddr,
+    at: At,
     backends: &[Backend],
     directory: &Path,
 ) -> String {
@@ -176,11 +202,14 @@ fn fill(
         String::new()
     };
     let lines: Vec<String> = backends.iter().map(|one| line(template, one)).collect();
+    let At { listen, management } = at;
     source
         .replace("{load_module}", &module)
         .replace("{workers}", &workers().to_string())
         .replace("{directory}", &directory.display().to_string())
         .replace("{listen}", &listen.to_string())
+        .replace("{management_ip}", &management.ip().to_string())
+        .replace("{management_port}", &management.port().to_string())
         .replace("{listen_ip}", &listen.ip().to_string())
         .replace("{listen_port}", &listen.port().to_string())
         .replace("{backends}", lines.concat().trim_end())
@@ -188,7 +217,12 @@ fn fill(
 
 /// One server, as a configuration has it.
 fn line(template: Template, backend: &Backend) -> String {
-    let Backend { name, at, weight } = backend;
+    let Backend {
+        name,
+        at,
+        weight,
+        admin,
+    } = backend;
     match template {
         Template::Nginx => {
             let weight = weight.map_or_else(String::new, |weight| format!(" weight={weight}"));
@@ -198,6 +232,12 @@ fn line(template: Template, backend: &Backend) -> String {
             let weight = weight.map_or_else(String::new, |weight| format!(" weight {weight}"));
             format!("    server {name} {at}{weight}\n")
         }
+        Template::Statsd => {
+            let admin = admin.unwrap_or(*at).port();
+            let (ip, port) = (at.ip(), at.port());
+            format!("{{host: '{ip}', port: {port}, adminport: {admin}}},\n")
+        }
+        Template::Statsdproxy => String::new(),
         Template::Envoy => {
             let (ip, port) = (at.ip(), at.port());
             let weight = weight.map_or_else(String::new, |weight| {
@@ -214,7 +254,7 @@ fn line(template: Template, backend: &Backend) -> String {
 mod tests {
     use super::*;
 
-    fn addresses() -> (SocketAddr, Vec<Backend>) {
+    fn addresses() -> (At, Vec<Backend>) {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let backend = |nth: u16, weight| Backend {
             name: format!("upstream.{nth}"),
@@ -222,7 +262,11 @@ mod tests {
             weight,
             admin: Some(at(10_012 + nth)),
         };
-        (at(10_001), vec![backend(0, None), backend(1, Some(7))])
+        let listening = At {
+            listen: at(10_001),
+            management: at(10_009),
+        };
+        (listening, vec![backend(0, None), backend(1, Some(7))])
     }
 
     #[test]
@@ -232,6 +276,7 @@ mod tests {
             (Template::Nginx, NGINX),
             (Template::Haproxy, HAPROXY),
             (Template::Envoy, ENVOY),
+            (Template::Statsd, STATSD),
         ] {
             let filled = fill(source, template, listen, &backends, Path::new("/d"));
             let settings: Vec<&str> = filled

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`cli`] is the command line, [`scenario`] the schema and the
 //! scenarios that are built in, [`descriptor`] names what is under test, [`installed`]
-//! finds programs of other people, [`revision`] builds our own as it was, [`plan`] puts
+//! finds programs of other people ([`peers`] those that nobody packages), [`revision`] builds our own as it was, [`plan`] puts
 //! all in order, [`engine`] runs a plan, [`block`] one part of it with fresh processes,
 //! [`foreign`] knows how other people's proxies are started, [`supervisor`] keeps the
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
@@ -22,6 +22,7 @@ pub mod history;
 pub mod host;
 pub mod installed;
 pub mod noise;
+pub mod peers;
 pub mod output;
 pub mod plan;
 pub mod ports;

@@ -9,6 +9,7 @@ use service::signals::Stop;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::descriptor::{Descriptor, Template};
+use crate::peers;
 use crate::ports::Ports;
 use crate::revision::RevisionError;
 use crate::scenario::{Action, Fault, Mode, Scenario, Upstream, limits};
@@ -124,6 +125,15 @@ impl Planned {
                 let word = fault.action.word();
                 return Err(wrong(format!("fault: {subject} cannot be told to {word}")));
             }
+            let is_for_statsd = match &subject {
+                Descriptor::Template(template) => Some(template.is_for_statsd()),
+                _ => None,
+            };
+            let is_wanted = scenario.proxy.mode == Mode::Statsd;
+            if is_for_statsd.is_some_and(|is_it| is_it != is_wanted) {
+                let mode = scenario.proxy.mode.word();
+                return Err(wrong(format!("{subject} is no proxy of mode \"{mode}\"")));
+            }
             if !subjects.contains(&subject) {
                 subjects.push(subject);
             }
@@ -176,6 +186,14 @@ impl Plan {
             && !subjects().any(|subject| matches!(subject, Descriptor::Running(_)))
         {
             return Err(PlanError::Pid(pid));
+        }
+        for subject in subjects() {
+            if *subject == Descriptor::Template(Template::Statsd) {
+                peers::install_cluster_proxy(tell).map_err(|reason| PlanError::Missing {
+                    descriptor: subject.to_string(),
+                    reason,
+                })?;
+            }
         }
         let mut binaries = Vec::new();
         let own = std::env::current_exe().unwrap_or_default();
@@ -232,6 +250,7 @@ fn can(subject: &Descriptor, fault: &Fault) -> bool {
     let is_at_proxy = fault.process == "proxy";
     match subject {
         Descriptor::Direct | Descriptor::Running(_) => !is_at_proxy,
+        Descriptor::Template(Template::Statsd) if fault.action.is_at_management() => true,
         Descriptor::Template(Template::Nginx) if fault.action == Action::Reload => true,
         Descriptor::Command(_) => !fault.action.is_about_backend(),
         _ => subject.takes_our_flags() || !fault.action.is_for_proxy(),
@@ -261,7 +280,7 @@ pub fn replace_proxy(scenario: &mut Scenario, proxy: &Descriptor) {
     if !scenario.proxy.fixed {
         scenario.proxy.descriptor = proxy.to_string();
         // What is said to ours in its own words would be lost on another.
-        if scenario.proxy.mode == Mode::Tcp && !proxy.takes_our_flags() {
+        if scenario.proxy.mode != Mode::Foo && !proxy.takes_our_flags() {
             scenario.proxy.args.clear();
         }
         if *proxy == Descriptor::Direct {

@@ -177,6 +177,10 @@ impl ClosedLoop {
 
 /// Either of them.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a worker has one, and looks at it for every request"
+)]
 pub(crate) enum Feed {
     /// Requests are due by the schedule.
     Open(OpenLoop),

@@ -108,6 +108,10 @@ pub fn exit_code(record: &LoadRecord) -> u8 {
             .idle
             .as_ref()
             .is_some_and(|idle| !idle.failed.is_empty() || !idle.connect_failed.is_empty())
+        || record
+            .statsd
+            .as_ref()
+            .is_some_and(|statsd| statsd.datagrams_refused > 0)
         || counts.acked + counts.naked + counts.one_way == 0;
     match (failed, record.valid) {
         (true, _) => 1,

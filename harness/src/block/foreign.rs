@@ -8,9 +8,10 @@ use report::event::{Event, Role, Target};
 use service::addr::HostPort;
 
 use super::{Block, Cut, START_PATIENCE};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Template};
 use crate::foreign;
 use crate::supervisor::spawn::Spec;
+use crate::supervisor::udp;
 
 /// How often a foreign proxy is started again on another port, because somebody took
 /// the one that was reserved for it.
@@ -55,6 +56,8 @@ impl Block<'_> {
     ) -> Result<SocketAddr, Cut> {
         let problem = |reason: String| Cut::Problem(format!("{subject}: {reason}"));
         let program = self.program(subject).map_err(problem)?;
+        let management = self.ports.as_ref().map_or(listen, |ports| ports.management);
+        let whereabouts = foreign::At { listen, management };
         let spec = if subject.is_build_of_ours() {
             Spec {
                 program,
@@ -63,7 +66,7 @@ impl Block<'_> {
             }
         } else {
             let scratch = &self.shared.scratch;
-            foreign::spec(subject, program, listen, &self.backends, scratch).map_err(problem)?
+            foreign::spec(subject, program, whereabouts, &self.backends, scratch).map_err(problem)?
         };
         let spec = Spec {
             core_dumps: self.shared.plan.core_dumps,
@@ -73,7 +76,28 @@ impl Block<'_> {
         let at = self.start(Role::Proxy, &subject.to_string(), Target::Proxy, &spec)?;
         self.children[at].spec = Some(spec);
         self.wait_for_foreign(at, listen).await?;
+        if self.is_about_lines() {
+            self.find_management(subject, at).await?;
+        }
         Ok(listen)
+    }
+
+    /// Notes where a proxy for statsd is asked how it is and what it counts, where that is
+    /// known, and waits until it answers.
+    async fn find_management(&mut self, subject: &Descriptor, at: usize) -> Result<(), Cut> {
+        let has_management = match subject {
+            Descriptor::Template(template) => *template == Template::Statsd,
+            Descriptor::Command(command) => command.contains("{management}"),
+            other => other.is_build_of_ours(),
+        };
+        let Some(ports) = self.ports.clone().filter(|_| has_management) else {
+            return Ok(());
+        };
+        self.wait_until(at, || TcpStream::connect_timeout(&ports.management, CONNECT_PATIENCE).is_ok())
+            .await?;
+        self.management = Some(ports.management);
+        self.admin = subject.is_build_of_ours().then_some(ports.admin);
+        Ok(())
     }
 
     /// Waits until the proxy that was started takes connections there.
@@ -82,6 +106,28 @@ impl Block<'_> {
         at: usize,
         listen: SocketAddr,
     ) -> Result<(), Cut> {
+        // A proxy for lines takes no connections: that its socket is there has to do.
+        let is_about_lines = self.is_about_lines();
+        self.wait_until(at, || {
+            if is_about_lines {
+                udp::look(listen).is_some()
+            } else {
+                TcpStream::connect_timeout(&listen, CONNECT_PATIENCE).is_ok()
+            }
+        })
+        .await?;
+        let sockets = [("listen".to_owned(), listen.to_string())].into();
+        let (role, name) = (Role::Proxy, self.plan.subject.to_string());
+        self.emit(Event::ChildReady {
+            role,
+            name,
+            sockets,
+        });
+        Ok(())
+    }
+
+    /// Waits until this holds of a child that was started.
+    async fn wait_until(&mut self, at: usize, is_there: impl Fn() -> bool) -> Result<(), Cut> {
         let deadline = Instant::now() + START_PATIENCE;
         while Instant::now() < deadline {
             let pause = Instant::now() + CONNECT_PAUSE;
@@ -90,14 +136,7 @@ impl Block<'_> {
             if !self.children[at].is_running() {
                 break;
             }
-            if TcpStream::connect_timeout(&listen, CONNECT_PATIENCE).is_ok() {
-                let sockets = [("listen".to_owned(), listen.to_string())].into();
-                let (role, name) = (Role::Proxy, self.plan.subject.to_string());
-                self.emit(Event::ChildReady {
-                    role,
-                    name,
-                    sockets,
-                });
+            if is_there() {
                 return Ok(());
             }
         }
@@ -123,7 +162,11 @@ impl Block<'_> {
             .map_err(|error| problem(error.to_string()))?;
         let reached = candidates
             .iter()
-            .find(|at| TcpStream::connect_timeout(at, 4 * CONNECT_PATIENCE).is_ok())
+            // Whoever takes lines takes no connections, and answers nothing.
+            .find(|at| {
+                let connected = || TcpStream::connect_timeout(at, 4 * CONNECT_PATIENCE);
+                self.is_about_lines() || connected().is_ok()
+            })
             .ok_or_else(|| problem("nothing answers there".to_owned()))?;
         self.emit(Event::ChildStarted {
             role: Role::Proxy,

@@ -6,7 +6,7 @@ use report::event::{Event, Role, Target};
 
 use super::{Block, Cut, START_PATIENCE};
 use crate::supervisor::child::Child;
-use crate::supervisor::drain::Drain;
+use crate::supervisor::drain::{Drain, RECORD_BYTES, TAIL_BYTES};
 use crate::supervisor::notes;
 use crate::supervisor::spawn::{Spec, spawn};
 
@@ -40,6 +40,11 @@ impl Block<'_> {
                 _ => notes::on_ready(pipe, at, self.sink.clone()),
             }
         }
+        let kept = if role == Role::Upstream {
+            RECORD_BYTES
+        } else {
+            TAIL_BYTES
+        };
         self.children.push(Child {
             role,
             name: name.to_owned(),
@@ -48,8 +53,8 @@ impl Block<'_> {
             spec: None,
             target,
             record: None,
-            stdout: Drain::start(spawned.stdout),
-            stderr: Drain::start(spawned.stderr),
+            stdout: Drain::start(spawned.stdout, kept),
+            stderr: Drain::start(spawned.stderr, TAIL_BYTES),
             sockets: None,
             is_mute: false,
             is_talking: spec.write_fds.contains(&"--events-fd"),

@@ -194,7 +194,8 @@ impl Block<'_> {
     /// Whoever goes down and comes back must find its port free.
     fn choose_ports(&mut self) -> Result<(), Cut> {
         self.ports.clone_from(&self.planned.ports);
-        if self.ports.is_none() && !self.planned.scenario.fault.is_empty() {
+        let must_stay = !self.planned.scenario.fault.is_empty() || self.is_about_lines();
+        if self.ports.is_none() && must_stay {
             let count = self.planned.scenario.upstream.len().max(1);
             let seed = split(self.plan.seed, &self.plan.subject.to_string());
             let ports = Ports::choose(seed, count);

@@ -48,6 +48,19 @@ builtin! {
     "tcp-reload",
     "tcp-upgrade",
     "tcp-skew";
+    "statsd/":
+    "statsd-busy",
+    "statsd-node-killed",
+    "statsd-node-ended",
+    "statsd-node-held",
+    "statsd-flapping",
+    "statsd-all-down",
+    "statsd-burst",
+    "statsd-slow-node",
+    "statsd-garbage",
+    "statsd-silent-client",
+    "statsd-silent-health",
+    "statsd-ring-change";
 }
 
 /// What a scenario is about, for a list of them.

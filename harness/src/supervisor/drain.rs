@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// The end of the output that is kept: room for a stack trace.
-const TAIL_BYTES: usize = 64 * 1024;
+pub const TAIL_BYTES: usize = 64 * 1024;
+
+/// The same of what may end in a record with bitmaps of all numbers that came: those of a
+/// hundred million lines fit.
+pub const RECORD_BYTES: usize = 64 << 20;
 
 /// Lines of the tail that are reported: a panic with its backtrace has dozens, and says
 /// first what it is.
@@ -20,13 +24,26 @@ const LINE_BYTES: usize = 400;
 const DECODE_ERROR: &[u8] = b"Decode error";
 
 /// What has come out of a pipe.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Output {
     /// Lines.
     pub lines: u64,
     /// Lines that report an undecodable line.
     pub decode_errors: u64,
     tail: Vec<u8>,
+    /// Bytes of the tail at most.
+    keep: usize,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            lines: 0,
+            decode_errors: 0,
+            tail: Vec::new(),
+            keep: TAIL_BYTES,
+        }
+    }
 }
 
 impl Output {
@@ -43,8 +60,8 @@ impl Output {
             .filter(|at| at + DECODE_ERROR.len() > overlap && *at < overlap)
             .count() as u64;
         self.decode_errors += finder.find_iter(chunk).count() as u64;
-        let keep = &chunk[chunk.len().saturating_sub(TAIL_BYTES)..];
-        let room = TAIL_BYTES - keep.len();
+        let keep = &chunk[chunk.len().saturating_sub(self.keep)..];
+        let room = self.keep - keep.len();
         let excess = self.tail.len().saturating_sub(room);
         self.tail.drain(..excess);
         self.tail.extend_from_slice(keep);
@@ -85,11 +102,15 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Empties `pipe` on a thread of its own until it ends. A thread, since a blocking
+    /// Empties `pipe` on a thread of its own until it ends, and keeps so many of its last
+    /// bytes. A thread, since a blocking
     /// read of a large piece keeps up with a flood of log lines at the least cost.
     #[must_use]
-    pub fn start(mut pipe: File) -> Self {
-        let output = Arc::new(Mutex::new(Output::default()));
+    pub fn start(mut pipe: File, keep: usize) -> Self {
+        let output = Arc::new(Mutex::new(Output {
+            keep,
+            ..Output::default()
+        }));
         let (done, ended) = oneshot::channel();
         let sink = Arc::clone(&output);
         std::thread::spawn(move || {

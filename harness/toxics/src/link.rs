@@ -74,6 +74,8 @@ pub struct Link {
     pub traffic: Vec<Traffic>,
     /// Connections accepted: the number of the next.
     pub accepted: AtomicU64,
+    /// How often the link was closed: who was accepted before is not served after.
+    pub closings: AtomicU64,
     /// Connections that have ended.
     pub ended: AtomicU64,
     /// Connections whose upstream could not be reached.
@@ -103,6 +105,7 @@ impl Link {
             seed,
             traffic: (0..workers).map(|_| Traffic::default()).collect(),
             accepted: AtomicU64::new(0),
+            closings: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),

@@ -32,8 +32,8 @@ Line n of a run is PREFIX.kKEY:n|TYPE, such as load.k017:4711|c: its value is it
 that whoever receives lines can tell which are missing. Nobody answers a line: no latency is
 claimed but send lag, how late this client came to a due datagram.
 
-Exit codes: 0 every line was handed to the system; 1 some were not; 2 usage; 3 the run is
-invalid, its figures mean nothing; 130 or 143 interrupted.";
+Exit codes: 0 every line was handed to the system; 1 some were not, or came back; 2 usage;
+3 the run is invalid, its figures mean nothing; 130 or 143 interrupted.";
 
 /// The arguments of `loadgen statsd`.
 #[derive(Clone, Debug, Args)]

@@ -7,6 +7,10 @@ use crate::plan::share;
 use crate::schedule::Slots;
 use crate::timeline::Timeline;
 
+/// Lines that are written before they are sent, at most: with long datagrams, those of one
+/// go over it.
+const MOST_LINES: u64 = 8_192;
+
 /// A worker's share of the load.
 #[derive(Debug)]
 pub(super) enum Feed {
@@ -39,6 +43,12 @@ impl Lot {
     /// Lines in all.
     pub(super) fn lines(&self) -> u64 {
         self.datagrams.iter().sum()
+    }
+
+    fn has_room(&self) -> bool {
+        let first = self.datagrams.first().copied().unwrap_or(0);
+        let count = self.datagrams.len();
+        count < MOST && first * count as u64 <= MOST_LINES
     }
 }
 
@@ -83,7 +93,7 @@ impl Feed {
             Self::Open(open) => open.take(plan, now, timeline, send_lag, lot),
             Self::Max { left, pack } => {
                 lot.counts = now >= timeline.measure_from;
-                while lot.datagrams.len() < MOST && now < timeline.end {
+                while lot.has_room() && now < timeline.end {
                     let lines = if lot.counts { *pack.min(left) } else { *pack };
                     if lines == 0 {
                         break;
@@ -148,7 +158,7 @@ impl Due {
         send_lag: &mut Histogram,
         lot: &mut Lot,
     ) {
-        while lot.datagrams.len() < MOST {
+        while lot.has_room() {
             let due = self.due();
             if due > now || due >= timeline.end || self.slots.slot() >= self.slot_end {
                 return;

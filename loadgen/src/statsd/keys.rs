@@ -85,7 +85,7 @@ impl Keys {
         Self {
             number,
             popularity,
-            seed: mix(seed, 0x006b_6579_73),
+            seed: mix(seed, 0x6b65_7973),
             table,
         }
     }

@@ -23,6 +23,11 @@ pub(super) struct Sums {
 }
 
 impl Sums {
+    /// Counts lines that were not sent.
+    pub(super) fn refuse(&mut self, kind: NotSent, lines: u64) {
+        self.not_sent[kind as usize] += lines;
+    }
+
     /// Lines that were not sent for this reason.
     pub(super) fn not_sent(&self, kind: NotSent) -> u64 {
         self.not_sent[kind as usize]
@@ -140,7 +145,7 @@ impl Ledger {
 
     /// Lines from number `first` on were not.
     pub(super) fn not_sent(&mut self, counts: bool, first: u64, lines: u64, kind: NotSent) {
-        self.both(counts, |sums| sums.not_sent[kind as usize] += lines);
+        self.both(counts, |sums| sums.refuse(kind, lines));
         self.ranges.add(first, lines);
         self.meter
             .failed

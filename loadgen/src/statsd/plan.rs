@@ -127,3 +127,124 @@ impl StatsdPlan {
         share(self.connections as u64, worker, self.threads) as usize
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::statsd::feed::{Feed, Lot};
+    use crate::statsd::{Popularity, Text, Type};
+
+    /// 1,000 lines per second for 10 s.
+    pub(in crate::statsd) fn at_a_rate() -> StatsdPlan {
+        let lines = Lines::new(&Text {
+            sender: "load",
+            keys: 10,
+            popularity: Popularity::Uniform,
+            types: &[Type::C],
+            sample_rate: None,
+            tags: &[],
+            seed: 1,
+        });
+        StatsdPlan {
+            targets: vec![([127, 0, 0, 1], 1).into()],
+            way: WayArg::Udp,
+            pace: Pace::Rate {
+                rate: 1_000.0,
+                arrivals: Arrivals::Uniform,
+            },
+            pack: 1,
+            mtu: 1_432,
+            segments: true,
+            lines: Arc::new(lines),
+            connections: 1,
+            threads: 1,
+            seed: 1,
+            warmup: Duration::ZERO,
+            duration: Some(Duration::from_secs(10)),
+            measured_lines: None,
+            interval: Duration::from_secs(1),
+            drain: Duration::ZERO,
+            connect_timeout: Duration::from_secs(1),
+            pacer: Pacer::Sleep,
+        }
+    }
+
+    /// Lines of the warm-up and after it that all workers take in turn, looking each
+    /// `step_ns`.
+    fn taken(plan: &StatsdPlan, step_ns: u64) -> (u64, u64) {
+        let timeline = plan.timeline(1_000);
+        let mut lag = crate::histograms::empty();
+        let (mut before, mut after) = (0, 0);
+        for worker in 0..plan.threads {
+            let mut feed = Feed::new(plan, worker);
+            feed.begin(timeline.start);
+            let mut lot = Lot::default();
+            let mut now = timeline.start;
+            while now < timeline.end + step_ns {
+                feed.take(plan, now, &timeline, &mut lag, &mut lot);
+                *(if lot.counts { &mut after } else { &mut before }) += lot.lines();
+                if lot.lines() == 0 {
+                    now += step_ns;
+                }
+            }
+            assert_eq!(feed.missed(plan, &timeline), 0);
+        }
+        (before, after)
+    }
+
+    #[test]
+    fn slots_of_a_burst_have_its_lines() {
+        let plan = StatsdPlan {
+            pace: Pace::Bursts {
+                lines: 70,
+                every: Duration::from_secs(1),
+            },
+            pack: 30,
+            ..at_a_rate()
+        };
+        let lines: Vec<u64> = (0..6).map(|slot| plan.lines_in(slot)).collect();
+        assert_eq!(lines, [30, 30, 10, 30, 30, 10]);
+        assert_eq!(plan.rate(), Some(70.0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_number_of_lines_is_taken_whatever_the_pace(
+            measured_lines in 1_u64..900, pack in 1_u64..50, threads in 1_usize..5,
+            burst in 1_u64..200, how in 0..4, warmup_ms in 0_u64..300,
+        ) {
+            let pace = match how {
+                0 => Pace::Rate { rate: 5_000.0, arrivals: Arrivals::Uniform },
+                1 => Pace::Rate { rate: 5_000.0, arrivals: Arrivals::Poisson },
+                2 => Pace::Bursts { lines: burst, every: Duration::from_millis(7) },
+                _ => Pace::Max,
+            };
+            let warmup = Duration::from_millis(if pace == Pace::Max { 0 } else { warmup_ms });
+            let plan = StatsdPlan {
+                pace, pack, threads, warmup,
+                measured_lines: Some(measured_lines),
+                ..at_a_rate()
+            };
+            prop_assert_eq!(taken(&plan, 3_000_000).1, measured_lines);
+        }
+
+        #[test]
+        fn all_that_is_due_is_taken(
+            pack in 1_u64..50, threads in 1_usize..5, rate in 100_u32..10_000,
+        ) {
+            let plan = StatsdPlan {
+                pace: Pace::Rate { rate: f64::from(rate), arrivals: Arrivals::Uniform },
+                pack, threads,
+                warmup: Duration::from_secs(1),
+                ..at_a_rate()
+            };
+            let (before, after) = taken(&plan, 5_000_000);
+            let rate = u64::from(rate);
+            prop_assert!(before.abs_diff(rate) <= pack, "{} {}", before, rate);
+            prop_assert!(after.abs_diff(rate * 10) <= pack, "{} {}", after, rate);
+        }
+    }
+}

@@ -21,6 +21,9 @@ use crate::transport::Transport;
 /// From a connection that could not be opened to the next try.
 const RETRY_NS: u64 = 100_000_000;
 
+/// From one look at what is to be opened to the next.
+const LOOK_NS: u64 = 5_000_000;
+
 /// Longest wait while connections are opened.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
@@ -31,6 +34,8 @@ pub(super) struct Tcp {
     dialer: Dialer,
     patience: u64,
     poller: Poller,
+    /// When to look again whether connections are to be opened.
+    look_at: u64,
     pub(super) connects: ConnectTally,
     pub(super) connect_time: Histogram,
 }
@@ -54,6 +59,7 @@ impl Tcp {
             dialer: Dialer::new(plan.targets.clone(), &transport, false, worker),
             patience: nanos(plan.connect_timeout),
             poller: Poller::new()?,
+            look_at: 0,
             connects: ConnectTally::default(),
             connect_time: histograms::empty(),
         })
@@ -91,6 +97,10 @@ impl Tcp {
 
     /// Dials what is to be opened now, and gives up what takes too long.
     fn keep_open(&mut self, now: u64) -> io::Result<()> {
+        if now < self.look_at {
+            return Ok(());
+        }
+        self.look_at = now + LOOK_NS;
         for place in &mut self.places {
             if let Place::Opening(_, since) = place
                 && now.saturating_sub(*since) >= self.patience
@@ -154,6 +164,7 @@ impl Tcp {
 
     fn broke(&mut self, at: usize, how: Option<Breakage>, ledger: &mut Ledger) {
         let empty = Place::Empty(mono_ns());
+        self.look_at = 0;
         let Place::Open(stream) = std::mem::replace(&mut self.places[at], empty) else {
             return;
         };

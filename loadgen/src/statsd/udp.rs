@@ -25,7 +25,7 @@ impl Udp {
                 .iter()
                 .map(|target| Socket::connect(*target, plan.segments));
             let first = tries.next().expect("a name has at least one address");
-            tries.fold(first, |before, next| before.or(next))
+            tries.fold(first, Result::or)
         };
         let sockets = (0..plan.connections_of(worker)).map(|_| connect());
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Whether a run's figures may be judged: pure rules over what was seen.
 
-use super::plan::StatsdPlan;
+use super::plan::{Pace, StatsdPlan};
 use super::summary::Outcome;
 use crate::outcome::seconds;
 use crate::tally::NotSent;
@@ -33,8 +33,12 @@ fn short_of_target(plan: &StatsdPlan, rate: f64, outcome: &Outcome) -> Option<St
         .measured_lines
         .map_or(in_time, |lines| in_time.min(lines as f64));
     let reached = outcome.tried_in_time as f64 / wanted.max(1.0);
-    // One datagram more or less says nothing about a run of a few.
-    if reached >= LEAST_ACHIEVED || wanted - outcome.tried_in_time as f64 <= plan.pack as f64 {
+    // One datagram or burst more or less says nothing about a run of a few.
+    let at_once = match plan.pace {
+        Pace::Bursts { lines, .. } => lines,
+        Pace::Rate { .. } | Pace::Max => plan.pack,
+    };
+    if reached >= LEAST_ACHIEVED || wanted - outcome.tried_in_time as f64 <= at_once as f64 {
         return None;
     }
     Some(format!(
@@ -104,4 +108,96 @@ pub(super) fn notes(plan: &StatsdPlan, outcome: &Outcome) -> Vec<String> {
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::statsd::plan::tests::at_a_rate;
+    use crate::statsd::summary::tests::good;
+
+    fn reasons(spoil: impl FnOnce(&mut Outcome)) -> Vec<String> {
+        let mut outcome = good();
+        spoil(&mut outcome);
+        invalid_reasons(&at_a_rate(), &outcome)
+    }
+
+    fn assert_one(reasons: &[String], part: &str) {
+        assert!(
+            reasons.len() == 1 && reasons[0].contains(part),
+            "{reasons:?}"
+        );
+    }
+
+    #[test]
+    fn a_run_that_went_well_is_valid() {
+        assert_eq!(reasons(|_| {}), [""; 0]);
+        assert_eq!(reasons(|o| o.tried_in_time = 9_900), [""; 0]);
+        assert_eq!(notes(&at_a_rate(), &good()), [""; 0]);
+    }
+
+    #[test]
+    fn a_client_that_did_not_keep_up_is_named() {
+        assert_one(
+            &reasons(|o| o.tried_in_time = 8_000),
+            "only 80.0 % of the asked rate was achieved (800 of 1000 lines/s)",
+        );
+        assert_one(&reasons(|o| o.busiest = 0.95), "busy for 95 %");
+        assert_one(&reasons(|o| o.missed = 7), "7 not reached");
+        let late = |o: &mut Outcome| o.send_lag.record_n(11_000_000, 500).expect("in bounds");
+        assert_one(&reasons(late), "send lag p99");
+    }
+
+    #[test]
+    fn lag_that_is_allowed_is_told() {
+        let mut outcome = good();
+        outcome
+            .send_lag
+            .record_n(2_000_000, 500)
+            .expect("in bounds");
+        assert_eq!(invalid_reasons(&at_a_rate(), &outcome), [""; 0]);
+        assert!(notes(&at_a_rate(), &outcome)[0].contains("send lag p99 was 2"));
+    }
+
+    #[test]
+    fn only_what_this_machine_refused_makes_a_run_invalid() {
+        let refused = |kind| move |o: &mut Outcome| o.measured.refuse(kind, 3);
+        assert_one(&reasons(refused(NotSent::NoBuffer)), "3 no_buffer");
+        assert_one(&reasons(refused(NotSent::WouldBlock)), "3 would_block");
+        assert_eq!(reasons(refused(NotSent::Refused)), [""; 0]);
+        assert_eq!(reasons(refused(NotSent::Broken)), [""; 0]);
+    }
+
+    #[test]
+    fn a_burst_more_or_less_says_nothing() {
+        let bursts = StatsdPlan {
+            pace: Pace::Bursts {
+                lines: 2_000,
+                every: Duration::from_secs(2),
+            },
+            ..at_a_rate()
+        };
+        let mut outcome = good();
+        outcome.tried_in_time = 8_000;
+        assert_eq!(invalid_reasons(&bursts, &outcome), [""; 0]);
+        outcome.tried_in_time = 7_999;
+        assert_eq!(invalid_reasons(&bursts, &outcome).len(), 1);
+    }
+
+    #[test]
+    fn the_most_claims_nothing() {
+        let most = StatsdPlan {
+            pace: Pace::Max,
+            ..at_a_rate()
+        };
+        let mut outcome = good();
+        outcome.busiest = 1.0;
+        outcome.tried_in_time = 0;
+        assert_eq!(invalid_reasons(&most, &outcome), [""; 0]);
+        let notes = notes(&most, &outcome).join("\n");
+        assert!(notes.contains("whether anybody received them"), "{notes}");
+        assert!(notes.contains("the client was the limit"), "{notes}");
+    }
 }

@@ -28,6 +28,9 @@ use crate::timeline::Timeline;
 /// Longest wait: a request to stop is seen within this time.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
+/// Longest time of polling the clock before other things are looked after.
+const LONGEST_SPIN_NS: u64 = 50_000;
+
 /// After a request to stop, how long what waits may take to be written.
 const DRAIN_WHEN_STOPPED_NS: u64 = 200_000_000;
 
@@ -159,15 +162,29 @@ impl Worker {
             return Ok(false);
         }
         let (timeout, polling) = self.wait_time(mono_ns(), next);
-        if timeout.is_zero() {
-            self.way.look(&mut self.ledger, events)?;
-        } else {
+        if !timeout.is_zero() {
             self.way.wait(timeout, &mut self.ledger, events)?;
-        }
-        if polling && !sent {
-            self.load.spun(mono_ns() - now);
+        } else if let (true, Some(due), Way::Udp(_)) = (polling, next, &self.way) {
+            self.spin_until(due);
+        } else {
+            self.way.look(&mut self.ledger, events)?;
+            if polling && !sent {
+                self.load.spun(mono_ns() - now);
+            }
         }
         Ok(true)
+    }
+
+    /// Polls the clock until `due`, or for a while.
+    fn spin_until(&mut self, due: u64) {
+        let begun = mono_ns();
+        let mut before = begun;
+        while before < due && before - begun < LONGEST_SPIN_NS {
+            std::hint::spin_loop();
+            let now = mono_ns();
+            self.load.spun(now - before);
+            before = now;
+        }
     }
 
     /// Begins measuring and ends sending when it is time.

@@ -11,7 +11,7 @@ use service::units::{Size, parse_duration};
 
 use super::config::NodeAt;
 use super::route::RouteArgs;
-use super::settings::{OnMalformed, Remap};
+use super::settings::{OnMalformed, WhenDown};
 
 /// Spread statsd metrics over several statsd servers, each metric always to the same one.
 ///
@@ -121,7 +121,7 @@ pub(super) struct Options {
 
     /// What to do with lines for a node that is down.
     #[arg(long, value_name = "POLICY", default_value = "remap")]
-    pub(super) remap: Remap,
+    pub(super) remap: WhenDown,
 
     /// Lines to keep for each node that is down, with --remap hold.
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]

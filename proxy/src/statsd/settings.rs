@@ -10,7 +10,7 @@ use balance::hashring::HashRing;
 
 /// What becomes of lines whose node is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Remap {
+pub(super) enum WhenDown {
     /// They go to the nodes that are up, as the ring without it says.
     #[default]
     Remap,
@@ -83,7 +83,7 @@ impl Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Policy {
     /// What becomes of lines whose node is down.
-    pub(super) remap: Remap,
+    pub(super) remap: WhenDown,
     /// What becomes of lines that are not statsd.
     pub(super) on_malformed: OnMalformed,
     /// Datagrams are filled up to this size; 0 sends each line alone.

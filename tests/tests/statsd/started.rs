@@ -205,7 +205,10 @@ pub(crate) fn routes(nodes: &[&Node], keys: &[String]) -> Vec<String> {
     let of = |key: &String| {
         let all = routes["keys"].as_array().expect("a list");
         let found = all.iter().find(|one| one["key"] == key.as_str());
-        found.expect("every key")["node"].as_str().expect("a name").to_owned()
+        found.expect("every key")["node"]
+            .as_str()
+            .expect("a name")
+            .to_owned()
     };
     keys.iter().map(of).collect()
 }

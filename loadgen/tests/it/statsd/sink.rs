@@ -57,7 +57,7 @@ pub(crate) fn streams(connections: usize) -> (SocketAddr, JoinHandle<Vec<Vec<u8>
                 })
             })
             .collect();
-        let joined = readers.into_iter().map(|reader| reader.join());
+        let joined = readers.into_iter().map(JoinHandle::join);
         joined.map(|all| all.expect("no panic")).collect()
     });
     (at, thread)

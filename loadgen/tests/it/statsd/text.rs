@@ -36,7 +36,7 @@ fn the_seed_decides_which_keys_come_and_popularity_how_often() {
     let keys = |seed: u64| {
         let sink = datagrams();
         let ran = ran(&format!(
-            "--connect {} --rate 500k/s --lines 20k --lines-per-datagram 50 --keys 100 \
+            "--connect {} --rate 100k/s --lines 20k --lines-per-datagram 50 --keys 100 \
              --popularity zipf:1.1 --seed {seed}",
             sink.at
         ));

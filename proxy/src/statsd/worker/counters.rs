@@ -56,7 +56,8 @@ counters! {
 
 impl WorkerTotals {
     /// Lines dropped, for whatever reason.
-    pub(in crate::statsd) fn dropped(&self) -> u64 {
+    #[cfg(test)]
+    pub(super) fn dropped(&self) -> u64 {
         self.dropped_no_node
             + self.dropped_node_down
             + self.dropped_malformed

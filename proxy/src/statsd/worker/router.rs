@@ -13,7 +13,7 @@ use protocol::statsd;
 use super::counters::WorkerCounters;
 use super::outbox::{Kind, Outbox};
 use crate::live::{Live, Reader};
-use crate::statsd::settings::{Node, OnMalformed, Remap, Settings};
+use crate::statsd::settings::{Node, OnMalformed, Settings, WhenDown};
 
 /// What UDP over IPv4 can hold.
 const LONGEST_LINE: usize = 65_507;
@@ -101,9 +101,9 @@ impl Router {
         let owner_is_up = owner.is_some_and(|owner| settings.up[owner]);
         let to = match policy.remap {
             _ if owner_is_up && settings.live.len() == settings.whole.len() => owner,
-            Remap::Remap => index(&settings.live),
-            Remap::Hold | Remap::Drop => owner,
-            Remap::Mirror => {
+            WhenDown::Remap => index(&settings.live),
+            WhenDown::Hold | WhenDown::Drop => owner,
+            WhenDown::Mirror => {
                 let to = index(&settings.live);
                 if let Some(owner) = owner.filter(|_| !owner_is_up && to.is_some()) {
                     self.push(owner, line, Kind::Copy);
@@ -117,8 +117,8 @@ impl Router {
         let holding = self.outboxes[to].as_ref().is_some_and(Outbox::holds);
         match policy.remap {
             // A value must not overtake an older one that was kept.
-            Remap::Hold if holding || !self.settings.up[to] => self.hold(to, line),
-            Remap::Drop if !self.settings.up[to] => self.counters.dropped_node_down.add(1),
+            WhenDown::Hold if holding || !self.settings.up[to] => self.hold(to, line),
+            WhenDown::Drop if !self.settings.up[to] => self.counters.dropped_node_down.add(1),
             _ => self.push(to, line, Kind::Line),
         }
     }
@@ -227,7 +227,7 @@ impl Router {
             if !is_up {
                 outbox.take_waiting(&mut take);
             }
-            if nth.is_none() || (!is_up && remap != Remap::Hold) {
+            if nth.is_none() || (!is_up && remap != WhenDown::Hold) {
                 outbox.take_held(usize::MAX, |_, line| take(line));
             }
             if nth.is_some() {
@@ -271,7 +271,7 @@ impl Router {
             };
             if self.settings.up[nth] && !outbox.blocked {
                 outbox.take_held(RELEASE_BYTES, |outbox, line| {
-                    outbox.push(line, Kind::Line, mtu)
+                    outbox.push(line, Kind::Line, mtu);
                 });
             }
             more |= self.settings.up[nth] && outbox.holds();

@@ -47,7 +47,7 @@ impl Nodes {
     }
 }
 
-fn policy(remap: Remap) -> Policy {
+fn policy(remap: WhenDown) -> Policy {
     Policy {
         remap,
         on_malformed: OnMalformed::Forward,
@@ -77,7 +77,7 @@ fn send_all(router: &mut Router) {
 #[test]
 fn lines_of_a_node_leave_together_and_no_datagram_is_longer_than_the_mtu() {
     let nodes = Nodes::new(3);
-    let (mut router, _live) = router(nodes.settings(&[true; 3], policy(Remap::Remap)));
+    let (mut router, _live) = router(nodes.settings(&[true; 3], policy(WhenDown::Remap)));
     for n in 0..200 {
         router.take(format!("key{n}:1|c\n\n").as_bytes());
     }
@@ -107,14 +107,14 @@ fn without_repacking_every_line_is_a_datagram_and_a_long_line_is_one_too() {
     let nodes = Nodes::new(1);
     let alone = Policy {
         mtu: 0,
-        ..policy(Remap::Remap)
+        ..policy(WhenDown::Remap)
     };
     let (mut one, _live) = router(nodes.settings(&[true], alone));
     one.take(b"a:1|c\nb:2|c");
     send_all(&mut one);
     assert_eq!(nodes.arrived()[0], [&b"a:1|c"[..], b"b:2|c"]);
 
-    let (mut packing, _live) = router(nodes.settings(&[true], policy(Remap::Remap)));
+    let (mut packing, _live) = router(nodes.settings(&[true], policy(WhenDown::Remap)));
     let long = format!("{}:1|c", "x".repeat(500));
     packing.take(format!("a:1|c\n{long}\nb:2|c").as_bytes());
     send_all(&mut packing);
@@ -126,13 +126,13 @@ fn without_repacking_every_line_is_a_datagram_and_a_long_line_is_one_too() {
 #[test]
 fn what_waits_for_a_node_that_goes_down_is_routed_again() {
     let nodes = Nodes::new(2);
-    let (mut router, live) = router(nodes.settings(&[true, true], policy(Remap::Remap)));
+    let (mut router, live) = router(nodes.settings(&[true, true], policy(WhenDown::Remap)));
     for n in 0..10 {
         router.line(format!("key{n}:1|c").as_bytes());
     }
     let waiting = router.pending();
     assert!(waiting > 0);
-    live.set(nodes.settings(&[false, true], policy(Remap::Remap)));
+    live.set(nodes.settings(&[false, true], policy(WhenDown::Remap)));
     router.refresh();
     assert!(totals(&router).rerouted > 0);
     send_all(&mut router);
@@ -153,7 +153,7 @@ fn what_waits_for_a_node_that_goes_down_is_routed_again() {
 #[test]
 fn lines_are_kept_in_order_until_their_node_is_back() {
     let nodes = Nodes::new(1);
-    let (mut router, live) = router(nodes.settings(&[false], policy(Remap::Hold)));
+    let (mut router, live) = router(nodes.settings(&[false], policy(WhenDown::Hold)));
     for n in 0..40 {
         router.line(format!("g:{n}|g").as_bytes());
     }
@@ -166,7 +166,7 @@ fn lines_are_kept_in_order_until_their_node_is_back() {
             .load(std::sync::atomic::Ordering::Relaxed),
         40
     );
-    live.set(nodes.settings(&[true], policy(Remap::Hold)));
+    live.set(nodes.settings(&[true], policy(WhenDown::Hold)));
     router.refresh();
     router.line(b"g:40|g");
     send_all(&mut router);
@@ -175,13 +175,10 @@ fn lines_are_kept_in_order_until_their_node_is_back() {
     let expected: Vec<String> = (0..=40).map(|n| format!("g:{n}|g")).collect();
     assert_eq!(
         lines,
-        expected
-            .iter()
-            .map(|line| line.as_bytes())
-            .collect::<Vec<_>>()
+        expected.iter().map(String::as_bytes).collect::<Vec<_>>()
     );
     for n in 0..200 {
-        live.set(nodes.settings(&[false], policy(Remap::Hold)));
+        live.set(nodes.settings(&[false], policy(WhenDown::Hold)));
         router.refresh();
         router.line(format!("g:{n}|g").as_bytes());
     }
@@ -191,7 +188,7 @@ fn lines_are_kept_in_order_until_their_node_is_back() {
 #[test]
 fn a_mirrored_line_goes_to_both() {
     let nodes = Nodes::new(2);
-    let (mut router, _live) = router(nodes.settings(&[true, false], policy(Remap::Mirror)));
+    let (mut router, _live) = router(nodes.settings(&[true, false], policy(WhenDown::Mirror)));
     for n in 0..50 {
         router.line(format!("key{n}:1|c").as_bytes());
     }
@@ -229,8 +226,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn any_remap() -> impl Strategy<Value = Remap> {
-    prop::sample::select(vec![Remap::Remap, Remap::Hold, Remap::Drop, Remap::Mirror])
+fn any_remap() -> impl Strategy<Value = WhenDown> {
+    prop::sample::select(vec![
+        WhenDown::Remap,
+        WhenDown::Hold,
+        WhenDown::Drop,
+        WhenDown::Mirror,
+    ])
 }
 
 proptest! {
@@ -297,7 +299,7 @@ fn datagrams_to_nobody_come_back_and_are_counted() {
     drop(gone);
     let alone = Policy {
         mtu: 0,
-        ..policy(Remap::Remap)
+        ..policy(WhenDown::Remap)
     };
     let settings = Settings::new(
         vec![Arc::clone(&node), Arc::clone(&nodes.nodes[0])],
@@ -309,7 +311,7 @@ fn datagrams_to_nobody_come_back_and_are_counted() {
     for n in 0..50 {
         router.line(format!("key{n}:1|c").as_bytes());
         router.send(true, |node| {
-            *refused.entry(node.name.clone()).or_insert(0) += 1
+            *refused.entry(node.name.clone()).or_insert(0) += 1;
         });
     }
     while router.heard(0).is_some() {}
