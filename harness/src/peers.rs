@@ -35,8 +35,10 @@ pub fn cluster_proxy() -> Result<PathBuf, String> {
             format!("{NPM_VARIABLE}: there is no {}", file.display())
         });
     }
-    let file = Path::new(PEERS).join("node_modules/statsd").join(PROXY);
-    if file.is_file() {
+    let modules = Path::new(PEERS).join("node_modules");
+    let file = modules.join("statsd").join(PROXY);
+    // Without its ring, which npm may leave out, the proxy does not start.
+    if file.is_file() && modules.join("hashring").is_dir() {
         return Ok(absolute(&file));
     }
     Err(format!(
@@ -67,7 +69,8 @@ pub fn install_cluster_proxy(tell: &dyn Fn(&str)) -> Result<(), String> {
     tell(&format!("installing {NPM_PACKAGE} into {PEERS}"));
     std::fs::create_dir_all(PEERS).map_err(|error| format!("{PEERS}: {error}"))?;
     let installed = Command::new(npm)
-        .args(["install", "--prefix", PEERS, "--omit=optional", "--no-audit", "--no-fund"])
+        // Its ring is an optional dependency; one that has to be compiled is not needed.
+        .args(["install", "--prefix", PEERS, "--ignore-scripts", "--no-audit", "--no-fund"])
         .arg(NPM_PACKAGE)
         .stdin(Stdio::null())
         .output();

@@ -112,7 +112,7 @@ pub struct Statsd {
     /// Datagrams that the target's host sent back, because nobody listens there: those
     /// that were heard of, which is not all of them. They count as sent.
     pub datagrams_refused: u64,
-    /// Lines in each datagram, or written at once over TCP, at most.
+    /// Lines in each datagram at most; over TCP, lines that are due together.
     pub lines_per_datagram: u64,
     /// Bytes in each datagram at most.
     pub mtu: u64,

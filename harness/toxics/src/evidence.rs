@@ -85,9 +85,8 @@ impl DecisionLog {
     pub fn create(path: &Path) -> io::Result<Arc<File>> {
         let mut options = std::fs::OpenOptions::new();
         options.append(true).create(true);
-        let told = |error: io::Error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        };
+        let told =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let file = options.open(path).map_err(told)?;
         file.set_len(0).map_err(told)?;
         Ok(Arc::new(file))
@@ -189,7 +188,9 @@ impl<'a> Context<'a> {
         if !*self.touched {
             *self.touched = true;
             let connection = self.scope.connection;
-            self.scope.counters.count_connection(self.now_ns, connection);
+            self.scope
+                .counters
+                .count_connection(self.now_ns, connection);
         }
         if let Some(log) = &mut self.log {
             log.add(&self.scope, offset, what, value);

@@ -102,7 +102,9 @@ impl Slot {
 
     fn has_room(&self, is_poor: bool) -> bool {
         self.stage.as_ref().is_none_or(|stage| {
-            let limit = stage.limit().min(if is_poor { POOR_BYTES } else { usize::MAX });
+            let limit = stage
+                .limit()
+                .min(if is_poor { POOR_BYTES } else { usize::MAX });
             stage.is_open() && stage.held() < limit
         })
     }
@@ -312,7 +314,8 @@ impl Lane {
         }
         for active in wanted {
             if self.slots.iter().all(|slot| slot.toxic.id != active.id) {
-                self.slots.push(Slot::new(active, &self.identity, moment.now_ns));
+                self.slots
+                    .push(Slot::new(active, &self.identity, moment.now_ns));
             }
         }
         // Whoever holds nothing and will never act need not be asked.

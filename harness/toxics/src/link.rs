@@ -30,10 +30,12 @@ pub type Chain = Arc<Vec<Arc<ActiveToxic>>>;
 /// The worst that a chain says of the listener.
 #[must_use]
 pub fn listener_fault(chain: &Chain) -> Option<(&Arc<ActiveToxic>, ListenerFault)> {
-    let faults = chain.iter().filter_map(|active| match active.toxic.kind.acts {
-        Acts::OnListener(fault) if active.toxic.toxicity > 0.0 => Some((active, fault)),
-        _ => None,
-    });
+    let faults = chain
+        .iter()
+        .filter_map(|active| match active.toxic.kind.acts {
+            Acts::OnListener(fault) if active.toxic.toxicity > 0.0 => Some((active, fault)),
+            _ => None,
+        });
     faults.max_by_key(|(_, fault)| *fault)
 }
 
@@ -142,7 +144,9 @@ impl Link {
     pub fn bytes(&self, direction: Direction) -> DirectionBytes {
         let sum = |of: fn(&Traffic) -> &[AtomicU64; 2]| {
             let counts = self.traffic.iter().map(of);
-            counts.map(|counts| counts[direction.index()].load(Relaxed)).sum()
+            counts
+                .map(|counts| counts[direction.index()].load(Relaxed))
+                .sum()
         };
         DirectionBytes {
             received: sum(|traffic| &traffic.received),

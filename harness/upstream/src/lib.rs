@@ -21,6 +21,7 @@
 
 mod args;
 mod connection;
+mod datagrams;
 pub mod defect;
 mod delayed;
 mod distort;
@@ -28,6 +29,7 @@ mod door;
 mod examples;
 mod fatal;
 pub mod mode;
+mod outages;
 pub mod pattern;
 mod planted;
 mod preface;
@@ -35,6 +37,7 @@ mod process;
 pub mod record;
 pub mod server;
 mod socket;
+mod solo;
 pub mod statsd;
 mod talk;
 mod turn;

@@ -61,8 +61,8 @@ pub struct StatsdArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value = "udp")]
     pub transport: WayArg,
 
-    /// Put this many lines in a datagram, or write them at once over TCP; `full` for as
-    /// many as --mtu has room for
+    /// Put this many lines in a datagram; `full` for as many as --mtu has room for. Over
+    /// TCP so many are due together
     #[arg(long, value_name = "N|full", default_value = "1")]
     pub lines_per_datagram: PackArg,
 

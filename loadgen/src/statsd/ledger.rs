@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use crate::metered::Meter;
 use crate::tally::NotSent;
 
-/// Most ranges of numbers that are kept: enough for a target that is gone and back many
-/// times, and little enough for a record.
-const MOST_RANGES: usize = 20_000;
+/// Most ranges of numbers that are kept: enough for a target that is gone for a moment,
+/// when every other datagram may be refused, and little enough for a record.
+const MOST_RANGES: usize = 4_096;
 
 const KINDS: usize = NotSent::ALL.len();
 

@@ -2,7 +2,7 @@
 //! for.
 //!
 //! In reading order: `plan` says what to do; `feed` says when lines are due, `lines` writes
-//! their text with the keys of [`keys`], `parcel` packs them; `way` is `udp` or `tcp`, which
+//! their text with the keys of `keys`, `parcel` packs them; `way` is `udp` or `tcp`, which
 //! sends them and enters in the `ledger` what became of each; `worker` does all that on one
 //! thread; `summary` makes a record of it, which `validity` judges.
 

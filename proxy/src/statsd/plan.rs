@@ -178,13 +178,12 @@ impl Origin {
                 given.contains(&Transport::Tcp),
             ),
         };
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Ok(Fixed {
             listen,
             management,
             udp,
             tcp,
-            threads: options.threads.or(file.threads).unwrap_or_else(cores),
+            threads: options.threads.or(file.threads).unwrap_or(1),
             receive_buffer: options.receive_buffer,
             admin: options.admin.clone(),
             resolver: options.resolver.clone(),

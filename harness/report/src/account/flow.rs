@@ -106,7 +106,8 @@ pub fn through_proxy(sent: &Sent, told: &Told, nodes: &[Node]) -> Lost {
 fn rest(told: &Told) -> ToldNode {
     let sum = |count: fn(&ToldNode) -> u64| told.nodes.iter().map(count).sum::<u64>();
     ToldNode {
-        address: String::new(),
+        address: None,
+        mirrored: told.lines.mirrored.saturating_sub(sum(|node| node.mirrored)),
         lines: told.lines.forwarded.saturating_sub(sum(|node| node.lines)),
         datagrams: told.datagrams.forwarded.saturating_sub(sum(|node| node.datagrams)),
         refused: told.datagrams.refused.saturating_sub(sum(|node| node.refused)),
@@ -115,7 +116,7 @@ fn rest(told: &Told) -> ToldNode {
 
 /// What is told of lines that went to a server and did not come.
 fn behind(told: &ToldNode, node: &Node) -> Lost {
-    let lines = told.lines.saturating_sub(node.lines());
+    let lines = (told.lines + told.mirrored).saturating_sub(node.lines());
     let missing = told.datagrams.saturating_sub(node.datagrams());
     let kernel = node.kernel_drops().min(missing);
     let refused = told.refused.min(missing - kernel);
@@ -134,10 +135,9 @@ fn behind(told: &ToldNode, node: &Node) -> Lost {
 pub fn direct(sent: &Sent, nodes: &[Node]) -> Lost {
     let first = nodes.first().cloned().unwrap_or_default();
     let told = ToldNode {
-        address: String::new(),
         lines: sent.lines + sent.garbage,
         datagrams: sent.datagrams,
-        refused: 0,
+        ..ToldNode::default()
     };
     behind(&told, &first)
 }

@@ -159,7 +159,7 @@ impl Ledger {
     fn nodes(&self, told: Option<&Told>) -> Vec<Node> {
         let of = |address: &str| -> Option<ToldNode> {
             let mut nodes = told?.nodes.iter();
-            nodes.find(|node| node.address == address).cloned()
+            nodes.find(|node| node.address.as_deref() == Some(address)).cloned()
         };
         let node = |(name, server): (&String, &Server)| Node {
             name: name.clone(),

@@ -54,9 +54,11 @@ pub struct Through {
 #[serde(default)]
 pub struct ToldNode {
     /// Where it listens.
-    pub address: String,
-    /// Lines sent to it.
+    pub address: Option<String>,
+    /// Lines sent to it, copies apart.
     pub lines: u64,
+    /// Copies sent to it.
+    pub mirrored: u64,
     /// Datagrams sent to it.
     pub datagrams: u64,
     /// Datagrams that its host sent back.

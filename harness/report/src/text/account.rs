@@ -1,7 +1,7 @@
 //! The line account: what became of every line, in a few rows.
 
 use super::{heading, number, table};
-use crate::account::{Account, Keeper};
+use crate::account::{Account, Datagrams, Keeper};
 use crate::evidence::Block;
 use crate::run::ScenarioRun;
 
@@ -53,8 +53,9 @@ pub(crate) fn rows(account: &Account) -> Vec<Vec<String>> {
     let datagrams = &account.datagrams;
     let mut rows = Vec::new();
     let mut row = |what: &str, lines: u64, datagrams: Option<u64>| {
-        let share = if account.sent == 0 {
-            "-".to_owned()
+        // Garbage is no share of what was to arrive.
+        let share = if account.sent == 0 || what.starts_with("garbage") {
+            String::new()
         } else {
             percent(lines as f64 / account.sent as f64)
         };
@@ -151,8 +152,34 @@ pub(crate) fn notes(account: &Account) -> Vec<String> {
             number::count(keys.needless)
         ));
     }
+    lines.extend(datagrams(account));
     lines.extend(account.notes.iter().cloned());
     lines
+}
+
+/// Datagrams at both ends of the way to the proxy.
+fn datagrams(account: &Account) -> Option<String> {
+    let Datagrams {
+        sent,
+        received,
+        kernel_before,
+        forwarded,
+        ..
+    } = &account.datagrams;
+    let read = (*received)?;
+    let dropped = kernel_before.unwrap_or(0);
+    let gone = sent.saturating_sub(read + dropped);
+    let gone = match gone {
+        0 => String::new(),
+        gone => format!(" + {} of which nobody knows", number::count(gone)),
+    };
+    Some(format!(
+        "datagrams: {} sent = {} read by the proxy + {} dropped by the kernel before it{gone}; it sent {} on",
+        number::count(*sent),
+        number::count(read),
+        number::count(dropped),
+        number::count(forwarded.unwrap_or(0))
+    ))
 }
 
 /// The account in one line: `1,000 sent = 990 received + 10 dropped (no_node 10)`.

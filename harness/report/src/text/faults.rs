@@ -107,7 +107,11 @@ pub(crate) fn parts(scenario: &ScenarioRun) -> Vec<Vec<String>> {
                 number::count(sums.connections_failed),
                 number::micros_or_dash(sums.quantile_us(0.5)),
                 number::micros_or_dash(sums.quantile_us(0.99)),
-                number::rate(sums.rate()),
+                // Nobody answers lines of statsd.
+                number::rate(match figures.lines {
+                    Some(_) => sums.sent_rate(),
+                    None => sums.rate(),
+                }),
             ]);
         }
     }

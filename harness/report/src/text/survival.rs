@@ -140,6 +140,10 @@ fn answers(block: &Block) -> String {
     if block.loads.is_empty() {
         return "none".to_owned();
     }
+    if let Some(account) = &block.account {
+        let [received, sent] = [account.received, account.sent].map(number::count);
+        return format!("{received} of {sent} lines arrived");
+    }
     let somebody_died = block
         .watched()
         .any(|(.., process)| process.death().is_some());

@@ -77,6 +77,11 @@ impl Sums {
         self.answered as f64 / self.seconds.max(1e-9)
     }
 
+    /// Requests written per second.
+    pub(crate) fn sent_rate(&self) -> f64 {
+        self.sent as f64 / self.seconds.max(1e-9)
+    }
+
     /// A quantile of the response time; none if nobody was answered.
     pub(crate) fn quantile_us(&self, quantile: f64) -> Option<f64> {
         let response = self.response.as_ref().filter(|sum| !sum.is_empty())?;

@@ -1,12 +1,15 @@
 //! `harness bench`.
 
 mod capacity;
+mod lines;
+mod work;
 mod works;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use report::bound::Bound;
 use report::expect::{Expectation, Origin};
 use report::figures::{BUILTIN, DIRECT};
 use service::units::{Rate, parse_duration};
@@ -16,7 +19,7 @@ use super::{Common, check_and_carry_out, descriptor, say, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
-use crate::scenario::{Load, Mode, Proxy, Scenario, Server, Upstream, limits};
+use crate::scenario::{Load, Mode, Proxy, Scenario, Server, Upstream, flags, limits};
 use crate::schedule::Schedule;
 
 /// Measure one proxy, or several in alternating blocks, beside going direct
@@ -28,14 +31,14 @@ pub(super) struct Bench {
     #[arg(long = "proxy", value_name = "DESCRIPTOR", value_parser = descriptor)]
     proxies: Vec<Descriptor>,
 
-    /// Speak this protocol; tcp without a work of its own does every --work
+    /// Speak this protocol; tcp and statsd without a work of their own do every --work
     #[arg(long, value_enum, default_value = "foo")]
     mode: Mode,
 
-    /// Do this of the works that make up "--mode tcp"; may be given several times [default:
-    /// all]
-    #[arg(long = "work", value_name = "WORK", value_enum, conflicts_with_all = ["rate", "closed", "connections", "pipeline", "requests_per_connection"])]
-    works: Vec<works::Work>,
+    /// Do this of the works that make up "--mode tcp" or "--mode statsd"; may be given several
+    /// times [default: all]
+    #[arg(long = "work", value_name = "WORK", value_parser = work::parser(), conflicts_with_all = ["rate", "closed", "connections", "pipeline", "requests_per_connection", "lines_per_datagram", "keys", "nodes"])]
+    works: Vec<work::Named>,
 
     /// Send this many requests a second, whatever comes back; with --find-capacity the
     /// first rate that is tried [default: 10k/s; 5k/s with --find-capacity]
@@ -77,6 +80,18 @@ pub(super) struct Bench {
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
+    /// Statsd: put this many lines in a datagram, or "full" [default: 1]
+    #[arg(long, value_name = "N|full")]
+    lines_per_datagram: Option<String>,
+
+    /// Statsd: use this many keys, such as 100k [default: 1000]
+    #[arg(long, value_name = "N")]
+    keys: Option<String>,
+
+    /// Statsd: spread lines over this many nodes [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    nodes: Option<u8>,
+
     /// Demand this of the first --proxy: METRIC OP VALUE; may be given several times
     #[arg(long = "expect", value_name = "EXPECTATION", value_parser = expectation)]
     expectations: Vec<Expectation>,
@@ -104,7 +119,7 @@ ratios are medians over the rounds, beside the first that is neither builtin nor
 
 Metrics of --expect: p50, p90, p99, p99.9, max, cpu_per_msg (as 2ms), rate (as 20k/s),
 peak_memory (as 64MiB), failed, unanswered, lost, duplicated, reordered, corrupted,
-misrouted (as 0); with <, <=, >, >=, =.
+misrouted, missing (as 0), lines_per_cpu_second (as 1M/s); with <, <=, >, >=, =.
 
 --find-capacity doubles the rate until the bound does not hold any more, then closes in on
 the highest rate at which it does, and closes in again --rounds times: the report gives the
@@ -119,7 +134,19 @@ With --mode tcp the works are: 64x1 (64 connections, one message in flight on ea
 they go over 1 and 8 connections). Unless --proxy says otherwise, ours stands beside those
 of HAProxy, nginx and Envoy that are installed.
 
+With --mode statsd the works are: single and packed (1 and 30 lines in each datagram, over
+three nodes), relay (30 lines, one node), most-single and most-packed (the highest rate with
+no line missing), nodes (3 to 100 of them) and keys (10 to 1,000,000). What is shown is how
+many lines arrived and how many for each CPU second of the proxy. Unless --proxy says
+otherwise, ours stands beside the cluster proxy of npm's statsd, which is installed into
+.harness/peers where node and npm are there (or found by HARNESS_STATSD_NPM=path), and in
+relay beside Sentry's statsdproxy where that is installed (in PATH, .harness/peers/bin or
+HARNESS_STATSDPROXY=path).
+
 Examples:
+  Proxies for statsd beside each other; and one of them at a rate of its own:
+    harness bench --mode statsd
+    harness bench --mode statsd --proxy builtin --rate 1M/s --lines-per-datagram full --nodes 10
   Balancers beside each other, all works in one table each:
     harness bench --mode tcp
     harness bench --mode tcp --work churn --proxy builtin --proxy haproxy --rounds 10
@@ -138,42 +165,70 @@ Examples:
 
 pub(super) fn execute(bench: &Bench) -> ExitCode {
     let seed = bench.common.seed.unwrap_or_else(host::random_seed);
-    let scenarios = if bench.does_works() {
-        works::scenarios(bench)
-    } else if bench.works.is_empty() {
-        vec![scenario(bench)]
-    } else {
-        return usage("--work: expected with --mode tcp only");
+    let scenarios = match scenarios(bench) {
+        Ok(scenarios) => scenarios,
+        Err(message) => return usage(&message),
     };
-    let mut all = Vec::new();
-    for mut scenario in scenarios {
+    let (mut all, mut label) = (Vec::new(), "bench");
+    for (mut scenario, search) in scenarios {
         for load in &scenario.load {
-            if let Err((key, reason)) = limits::load(load) {
+            let refused = limits::load(load).and_then(|()| flags::check(load));
+            if let Err((key, reason)) = refused {
                 return usage(&format!("--{}: {reason}", key.replace('_', "-")));
             }
         }
         apply(&bench.common, &mut scenario);
-        match Planned::new(scenario, "command line".to_owned(), seed) {
-            Ok(planned) => all.push(planned),
+        let rounds = scenario.rounds;
+        let mut planned = match Planned::new(scenario, "command line".to_owned(), seed) {
+            Ok(planned) => planned,
             Err(error) => return usage(&error.to_string()),
-        }
-    }
-    let mut label = "bench";
-    if let (Some(bound), [planned]) = (&bench.search.bound, &mut all[..]) {
-        let (first, rounds) = (bench.first_rate(), bench.rounds.unwrap_or(ROUNDS));
-        match bench.search.schedule(bound, first, rounds, planned) {
-            Ok(search) => {
-                if !bench.common.quiet {
-                    say(&capacity::forecast(&search, planned));
+        };
+        if let Some((bound, first)) = search {
+            match bench.search.schedule(&bound, first, rounds, &planned) {
+                Ok(search) => {
+                    if !bench.common.quiet {
+                        say(&capacity::forecast(&search, &planned));
+                    }
+                    planned.schedule = Schedule::Search(search);
                 }
-                planned.schedule = Schedule::Search(search);
+                Err(message) => return usage(&message),
             }
-            Err(message) => return usage(&message),
+            if bench.search.bound.is_some() {
+                label = "capacity";
+            }
         }
-        label = "capacity";
+        all.push(planned);
     }
     let plan = plan(&bench.common, seed, all);
     check_and_carry_out(&plan, &bench.common, label)
+}
+
+/// What is run, and what is searched for in it.
+type Sought = (Scenario, Option<(Bound, Rate)>);
+
+fn scenarios(bench: &Bench) -> Result<Vec<Sought>, String> {
+    let own = [
+        ("lines-per-datagram", bench.lines_per_datagram.is_some()),
+        ("keys", bench.keys.is_some()),
+        ("nodes", bench.nodes.is_some()),
+    ];
+    if let Some((flag, _)) = own.iter().find(|(_, is_there)| *is_there && bench.mode != Mode::Statsd) {
+        return Err(format!("--{flag}: expected with --mode statsd only"));
+    }
+    if let Some(wrong) = bench.works.iter().find(|work| work.mode() != bench.mode) {
+        let mode = wrong.mode().word();
+        return Err(format!("--work {}: expected with --mode {mode} only", wrong.word()));
+    }
+    if !bench.does_works() {
+        let search = bench.search.bound.clone().map(|bound| (bound, bench.first_rate()));
+        return Ok(vec![(scenario(bench), search)]);
+    }
+    if bench.mode == Mode::Statsd {
+        let families: Vec<lines::Family> = bench.works.iter().filter_map(|work| work.statsd()).collect();
+        return Ok(lines::scenarios(bench, &families));
+    }
+    let works = works::scenarios(bench).into_iter();
+    Ok(works.map(|scenario| (scenario, None)).collect())
 }
 
 impl Bench {
@@ -184,8 +239,11 @@ impl Bench {
             || self.connections.is_some()
             || self.pipeline.is_some()
             || self.requests_per_connection.is_some()
+            || self.lines_per_datagram.is_some()
+            || self.keys.is_some()
+            || self.nodes.is_some()
             || self.search.bound.is_some();
-        self.mode == Mode::Tcp && !is_described
+        self.mode != Mode::Foo && !is_described
     }
 
     /// The rate, or the first one of a search.
@@ -218,6 +276,7 @@ fn scenario(bench: &Bench) -> Scenario {
     let how = match (&bench.search.bound, rate) {
         (Some(bound), Some(rate)) => format!("{bound}, open loop from {rate} on"),
         (None, Some(rate)) => format!("open loop at {rate}"),
+        (_, None) if bench.mode == Mode::Statsd => "as fast as it goes".to_owned(),
         (_, None) => "closed loop".to_owned(),
     };
     let (duration, warmup, floor) = bench.search.bound.as_ref().map_or(
@@ -226,16 +285,25 @@ fn scenario(bench: &Bench) -> Scenario {
     );
     let duration = bench.duration.unwrap_or(duration);
     let warmup = bench.warmup.unwrap_or(warmup);
-    let connections = bench.connections.unwrap_or(CONNECTIONS);
+    let is_statsd = bench.mode == Mode::Statsd;
+    let connections = if is_statsd { lines::SENDERS } else { CONNECTIONS };
+    let connections = bench.connections.unwrap_or(connections);
     let pipeline = bench.pipeline.unwrap_or(1);
     let mut description = format!("{how}, {connections} connections, {pipeline} in flight on each");
     if let Some(requests) = bench.requests_per_connection {
         description.push_str(&format!(", a new connection after {requests} requests"));
     }
+    if is_statsd {
+        let packed = bench.lines_per_datagram.as_deref().unwrap_or("1");
+        description = format!("{how}, lines per datagram: {packed}");
+    }
     let load = Load {
         mode: bench.mode,
         rate,
-        closed: bench.closed,
+        closed: bench.closed && !is_statsd,
+        max: bench.closed && is_statsd,
+        lines_per_datagram: bench.lines_per_datagram.clone(),
+        keys: bench.keys.clone(),
         connections,
         pipeline,
         duration,
@@ -249,7 +317,7 @@ fn scenario(bench: &Bench) -> Scenario {
     let is_judged = bench.search.bound.is_none();
     let counts = ["failed = 0", "unanswered = 0"]
         .into_iter()
-        .filter(|_| is_judged)
+        .filter(|_| is_judged && !is_statsd)
         .filter_map(|text| Expectation::load(text, None, Origin::Implied).ok());
     let valid = Expectation::load("valid", None, Origin::Implied)
         .ok()
@@ -262,14 +330,14 @@ fn scenario(bench: &Bench) -> Scenario {
             .saturating_add(warmup)
             .saturating_add(Duration::from_secs(30)),
         rounds: bench.rounds.unwrap_or(ROUNDS),
-        upstream: vec![Upstream {
-            mode: match bench.mode {
-                Mode::Foo => Server::Foo,
-                Mode::Tcp => Server::Echo,
-                Mode::Statsd => Server::Statsd,
-            },
-            ..Upstream::default()
-        }],
+        upstream: match bench.mode {
+            Mode::Foo => vec![Upstream::default()],
+            Mode::Tcp => vec![Upstream {
+                mode: Server::Echo,
+                ..Upstream::default()
+            }],
+            Mode::Statsd => lines::servers(bench.nodes.map_or(lines::NODES, usize::from)),
+        },
         proxy: Proxy {
             mode: bench.mode,
             descriptor,

@@ -93,10 +93,11 @@ impl Work {
 
 /// One scenario for each work.
 pub(super) fn scenarios(bench: &Bench) -> Vec<Scenario> {
-    let works = if bench.works.is_empty() {
+    let named: Vec<Work> = bench.works.iter().filter_map(|work| work.tcp()).collect();
+    let works = if named.is_empty() {
         Work::value_variants()
     } else {
-        &bench.works[..]
+        &named[..]
     };
     works.iter().map(|work| scenario(*work, bench)).collect()
 }

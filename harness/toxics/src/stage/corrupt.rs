@@ -19,7 +19,10 @@ pub static KIND: Kind = Kind {
     fits: Fits::Both,
     attributes: &[
         Attribute::share("rate", 0.0, "share of the bytes, or of the datagrams"),
-        Attribute::count("at", "flip a bit in this byte (from 1) of each stream; 0: none"),
+        Attribute::count(
+            "at",
+            "flip a bit in this byte (from 1) of each stream; 0: none",
+        ),
     ],
     acts: Acts::OnTraffic(|attributes, _| {
         Box::new(Corrupt {
@@ -149,7 +152,10 @@ mod tests {
         let mut bench = Bench::datagrams(&KIND, r#"{"rate":1}"#);
         for i in 0..100 {
             bench.feed(data("00000000", i));
-            let flipped: u32 = bytes(&mut bench).iter().map(|b| (b ^ b'0').count_ones()).sum();
+            let flipped: u32 = bytes(&mut bench)
+                .iter()
+                .map(|b| (b ^ b'0').count_ones())
+                .sum();
             assert_eq!(flipped, 1);
         }
     }

@@ -212,7 +212,11 @@ mod tests {
         }
         dues.sort_unstable();
         assert!(dues[0] >= 50 * MS && dues[0] < 52 * MS, "{}", dues[0]);
-        assert!(dues[999] <= 150 * MS && dues[999] > 148 * MS, "{}", dues[999]);
+        assert!(
+            dues[999] <= 150 * MS && dues[999] > 148 * MS,
+            "{}",
+            dues[999]
+        );
         assert!(dues[500].abs_diff(100 * MS) < 8 * MS, "{}", dues[500]);
     }
 

@@ -22,7 +22,6 @@ pub mod stall;
 pub mod timeout;
 pub mod truncate;
 
-
 #[cfg(test)]
 pub(crate) mod tests;
 

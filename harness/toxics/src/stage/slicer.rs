@@ -31,7 +31,12 @@ pub static KIND: Kind = Kind {
             default: 1.0,
             about: "mean size of a segment in bytes",
         },
-        Attribute::whole("size_variation", 0, MOST_BYTES, "deviate from it by up to this"),
+        Attribute::whole(
+            "size_variation",
+            0,
+            MOST_BYTES,
+            "deviate from it by up to this",
+        ),
         Attribute::whole("delay", 0, 3_600_000_000, "pause in microseconds"),
     ],
     acts: Acts::OnTraffic(|attributes, _| Box::new(Slicer::new(attributes))),
@@ -70,7 +75,8 @@ impl Slicer {
             self.cut = block;
         }
         loop {
-            let size = self.average - self.variation + draws.up_to(self.cut, CUT, 2 * self.variation);
+            let size =
+                self.average - self.variation + draws.up_to(self.cut, CUT, 2 * self.variation);
             let next = (self.cut + size).min(block + block_bytes);
             if next > offset {
                 return next;

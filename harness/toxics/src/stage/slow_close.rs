@@ -44,8 +44,7 @@ impl Stage for SlowClose {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Step {
-        if let (Some(Item::End | Item::Close), Some(ended_ns)) =
-            (self.queue.front(), self.ended_ns)
+        if let (Some(Item::End | Item::Close), Some(ended_ns)) = (self.queue.front(), self.ended_ns)
         {
             let due_ns = ended_ns + self.delay_ns;
             if due_ns > context.now_ns {

@@ -125,11 +125,13 @@ impl Bench {
     }
 
     fn show(&self, item: &Item) -> String {
-        let separator = if self.medium == Medium::Datagram { "|" } else { "" };
+        let separator = if self.medium == Medium::Datagram {
+            "|"
+        } else {
+            ""
+        };
         match item {
-            Item::Data(segment) => {
-                String::from_utf8_lossy(&segment.bytes).into_owned() + separator
-            }
+            Item::Data(segment) => String::from_utf8_lossy(&segment.bytes).into_owned() + separator,
             other => format!("[{other:?}]"),
         }
     }

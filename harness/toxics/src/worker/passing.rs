@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 
-use super::connection::{Connection, Fate, Gone};
+use super::connection::{Connection, End, Fate, Gone, Side};
 use super::scene::{SCRATCH_BYTES, Scene};
 use super::tunnel::Tunnel;
 use crate::item::{Item, Segment};
@@ -67,7 +67,10 @@ impl Connection {
     /// Bytes that no toxic looks at.
     fn pass_by(&mut self, from: usize, scene: &mut Scene) -> Result<bool, Gone> {
         let side = &mut self.sides[from];
-        let is_blocked = side.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_empty());
+        let is_blocked = side
+            .tunnel
+            .as_ref()
+            .is_some_and(|tunnel| !tunnel.is_empty());
         let [client, server] = &mut self.ends;
         let (Some(source), Some(sink)) = (match from {
             0 => (client.as_mut(), server.as_mut()),
@@ -117,7 +120,7 @@ impl Connection {
                     Ok(sent) => sent,
                     Err(Errno::AGAIN | Errno::INTR) => 0,
                     Err(_) => {
-                        self.lose(from)?;
+                        lose(&self.sides, &mut self.ends, from)?;
                         return Ok(true);
                     }
                 };
@@ -189,20 +192,6 @@ impl Connection {
         side.lane.feed(Item::Reset, &mut scene.moment());
     }
 
-    /// The receiver of a direction is gone: what was for it is lost, and what it still
-    /// said is passed on, with its reset.
-    fn lose(&mut self, from: usize) -> Result<(), Gone> {
-        if self.sides[1 - from].heard_all {
-            return Err(Gone::Reset);
-        }
-        if let Some(sink) = &mut self.ends[1 - from] {
-            sink.broken = true;
-            sink.readable = true;
-            sink.ended = true;
-        }
-        Ok(())
-    }
-
     /// Writes what waits; tells whether anything moved.
     fn write(&mut self, from: usize, scene: &mut Scene) -> Result<bool, Gone> {
         let mut moved = false;
@@ -224,7 +213,7 @@ impl Connection {
                     Ok(None) => sink.writable = false,
                     Err(_) => {
                         side.tunnel = None;
-                        self.lose(from)?;
+                        lose(&self.sides, &mut self.ends, from)?;
                     }
                 }
                 moved = true;
@@ -255,7 +244,7 @@ impl Connection {
                             return Ok(moved);
                         }
                         Err(_) => {
-                            self.lose(from)?;
+                            lose(&self.sides, &mut self.ends, from)?;
                             continue;
                         }
                     }
@@ -265,4 +254,18 @@ impl Connection {
             moved = true;
         }
     }
+}
+
+/// The receiver of a direction is gone: what was for it is lost, and what it still said is
+/// passed on, with its reset.
+fn lose(sides: &[Side; 2], ends: &mut [Option<End>; 2], from: usize) -> Result<(), Gone> {
+    if sides[1 - from].heard_all {
+        return Err(Gone::Reset);
+    }
+    if let Some(sink) = &mut ends[1 - from] {
+        sink.broken = true;
+        sink.readable = true;
+        sink.ended = true;
+    }
+    Ok(())
 }

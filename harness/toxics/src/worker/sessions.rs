@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -254,5 +254,4 @@ impl Session {
         scene.remember(self.held, 0);
         self.link.ended.fetch_add(1, Relaxed);
     }
-
 }

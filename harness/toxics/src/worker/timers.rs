@@ -44,7 +44,13 @@ pub(super) struct Alarm(Option<u64>);
 
 impl Alarm {
     /// Asks for a time, unless an earlier one is asked for.
-    pub(super) fn set(&mut self, due_ns: Option<u64>, timers: &mut Timers, owner: Owner, serial: u64) {
+    pub(super) fn set(
+        &mut self,
+        due_ns: Option<u64>,
+        timers: &mut Timers,
+        owner: Owner,
+        serial: u64,
+    ) {
         let Some(due_ns) = due_ns else { return };
         if self.0.is_none_or(|set| due_ns < set) {
             self.0 = Some(due_ns);

@@ -84,7 +84,11 @@ impl Work {
         runtime: Handle,
     ) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.add(mailboxes[index].waker(), token(What::Mail, 0), Interest::Read)?;
+        poller.add(
+            mailboxes[index].waker(),
+            token(What::Mail, 0),
+            Interest::Read,
+        )?;
         Ok(Self {
             scene: Scene {
                 poller,
@@ -214,7 +218,9 @@ impl Work {
         if let Some(session) = self.sessions.get_mut(key) {
             let (due_ns, serial) = (session.due_ns(), session.serial);
             let owner = Owner::Session(key);
-            session.alarm.set(Some(due_ns), &mut self.timers, owner, serial);
+            session
+                .alarm
+                .set(Some(due_ns), &mut self.timers, owner, serial);
         }
     }
 
@@ -235,7 +241,9 @@ impl Work {
         if let Some(connection) = self.connections.get_mut(key) {
             let (due_ns, serial) = (connection.due_ns(), connection.serial);
             let owner = Owner::Connection(key);
-            connection.alarm.set(due_ns, &mut self.timers, owner, serial);
+            connection
+                .alarm
+                .set(due_ns, &mut self.timers, owner, serial);
         }
     }
 
@@ -356,7 +364,8 @@ impl Work {
                     tracing::warn!("{} cannot accept: {error}", listener.link.name);
                     let _ = listener.unwatch(&self.scene.poller);
                     let due_ns = self.scene.now_ns + ACCEPT_BACKOFF_NS;
-                    self.timers.add(due_ns, Owner::Listener(key), listener.serial);
+                    self.timers
+                        .add(due_ns, Owner::Listener(key), listener.serial);
                     return;
                 }
             }
@@ -387,9 +396,11 @@ impl Work {
         let connection = Connection::new(link, serial, number, client, &mut self.scene);
         let key = self.connections.insert(connection);
         let connection = &mut self.connections[key];
-        let watched = connection
-            .client()
-            .map(|fd| self.scene.poller.add(fd, token(What::Client, key), Interest::Edge));
+        let watched = connection.client().map(|fd| {
+            self.scene
+                .poller
+                .add(fd, token(What::Client, key), Interest::Edge)
+        });
         if let Some(Err(error)) = watched {
             tracing::warn!("cannot watch a client: {error}");
             self.end(key);
@@ -432,7 +443,8 @@ impl Work {
     }
 
     fn close(&mut self, link: u64) {
-        self.listeners.retain(|_, listener| listener.link.id != link);
+        self.listeners
+            .retain(|_, listener| listener.link.id != link);
         self.ports.retain(|_, port| port.link.id != link);
         for key in keys(&self.connections, |connection| connection.link.id == link) {
             self.end(key);
@@ -475,5 +487,7 @@ impl Work {
 
 fn keys<T>(slab: &Slab<T>, wanted: impl Fn(&T) -> bool) -> Vec<usize> {
     let all = slab.iter();
-    all.filter(|(_, value)| wanted(value)).map(|(key, _)| key).collect()
+    all.filter(|(_, value)| wanted(value))
+        .map(|(key, _)| key)
+        .collect()
 }

@@ -1,15 +1,12 @@
 //! Starting the thread, asking it for its counts, stopping it.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
-use std::thread::JoinHandle;
 
-use eventloop::Waker;
+use eventloop::datagram::Receiver;
 
 use crate::defect::Defects;
 use crate::record::UpstreamRecord;
-use crate::server::or_die;
+use crate::solo::Solo;
 use crate::statsd::record::StatsdRecord;
 use crate::statsd::sockets::Sockets;
 use crate::statsd::tally::Tally;
@@ -29,20 +26,7 @@ pub struct Config {
 
 /// A running sink.
 #[derive(Debug)]
-pub struct Server {
-    requests: Sender<Request>,
-    waker: Arc<Waker>,
-    thread: JoinHandle<Counts>,
-}
-
-/// What the thread is asked for.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// Its counts, once it has read what is waiting.
-    Counts(Sender<Counts>),
-    /// Its end.
-    Stop,
-}
+pub struct Server(Solo<Counts>);
 
 /// What the thread has counted.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +37,17 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Counts datagrams.
+    pub(super) fn take(&mut self, batch: &Receiver) {
+        let Self { statsd, tally, .. } = self;
+        for datagram in batch.datagrams() {
+            statsd.datagrams += 1;
+            statsd.empty_datagrams += u64::from(datagram.bytes.is_empty());
+            statsd.bytes += datagram.bytes.len() as u64;
+            tally.take_all(datagram.bytes);
+        }
+    }
+
     /// As a record. Done by who asked: the thread has datagrams to read.
     fn told(mut self) -> UpstreamRecord {
         self.tally.tell(&mut self.statsd);
@@ -68,39 +63,18 @@ impl Server {
     /// # Errors
     /// That a poller or a thread could not be made.
     pub fn start(sockets: Sockets, config: Config) -> io::Result<Self> {
-        let waker = Arc::new(Waker::new()?);
-        let (requests, incoming) = mpsc::channel();
-        let worker = Worker::new(sockets, config, incoming, Arc::clone(&waker))?;
-        let thread = std::thread::Builder::new()
-            .name("statsd".to_owned())
-            .spawn(move || or_die(|| worker.run()))?;
-        Ok(Self {
-            requests,
-            waker,
-            thread,
-        })
+        Solo::start("statsd", |asked| Worker::new(sockets, config, asked)).map(Self)
     }
 
     /// The counts, with all that waits in the sockets at this moment.
     #[must_use]
     pub fn record(&self) -> UpstreamRecord {
-        let (sender, counts) = mpsc::channel();
-        self.ask(Request::Counts(sender));
-        let counts = counts.recv();
-        counts.expect("a thread that fails ends the process").told()
+        self.0.counts().told()
     }
 
     /// Closes the ports, reads what is waiting, and ends the thread.
     #[must_use]
     pub fn stop(self) -> UpstreamRecord {
-        self.ask(Request::Stop);
-        let counts = self.thread.join();
-        counts.expect("a thread that fails ends the process").told()
-    }
-
-    fn ask(&self, request: Request) {
-        let sent = self.requests.send(request);
-        sent.expect("a thread that fails ends the process");
-        self.waker.wake();
+        self.0.stop().told()
     }
 }

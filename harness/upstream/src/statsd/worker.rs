@@ -2,20 +2,19 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::mpsc::Receiver as Requests;
 use std::time::{Duration, Instant};
 
-use eventloop::{Events, Fill, Interest, Poller, Waker, net};
+use eventloop::{Events, Fill, Interest, Poller, net};
 use slab::Slab;
 
+use crate::datagrams::Datagrams;
+use crate::outages::Outages;
+use crate::solo::{self, Asked, Request};
 use crate::statsd::commands::Facts;
-use crate::statsd::datagrams::Datagrams;
 use crate::statsd::entrance::Entrance;
 use crate::statsd::lines::{self, Lines};
 use crate::statsd::manager::{Desk, Manager, Next};
-use crate::statsd::outages::Outages;
-use crate::statsd::server::{Config, Counts, Request};
+use crate::statsd::server::{Config, Counts};
 use crate::statsd::sockets::Sockets;
 
 const DATAGRAMS: u64 = u64::MAX;
@@ -37,8 +36,7 @@ const MOST_LEFT_OVER: usize = 64 << 20;
 /// One thread that reads everything.
 pub(super) struct Worker {
     config: Config,
-    requests: Requests<Request>,
-    waker: Arc<Waker>,
+    asked: Asked<Counts>,
     poller: Poller,
     datagrams: Datagrams,
     lines: Entrance,
@@ -72,26 +70,47 @@ enum End {
     Cut,
 }
 
+impl solo::Worker for Worker {
+    type Counts = Counts;
+
+    /// Fails if the poller or the socket for datagrams did, which nothing can be done about.
+    fn run(mut self) -> io::Result<Counts> {
+        let mut events = Events::new();
+        loop {
+            self.poller.wait(&mut events, self.timeout())?;
+            for (token, readiness) in events.iter() {
+                match token {
+                    WAKER => {
+                        self.asked.waker.drain();
+                        if self.answer_requests()? {
+                            return Ok(self.counts);
+                        }
+                    }
+                    DATAGRAMS => self.read()?,
+                    LINES | MANAGEMENT => self.accept(token)?,
+                    token => self.advance(client_key(token), readiness.readable())?,
+                }
+            }
+            self.ring_alarms()?;
+        }
+    }
+}
+
 impl Worker {
-    pub(super) fn new(
-        sockets: Sockets,
-        config: Config,
-        requests: Requests<Request>,
-        waker: Arc<Waker>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(sockets: Sockets, config: Config, asked: Asked<Counts>) -> io::Result<Self> {
         let poller = Poller::new()?;
-        poller.add(&*waker, WAKER, Interest::Read)?;
+        poller.add(&*asked.waker, WAKER, Interest::Read)?;
         let started = Instant::now();
         let defects = &config.defects;
         let outages = Outages::new(defects.flap, config.outages, started);
         let rate = defects.slow_reader;
         let mut counts = Counts::default();
         counts.upstream.name.clone_from(&config.name);
-        counts.statsd.receive_buffer_bytes = sockets.receive_buffer_bytes as u64;
+        let room = sockets.receive_buffer_bytes;
+        counts.statsd.receive_buffer_bytes = room as u64;
         Ok(Self {
-            requests,
-            waker,
-            datagrams: Datagrams::new(sockets.datagrams, DATAGRAMS, rate, &poller)?,
+            asked,
+            datagrams: Datagrams::new(sockets.datagrams, room, DATAGRAMS, rate, &poller)?,
             lines: Entrance::new(sockets.lines, LINES, &poller)?,
             management: Entrance::new(sockets.management, MANAGEMENT, &poller)?,
             poller,
@@ -107,31 +126,6 @@ impl Worker {
             accept_again: None,
             config,
         })
-    }
-
-    /// Serves until it is told to stop, and tells what it counted.
-    ///
-    /// # Errors
-    /// That the poller or the socket for datagrams failed, which nothing can be done about.
-    pub(super) fn run(mut self) -> io::Result<Counts> {
-        let mut events = Events::new();
-        loop {
-            self.poller.wait(&mut events, self.timeout())?;
-            for (token, readiness) in events.iter() {
-                match token {
-                    WAKER => {
-                        self.waker.drain();
-                        if self.answer_requests()? {
-                            return Ok(self.counts);
-                        }
-                    }
-                    DATAGRAMS => self.datagrams.read(&self.poller, &mut self.counts)?,
-                    LINES | MANAGEMENT => self.accept(token)?,
-                    token => self.advance(client_key(token), readiness.readable())?,
-                }
-            }
-            self.ring_alarms()?;
-        }
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -160,10 +154,10 @@ impl Worker {
 
     /// Tells whether one of them was to stop.
     fn answer_requests(&mut self) -> io::Result<bool> {
-        while let Ok(request) = self.requests.try_recv() {
+        while let Ok(request) = self.asked.requests.try_recv() {
             match request {
                 Request::Counts(to) => {
-                    self.datagrams.catch_up(&mut self.counts)?;
+                    self.catch_up()?;
                     // Who asked may be gone.
                     let _ = to.send(self.counts.clone());
                 }
@@ -174,6 +168,24 @@ impl Worker {
             }
         }
         Ok(false)
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let counts = &mut self.counts;
+        let pauses = self
+            .datagrams
+            .read(&self.poller, &mut |_, batch| counts.take(batch))?;
+        counts.upstream.hits.slow_reader += u64::from(pauses);
+        Ok(())
+    }
+
+    /// Counts what waits at this moment, unless reading is slow, and what was dropped.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let counts = &mut self.counts;
+        self.datagrams
+            .catch_up(&mut |_, batch| counts.take(batch))?;
+        counts.statsd.kernel_drops = self.datagrams.drops();
+        Ok(())
     }
 
     fn accept(&mut self, token: u64) -> io::Result<()> {
@@ -319,7 +331,9 @@ impl Worker {
     /// Closes all ports and connections, after reading what is waiting in them: a line
     /// that the kernel has taken in our name is accounted for.
     fn shut(&mut self, how: End) -> io::Result<()> {
-        self.datagrams.shut(&self.poller, &mut self.counts)?;
+        let counts = &mut self.counts;
+        self.datagrams
+            .shut(&self.poller, &mut |_, batch| counts.take(batch))?;
         while let Ok(Some(fd)) = self.lines.accept() {
             self.welcome(fd, LINES)?;
         }
@@ -349,7 +363,7 @@ impl Worker {
         if self.is_open {
             self.shut(End::Orderly)?;
         }
-        self.datagrams.catch_up(&mut self.counts)
+        self.catch_up()
     }
 }
 

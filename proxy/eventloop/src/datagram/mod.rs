@@ -216,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn each_datagram_goes_to_its_address() {
+        let mut sender = Sender::new(4);
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let [from, one, two] = [(); 3].map(|()| bind(host.parse().unwrap(), false).unwrap());
+            let at = |fd: &OwnedFd| crate::net::local_addr(fd.as_fd()).unwrap();
+            let to = |nth: u8| at(if nth.is_multiple_of(2) { &two } else { &one });
+            let sent: Vec<[u8; 1]> = (1..=9).map(|nth| [nth]).collect();
+            let batch = sent.iter().map(|bytes| (bytes.as_slice(), to(bytes[0])));
+            assert_eq!(sender.send_to(&from, batch), Ok(9));
+            let mut receiver = Receiver::new(16, 10);
+            assert_eq!(received(&one, &mut receiver), [[1], [3], [5], [7], [9]]);
+            assert_eq!(receiver.datagrams().next().unwrap().from, Some(at(&from)));
+            assert_eq!(received(&two, &mut receiver), [[2], [4], [6], [8]]);
+        }
+    }
+
+    #[test]
     fn one_buffer_is_cut_up() {
         let (from, to) = pair();
         let bytes: Vec<u8> = (0..250).collect();

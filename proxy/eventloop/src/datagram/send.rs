@@ -1,14 +1,19 @@
 //! Sending by the batch.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::Errno;
+use rustix::net::SocketAddrAny;
+use rustix::net::addr::SocketAddrArg as _;
 
 use super::{CONTROL_BYTES, outcome, zeroed_header};
 
 /// What a batch of datagrams is handed to the kernel with.
 pub struct Sender {
     pieces: Vec<libc::iovec>,
+    /// Where they go, if that is not where the socket is connected to.
+    names: Vec<Option<SocketAddrAny>>,
     headers: Vec<libc::mmsghdr>,
     batch: usize,
 }
@@ -23,6 +28,7 @@ impl Sender {
     pub fn new(batch: usize) -> Self {
         Self {
             pieces: Vec::with_capacity(batch),
+            names: Vec::with_capacity(batch),
             headers: Vec::with_capacity(batch),
             batch,
         }
@@ -34,18 +40,40 @@ impl Sender {
     /// # Errors
     /// Why the first of them did not leave. It was not sent: an error that an earlier
     /// datagram brought back counts as well.
-    #[expect(unsafe_code, reason = "no safe binding has sendmmsg for plain slices")]
     pub fn send<'a>(
         &mut self,
         fd: impl AsFd,
         datagrams: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<usize, Errno> {
-        let mut datagrams = datagrams.into_iter();
+        self.send_all(fd, datagrams.into_iter().map(|datagram| (datagram, None)))
+    }
+
+    /// Sends datagrams to their addresses, as [`send`](Self::send) does.
+    ///
+    /// # Errors
+    /// Why the first of them did not leave.
+    pub fn send_to<'a>(
+        &mut self,
+        fd: impl AsFd,
+        datagrams: impl IntoIterator<Item = (&'a [u8], SocketAddr)>,
+    ) -> Result<usize, Errno> {
+        let named = datagrams.into_iter();
+        self.send_all(fd, named.map(|(datagram, to)| (datagram, Some(to))))
+    }
+
+    #[expect(unsafe_code, reason = "no safe binding has sendmmsg for plain slices")]
+    fn send_all<'a>(
+        &mut self,
+        fd: impl AsFd,
+        mut datagrams: impl Iterator<Item = (&'a [u8], Option<SocketAddr>)>,
+    ) -> Result<usize, Errno> {
         let mut sent = 0;
         loop {
             self.pieces.clear();
+            self.names.clear();
             self.headers.clear();
-            for datagram in datagrams.by_ref().take(self.batch) {
+            for (datagram, to) in datagrams.by_ref().take(self.batch) {
+                self.names.push(to.map(|to| to.as_any()));
                 self.pieces.push(libc::iovec {
                     iov_base: datagram.as_ptr().cast_mut().cast(),
                     iov_len: datagram.len(),
@@ -54,18 +82,22 @@ impl Sender {
             if self.pieces.is_empty() {
                 return Ok(sent);
             }
-            for piece in &mut self.pieces {
+            for (piece, name) in self.pieces.iter_mut().zip(&self.names) {
                 // SAFETY: null pointers and zero lengths are valid here.
                 let mut header = unsafe { zeroed_header() };
                 header.msg_hdr.msg_iov = piece;
                 header.msg_hdr.msg_iovlen = 1;
+                if let Some(name) = name {
+                    header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+                    header.msg_hdr.msg_namelen = name.addr_len();
+                }
                 self.headers.push(header);
             }
             let mut done = 0;
             while done < self.headers.len() {
                 let rest = &mut self.headers[done..];
-                // SAFETY: each header points to one slice, which is only read from and
-                // outlives the call.
+                // SAFETY: each header points to one slice and perhaps one name, which are
+                // only read from and outlive the call.
                 let left = unsafe {
                     libc::sendmmsg(
                         fd.as_fd().as_raw_fd(),

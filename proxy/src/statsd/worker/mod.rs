@@ -233,6 +233,8 @@ impl Worker {
         loop {
             self.watch_sockets()?;
             self.poller.wait(&mut events, self.timeout())?;
+            // Before anything is taken in: what came after a change goes where that says.
+            self.router.refresh();
             let mut taken = 0;
             for (token, _) in events.iter() {
                 match token {
@@ -243,7 +245,6 @@ impl Worker {
                     token => self.streams.read(token, &mut self.router),
                 }
             }
-            self.router.refresh();
             self.streams.resume(&self.poller);
             self.send();
             if self.shared.stop.load(Ordering::Acquire) {

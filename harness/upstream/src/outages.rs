@@ -6,14 +6,14 @@ use crate::defect::Flap;
 
 /// Closed for a while, again and again or so many times.
 #[derive(Debug)]
-pub(super) struct Outages {
+pub(crate) struct Outages {
     flap: Option<Flap>,
     times: Option<u64>,
     started: Instant,
 }
 
 impl Outages {
-    pub(super) fn new(flap: Option<Flap>, times: Option<u64>, started: Instant) -> Self {
+    pub(crate) fn new(flap: Option<Flap>, times: Option<u64>, started: Instant) -> Self {
         Self {
             flap,
             times,
@@ -22,7 +22,7 @@ impl Outages {
     }
 
     /// Whether the ports are to be open now, and when that changes.
-    pub(super) fn phase(&self, now: Instant) -> (bool, Option<Instant>) {
+    pub(crate) fn phase(&self, now: Instant) -> (bool, Option<Instant>) {
         let Some(flap) = self.flap else {
             return (true, None);
         };
