@@ -6,8 +6,7 @@ use std::io;
 use rand::Rng;
 use rand::rngs::Xoshiro256PlusPlus;
 
-use super::BLOCK_BYTES;
-use super::stream::{Generator, More};
+use super::{BLOCK_BYTES, Generator, More};
 
 /// Most lines are shorter than this, as messages are.
 const SHORT_LINE_BYTES: u64 = 64;
@@ -64,12 +63,12 @@ impl Generator for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::rng;
+    use crate::generate::Strategy;
 
     #[test]
     fn lines_have_the_length_of_messages() {
         let mut out = Vec::new();
-        let mut lines = Lines::new(rng(7, 0, 1));
+        let mut lines = Strategy::Lines.generator(7, 0);
         for _ in 0..4 {
             assert_eq!(lines.more(&mut out).unwrap(), More::Bytes);
         }

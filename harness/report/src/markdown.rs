@@ -3,7 +3,7 @@
 use crate::compare::Gravity;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::tournament::beside;
-use crate::text::{account, columns, compare, faults, number};
+use crate::text::{account, columns, compare, curves, faults, number};
 use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
@@ -48,6 +48,14 @@ pub fn render(run: &RunFile) -> String {
     }
     for scenario in &run.scenarios {
         out.push_str(&crate::text::capacity::markdown(scenario));
+    }
+    for (name, rows) in curves::tables(run) {
+        let head = curves::HEAD.join(" | ");
+        out.push_str(&format!("### {}\n\n|{head} |\n|{}\n", cell(&name), " ---: |".repeat(5)));
+        for row in rows {
+            out.push_str(&format!("| {} |\n", row.join(" | ")));
+        }
+        out.push('\n');
     }
     out.push_str(&comparisons(run));
     out.push_str("| | scenario | expectation | evidence |\n| --- | --- | --- | --- |\n");

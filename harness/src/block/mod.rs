@@ -197,7 +197,14 @@ impl Block<'_> {
         let must_stay = !self.planned.scenario.fault.is_empty() || self.is_about_lines();
         if self.ports.is_none() && must_stay {
             let count = self.planned.scenario.upstream.len().max(1);
-            let seed = split(self.plan.seed, &self.plan.subject.to_string());
+            // Which node gets a key depends on the nodes' ports: subjects that are set beside
+            // each other have the same.
+            let purpose = if self.is_about_lines() {
+                "ports".to_owned()
+            } else {
+                self.plan.subject.to_string()
+            };
+            let seed = split(self.plan.seed, &purpose);
             let ports = Ports::choose(seed, count);
             self.ports = Some(ports.map_err(|error| Cut::Problem(error.to_string()))?);
         }

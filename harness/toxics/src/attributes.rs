@@ -22,6 +22,9 @@ pub struct Attribute {
     pub default: f64,
     /// What it means, with its unit.
     pub about: &'static str,
+    /// Whether it is told only when it is not as by default: the original's toxic of this
+    /// name has no such attribute.
+    pub is_extra: bool,
 }
 
 /// The largest delay: a year in milliseconds. More would overflow when counted in
@@ -53,6 +56,7 @@ impl Attribute {
             range,
             default: least as f64,
             about,
+            is_extra: false,
         }
     }
 
@@ -64,7 +68,23 @@ impl Attribute {
             range: Range::Share,
             default,
             about,
+            is_extra: false,
         }
+    }
+
+    /// The same, told only when it is not as by default.
+    #[must_use]
+    pub const fn unknown_to_original(self) -> Self {
+        Self {
+            is_extra: true,
+            ..self
+        }
+    }
+
+    /// The same with another default.
+    #[must_use]
+    pub const fn by_default(self, default: f64) -> Self {
+        Self { default, ..self }
     }
 
     /// Checks a value; `null` is as if nothing was said.
@@ -152,6 +172,7 @@ impl Attributes {
     pub fn to_json(&self) -> Map<String, Value> {
         let pairs = self.declared.iter().zip(&self.values);
         pairs
+            .filter(|(attribute, value)| !attribute.is_extra || attribute.default != **value)
             .map(|(attribute, value)| {
                 let whole = value.fract() == 0.0;
                 let number = if whole {

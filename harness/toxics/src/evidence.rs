@@ -184,6 +184,20 @@ impl<'a> Context<'a> {
 
     /// Counts and tells a decision that changes what happens to `bytes` at `offset`.
     pub fn hit(&mut self, offset: u64, bytes: usize, what: &str, value: u64) {
+        self.touch(bytes);
+        self.tell(offset, what, value);
+    }
+
+    /// Tells a decision that is counted elsewhere.
+    pub fn tell(&mut self, offset: u64, what: &str, value: u64) {
+        if let Some(log) = &mut self.log {
+            log.add(&self.scope, offset, what, value);
+        }
+    }
+
+    /// Counts that something was changed about which there was nothing to decide: how
+    /// often depends on how the bytes were received, so it is not told.
+    pub fn touch(&mut self, bytes: usize) {
         self.scope.counters.count(self.now_ns, bytes as u64);
         if !*self.touched {
             *self.touched = true;
@@ -191,9 +205,6 @@ impl<'a> Context<'a> {
             self.scope
                 .counters
                 .count_connection(self.now_ns, connection);
-        }
-        if let Some(log) = &mut self.log {
-            log.add(&self.scope, offset, what, value);
         }
     }
 }

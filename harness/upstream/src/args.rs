@@ -13,6 +13,7 @@ use crate::examples;
 use crate::mode::Mode;
 use crate::server::Config;
 use crate::statsd::{self, args::Statsd};
+use crate::udp::{self, args::UdpEcho};
 
 /// Run a reference server, sound or with planted defects.
 #[derive(Debug, Parser)]
@@ -30,6 +31,7 @@ enum Command {
     Source(Source),
     Http(Http),
     Statsd(Statsd),
+    UdpEcho(UdpEcho),
 }
 
 /// What to run.
@@ -39,6 +41,8 @@ pub(crate) enum Settled {
     Connections(Flags, Config),
     /// The sink of statsd lines.
     Statsd(Statsd, statsd::Config),
+    /// The echo of datagrams.
+    UdpEcho(UdpEcho, udp::Config),
 }
 
 /// Answer Foo requests with a digest of their sequence number and data.
@@ -168,6 +172,10 @@ impl Upstream {
             Command::Statsd(statsd) => {
                 let config = statsd.config()?;
                 return Ok(Settled::Statsd(statsd, config));
+            }
+            Command::UdpEcho(echo) => {
+                let config = echo.config()?;
+                return Ok(Settled::UdpEcho(echo, config));
             }
         };
         for defect in &flags.defects {

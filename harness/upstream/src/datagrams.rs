@@ -108,13 +108,21 @@ impl Datagrams {
         &self.fd
     }
 
+    /// Room for datagrams that wait, as the kernel counts it.
+    pub(crate) fn room(&self) -> u64 {
+        self.room
+    }
+
     /// How many the kernel has dropped. It counts in 32 bits, and drops as many in no run.
     pub(crate) fn drops(&self) -> Option<u64> {
         datagram::receive_drops(&self.fd).ok().map(u64::from)
     }
 
     /// Hands what waits at this moment to `take`, unless reading is slow.
-    pub(crate) fn catch_up(&mut self, take: &mut impl FnMut(&OwnedFd, &Receiver)) -> io::Result<()> {
+    pub(crate) fn catch_up(
+        &mut self,
+        take: &mut impl FnMut(&OwnedFd, &Receiver),
+    ) -> io::Result<()> {
         if self.rate.is_none() {
             let waiting = self.room / LEAST_BYTES;
             self.read_until(self.taken.saturating_add(waiting), take)?;
@@ -159,7 +167,10 @@ impl Datagrams {
     }
 
     /// Hands what waits to `take`, up to a batch, and tells how many bytes that was.
-    fn read_batch(&mut self, take: &mut impl FnMut(&OwnedFd, &Receiver)) -> io::Result<Option<u64>> {
+    fn read_batch(
+        &mut self,
+        take: &mut impl FnMut(&OwnedFd, &Receiver),
+    ) -> io::Result<Option<u64>> {
         let datagrams = self.receiver.receive(&self.fd)?;
         if datagrams == 0 {
             return Ok(None);
@@ -217,7 +228,11 @@ mod tests {
             assert_eq!(net::local_addr(port.fd().as_fd()).unwrap(), at);
             client.send(b"four").unwrap();
             port.catch_up(&mut take).unwrap();
-            assert_eq!(received, [&b"one"[..], b"four"], "what was waiting is not lost");
+            assert_eq!(
+                received,
+                [&b"one"[..], b"four"],
+                "what was waiting is not lost"
+            );
         }
     }
 }

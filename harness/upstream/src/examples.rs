@@ -105,6 +105,25 @@ pub(crate) fn http() -> String {
     )
 }
 
+pub(crate) fn udp_echo() -> String {
+    help(
+        "udp-echo",
+        "  An echo on port 8001, a datagram by hand, and what has come:
+    harness upstream udp-echo &
+    echo hello | nc -u -w1 127.0.0.1 8001
+    kill -USR1 %1
+  What does a proxy make of an echo that loses every tenth answer?
+    harness upstream udp-echo --defect wrong-reply=dropped:1/10
+  Answers twice, in the wrong order, damaged, from another port:
+    harness upstream udp-echo --defect wrong-reply=duplicated:1/100
+    harness upstream udp-echo --defect wrong-reply=swapped:1/100
+    harness upstream udp-echo --defect corrupt-byte=1/10000
+    harness upstream udp-echo --defect wrong-port=1/100
+  Nobody there for a second in every three, as hosts say it (ICMP port unreachable):
+    harness upstream udp-echo --defect flap=2s/1s",
+    )
+}
+
 pub(crate) fn statsd() -> String {
     help(
         "statsd",

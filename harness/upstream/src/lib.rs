@@ -13,8 +13,11 @@
 //! conversation for each mode, [`pattern`] the bytes that are sent unasked. What defects
 //! make of a connection is `planted` (time and counts), `delayed` (answers) and `distort`
 //! (bytes); `process` is what the workers share, `fatal` the ways to die, [`record`] what
-//! was counted. [`statsd`] is a server of another shape, for datagrams: it stands beside
-//! all of this and shares what defects are called and how ports are closed.
+//! was counted.
+//!
+//! [`statsd`] and [`udp`] are servers of another shape, for `datagrams`, each of one thread
+//! (`solo`): they stand beside all of this and share what defects are called, what they do
+//! to the process, and how ports are closed (`outages`).
 //!
 //! It never retries, repairs or forgives: a harness that misses a planted defect must
 //! not be able to blame the server.
@@ -41,6 +44,7 @@ mod solo;
 pub mod statsd;
 mod talk;
 mod turn;
+pub mod udp;
 mod worker;
 
 use std::ffi::OsString;
@@ -82,6 +86,10 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             service::logging::init(flags.log_level);
             serve(|| start_statsd(&flags, config))
         }
+        Settled::UdpEcho(flags, config) => {
+            service::logging::init(flags.log_level);
+            serve(|| start_udp_echo(&flags, config))
+        }
     };
     service::cli::exit(served, 1)
 }
@@ -122,6 +130,20 @@ impl Running for statsd::Server {
     }
 }
 
+impl Running for udp::Server {
+    fn is_hung(&self) -> bool {
+        self.is_hung()
+    }
+
+    fn record(&self) -> UpstreamRecord {
+        self.record()
+    }
+
+    fn stop(self) -> UpstreamRecord {
+        self.stop()
+    }
+}
+
 fn start(flags: &args::Flags, config: Config) -> io::Result<Server> {
     let (listener, at) = service::addr::listen(&flags.listen)?;
     let mode = config.mode;
@@ -151,6 +173,17 @@ fn start_statsd(
         ("management", management),
     ];
     Ready::new("upstream statsd", roles).announce(flags.ready_fd)?;
+    Ok(server)
+}
+
+fn start_udp_echo(flags: &udp::args::UdpEcho, config: udp::Config) -> io::Result<udp::Server> {
+    let room = usize::try_from(flags.receive_buffer.0).unwrap_or(usize::MAX);
+    let socket = udp::Socket::open(&flags.listen, room)?;
+    let at = socket.at.to_string();
+    let called = config.name.as_ref().map(|name| format!("{name}: "));
+    let server = udp::Server::start(socket, config)?;
+    tracing::info!("{}udp-echo listening on {at}", called.unwrap_or_default());
+    Ready::new("upstream udp-echo", [("listen", at)]).announce(flags.ready_fd)?;
     Ok(server)
 }
 

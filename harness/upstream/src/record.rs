@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::statsd::StatsdRecord;
+use crate::udp::UdpRecord;
 
 /// Declares a record of counts, with the sum of two of them.
 macro_rules! counts {
@@ -78,6 +79,9 @@ pub struct UpstreamRecord {
     /// What came to `statsd`. Its connections are those to both of its ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statsd: Option<StatsdRecord>,
+    /// What came to `udp-echo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<UdpRecord>,
 }
 
 counts! {
@@ -114,6 +118,10 @@ counts! {
         pub duplicate_byte,
         /// Answers.
         pub wrong_connection,
+        /// Answers.
+        pub wrong_port,
+        /// Datagrams that were not answered.
+        pub silence,
         /// Messages that memory was kept for.
         pub leak_memory,
         /// Connections that a descriptor was kept for.

@@ -1,7 +1,7 @@
 //! What becomes of lines whose node is down.
 
 use crate::node::{Node, Says};
-use crate::started::{OFTEN, Proxy, count, held, keys, lawful, node_of, routes};
+use crate::started::{OFTEN, Proxy, count, held, is_lawful, keys, lawful, node_of, routes};
 
 /// Two nodes, keys of the first, keys of the second.
 fn two() -> (Node, Node, Vec<String>, Vec<String>) {
@@ -48,12 +48,9 @@ fn lines_that_wait_when_their_node_goes_down_are_routed_again() {
         count(&state["lines"]["pending"]) == waiting
     });
     a.kill();
-    let state = proxy.status_becomes(&a, "down");
-    lawful(&state);
-    let state = proxy.state_when("lines to be routed again", |state| {
-        count(&state["lines"]["rerouted"]) == waiting
+    proxy.state_when("lines to be routed again", |state| {
+        count(&state["lines"]["rerouted"]) == waiting && is_lawful(state)
     });
-    lawful(&state);
     proxy.program.signal(rustix::process::Signal::TERM);
     let mut seen = b.lines_when(of_a.len());
     seen.sort();
@@ -88,8 +85,8 @@ fn held_lines_wait_for_their_node_and_keep_their_order() {
         .flat_map(|value| lines(&of_a, value))
         .collect();
     assert_eq!(seen, expected);
-    let state = proxy.state_when("nothing to be held", |state| held(state) == 0);
-    lawful(&state);
+    proxy.state_when("nothing to be held", |state| held(state) == 0);
+    let state = proxy.accounted(180);
     assert_eq!(count(&state["lines"]["forwarded"]), 180);
 }
 
@@ -162,9 +159,8 @@ fn mirrored_lines_go_to_the_others_and_to_the_node_that_is_down() {
     b.lines_when(60);
     a.lines_when(of_a.len());
     let state = proxy.state_when("copies to be counted", |state| {
-        count(&state["lines"]["mirrored"]) == of_a.len() as u64
+        count(&state["lines"]["mirrored"]) == of_a.len() as u64 && is_lawful(state)
     });
-    lawful(&state);
     let node = node_of(&state, &a.name());
     assert_eq!(
         (count(&node["lines"]), count(&node["mirrored"])),

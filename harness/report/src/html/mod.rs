@@ -4,13 +4,14 @@
 //! keeps foreign text harmless; `scale` and `plot` draw; `palette` says which colour
 //! is whose. Then the sections: `summary`, `tournament`, `comparison` with its `forest`,
 //! `capacity`, `measured` with `percentiles`, `timeline` and the `track` it runs on,
-//! `survival`, and `repeat`, what it takes to run it again.
+//! `survival`, `curves`, and `repeat`, what it takes to run it again.
 //!
 //! Everything is there without the script, and on paper; the script shows values under
 //! the pointer and switches series on and off.
 
 mod capacity;
 mod comparison;
+mod curves;
 mod forest;
 mod markup;
 mod measured;
@@ -41,6 +42,7 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
     for (number, scenario) in run.scenarios.iter().enumerate() {
         body.push_str(&measured::section(run, scenario, number, &palette));
     }
+    body.push_str(&curves::section(run));
     body.push_str(&repeat::section(run, directory));
     page::page(&run.header.id, &body)
 }

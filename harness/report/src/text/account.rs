@@ -90,13 +90,17 @@ pub(crate) fn rows(account: &Account) -> Vec<Vec<String>> {
         }
     }
     row("duplicated", account.duplicated, None);
-    let share = account.unaccounted as f64 / account.sent.max(1) as f64;
+    let share = if account.garbage > 0 {
+        String::new()
+    } else {
+        percent(account.unaccounted as f64 / account.sent.max(1) as f64)
+    };
     let sign = if account.unaccounted < 0 { "-" } else { "" };
     let count = number::count(account.unaccounted.unsigned_abs());
     rows.push(vec![
         leftover(account).to_owned(),
         format!("{sign}{count}"),
-        percent(share),
+        share,
         String::new(),
     ]);
     rows

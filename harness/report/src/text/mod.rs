@@ -4,12 +4,13 @@
 //! lines up columns, [`latency`] shows what was measured (`columns` says which figures),
 //! [`histogram`] draws it, [`faults`] tells what was done on purpose meanwhile,
 //! [`account`] what became of every line,
-//! [`capacity`] shows the highest rates, [`survival`] says who died.
+//! [`curves`] what a line costs as something grows, [`capacity`] shows the highest rates, [`survival`] says who died.
 
 pub mod account;
 pub mod capacity;
 pub(crate) mod columns;
 pub mod compare;
+pub mod curves;
 pub mod faults;
 pub mod histogram;
 pub mod latency;
@@ -38,6 +39,7 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
         out.push_str(&account::section(scenario));
         out.push_str(&capacity::section(scenario));
     }
+    out.push_str(&curves::section(run));
     out.push_str(&compare::section(run));
     out.push_str(&survival::section(run));
     out.push_str(&verdicts(run));

@@ -215,6 +215,13 @@ fn scenarios(bench: &Bench) -> Result<Vec<Sought>, String> {
     if let Some((flag, _)) = own.iter().find(|(_, is_there)| *is_there && bench.mode != Mode::Statsd) {
         return Err(format!("--{flag}: expected with --mode statsd only"));
     }
+    let of_requests = [
+        ("pipeline", bench.pipeline.is_some()),
+        ("requests-per-connection", bench.requests_per_connection.is_some()),
+    ];
+    if let Some((flag, _)) = of_requests.iter().find(|(_, is_there)| *is_there && bench.mode == Mode::Statsd) {
+        return Err(format!("--{flag}: nobody answers lines of statsd"));
+    }
     if let Some(wrong) = bench.works.iter().find(|work| work.mode() != bench.mode) {
         let mode = wrong.mode().word();
         return Err(format!("--work {}: expected with --mode {mode} only", wrong.word()));

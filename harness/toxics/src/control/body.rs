@@ -365,7 +365,7 @@ mod tests {
         let updated = updated_toxic(&toxic, &value).unwrap();
         assert_eq!(
             updated.to_json().to_string(),
-            r#"{"attributes":{"latency":100,"jitter":5,"grain":0},"name":"latency_upstream","type":"latency","stream":"upstream","toxicity":1}"#
+            r#"{"attributes":{"latency":100,"jitter":5},"name":"latency_upstream","type":"latency","stream":"upstream","toxicity":1}"#
         );
     }
 }

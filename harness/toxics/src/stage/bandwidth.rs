@@ -35,6 +35,7 @@ pub static KIND: Kind = Kind {
         Box::new(Bandwidth {
             bytes_per_second: attributes.whole("rate") * 1_000,
             free_at_ns: 0,
+            planned_ns: None,
             queue: Queue::default(),
         })
     }),
@@ -45,6 +46,8 @@ struct Bandwidth {
     bytes_per_second: u64,
     /// When the wire has sent all that was given to it.
     free_at_ns: u64,
+    /// When the piece at the front will have been sent, once that is planned.
+    planned_ns: Option<u64>,
     queue: Queue,
 }
 
@@ -69,7 +72,7 @@ impl Bandwidth {
 impl Stage for Bandwidth {
     fn feed(&mut self, item: Item, context: &mut Context<'_>) {
         if let Item::Data(segment) = &item {
-            context.hit(segment.offset, segment.bytes.len(), "pace", 0);
+            context.touch(segment.bytes.len());
         }
         self.queue.push(item);
     }
@@ -85,15 +88,17 @@ impl Stage for Bandwidth {
             }
         };
         let piece = self.piece(segment.bytes.len(), context.medium);
-        let from_ns = self
-            .free_at_ns
-            .max(segment.at_ns)
-            .max(context.now_ns.saturating_sub(BEHIND_NS));
-        let done_ns = from_ns.saturating_add(self.time_ns(piece as u64));
+        let earliest_ns = segment.at_ns.max(context.now_ns.saturating_sub(BEHIND_NS));
+        let done_ns = self.planned_ns.unwrap_or_else(|| {
+            let from_ns = self.free_at_ns.max(earliest_ns);
+            from_ns.saturating_add(self.time_ns(piece as u64))
+        });
+        self.planned_ns = Some(done_ns);
         if done_ns > context.now_ns {
             return Step::Wait(Some(done_ns));
         }
         self.free_at_ns = done_ns;
+        self.planned_ns = None;
         let mut segment = self.queue.split(piece);
         segment.at_ns = done_ns;
         Step::Item(Item::Data(segment))
@@ -106,6 +111,7 @@ impl Stage for Bandwidth {
     fn update(&mut self, attributes: &Attributes, now_ns: u64) {
         self.bytes_per_second = attributes.whole("rate") * 1_000;
         self.free_at_ns = now_ns;
+        self.planned_ns = None;
     }
 
     fn release(&mut self) -> Vec<Item> {

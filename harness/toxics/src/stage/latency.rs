@@ -26,7 +26,7 @@ pub static KIND: Kind = Kind {
     attributes: &[
         Attribute::ms("latency", "delay in ms"),
         Attribute::ms("jitter", "deviate from it by up to this, both ways, in ms"),
-        Attribute::whole("grain", 0, MOST_WHOLE, GRAIN),
+        Attribute::whole("grain", 0, MOST_WHOLE, GRAIN).unknown_to_original(),
     ],
     acts: Acts::OnTraffic(|attributes, _| Box::new(Latency::new(attributes))),
 };
@@ -51,6 +51,8 @@ struct Latency {
     queue: VecDeque<Delayed>,
     cost: usize,
     last_due_ns: u64,
+    /// The last key whose draw was told.
+    told: Option<u64>,
 }
 
 impl Latency {
@@ -62,6 +64,7 @@ impl Latency {
             queue: VecDeque::new(),
             cost: 0,
             last_due_ns: 0,
+            told: None,
         }
     }
 
@@ -86,11 +89,16 @@ impl Latency {
         delay_ns
     }
 
+    /// Takes a segment whose draw is that of `key`, and tells the draw once.
     fn push_segment(&mut self, segment: Segment, key: u64, context: &mut Context<'_>) {
         let draw = context.draws.at(key, JITTER);
-        let (offset, bytes, at_ns) = (segment.offset, segment.bytes.len(), segment.at_ns);
+        let (bytes, at_ns) = (segment.bytes.len(), segment.at_ns);
         let delay_ns = self.push(Item::Data(segment), at_ns, draw);
-        context.hit(offset, bytes, "delay_ns", delay_ns);
+        context.touch(bytes);
+        if self.jitter_ns > 0 && self.told != Some(key) {
+            self.told = Some(key);
+            context.tell(key, "delay_ns", delay_ns);
+        }
     }
 }
 

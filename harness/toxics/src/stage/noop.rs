@@ -21,7 +21,7 @@ struct Noop(Queue);
 impl Stage for Noop {
     fn feed(&mut self, item: Item, context: &mut Context<'_>) {
         if let Item::Data(segment) = &item {
-            context.hit(segment.offset, segment.bytes.len(), "pass", 0);
+            context.touch(segment.bytes.len());
         }
         self.0.push(item);
     }

@@ -20,12 +20,7 @@ pub static KIND: Kind = Kind {
     attributes: &[
         Attribute::share("rate", 1.0, "share that is overtaken; of two in a row, one"),
         Attribute::whole("gap", 1, 10_000, "datagrams that overtake it"),
-        Attribute {
-            name: "timeout",
-            range: crate::attributes::Range::Whole(0, crate::attributes::MOST_MS),
-            default: 100.0,
-            about: "wait no longer than this in ms",
-        },
+        Attribute::ms("timeout", "wait no longer than this in ms").by_default(100.0),
     ],
     acts: Acts::OnTraffic(|attributes, _| {
         Box::new(Reorder {

@@ -25,12 +25,12 @@ pub static KIND: Kind = Kind {
     about: "send data in small segments, with a pause after each",
     fits: Fits::Stream,
     attributes: &[
-        Attribute {
-            name: "average_size",
-            range: crate::attributes::Range::Whole(1, MOST_BYTES),
-            default: 1.0,
-            about: "mean size of a segment in bytes",
-        },
+        Attribute::whole(
+            "average_size",
+            1,
+            MOST_BYTES,
+            "mean size of a segment in bytes",
+        ),
         Attribute::whole(
             "size_variation",
             0,

@@ -40,7 +40,7 @@ impl Stage for Timeout {
         match item {
             Item::Data(segment) => {
                 self.swallowed = segment.offset + segment.bytes.len() as u64;
-                context.hit(segment.offset, segment.bytes.len(), "swallow", 0);
+                context.touch(segment.bytes.len());
             }
             other => self.queue.push(other),
         }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt};
 
 use super::connection::{Connection, End, Fate, Gone, Side};
-use super::scene::{SCRATCH_BYTES, Scene};
+use super::scene::{LINGERS, SCRATCH_BYTES, Scene};
 use super::tunnel::Tunnel;
 use crate::item::{Item, Segment};
 use crate::toxic::Direction;
@@ -90,6 +90,7 @@ impl Connection {
                 Ok(None) => source.readable = false,
                 Ok(Some(0)) => self.hear_end(from, scene),
                 Ok(Some(n)) => {
+                    scene.lingers = LINGERS;
                     traffic.received(direction, n);
                     side.lane.passed_by(n);
                     return self.write(from, scene);

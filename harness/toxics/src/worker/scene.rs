@@ -15,6 +15,11 @@ pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 /// holds 16 KiB for each toxic, so that many slow connections do not fill the memory.
 const RICH_BYTES: usize = 256 * 1024 * 1024;
 
+/// How often a worker that has moved bulk and has nothing to move steps aside for whoever
+/// sends before it goes to sleep. To be woken costs the sender more than its bytes do, and
+/// it comes late; while others run, so much gathers that each turn is worth its calls.
+pub(super) const LINGERS: u32 = 32;
+
 /// What a worker's connections use while it is their turn.
 pub(super) struct Scene {
     /// Where their sockets are watched.
@@ -29,6 +34,8 @@ pub(super) struct Scene {
     pub(super) memory: Arc<AtomicUsize>,
     /// Which worker it is.
     pub(super) worker: usize,
+    /// How often the worker still steps aside for others before it goes to sleep.
+    pub(super) lingers: u32,
 }
 
 impl Scene {

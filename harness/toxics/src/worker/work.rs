@@ -97,6 +97,7 @@ impl Work {
                 now_ns: now_ns(),
                 memory,
                 worker: index,
+                lingers: 0,
             },
             mailboxes,
             runtime,
@@ -126,6 +127,10 @@ impl Work {
                 return;
             }
             self.scene.now_ns = now_ns();
+            if events.is_empty() && self.hurried.is_empty() && self.scene.lingers > 0 {
+                self.scene.lingers -= 1;
+                rustix::process::sched_yield();
+            }
             for (token, readiness) in events.iter() {
                 let (what, key) = untoken(token);
                 match what {
@@ -158,7 +163,7 @@ impl Work {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.hurried.is_empty() {
+        if !self.hurried.is_empty() || self.scene.lingers > 0 {
             return Some(Duration::ZERO);
         }
         let next_ns = self.timers.next_ns()?;

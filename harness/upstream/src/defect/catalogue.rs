@@ -19,14 +19,23 @@ pub struct Entry {
 /// Every server of connections.
 const ANY: &[&str] = &Mode::NAMES;
 const LINES: &[&str] = &["foo"];
+const MESSAGES: &[&str] = &["foo", "udp-echo"];
 const PARSED: &[&str] = &["foo", "http"];
-const ANSWERS: &[&str] = &["foo", "echo", "http"];
-const READS: &[&str] = &["foo", "echo", "sink", "http", "statsd"];
+const ANSWERS: &[&str] = &["foo", "echo", "http", "udp-echo"];
+const READS: &[&str] = &["foo", "echo", "sink", "http", "statsd", "udp-echo"];
 const SENDS: &[&str] = &["foo", "echo", "source", "http"];
+const SENDS_BYTES: &[&str] = &["foo", "echo", "source", "http", "udp-echo"];
+
+/// Every server of connections, and the echo of datagrams.
+const ANY_ECHO: &[&str] = &["foo", "echo", "sink", "source", "http", "udp-echo"];
+const DATAGRAMS: &[&str] = &["udp-echo"];
 
 /// The sink of statsd lines takes few, since most are about answers.
 const STATSD: &[&str] = &["statsd"];
-const ANY_PORT: &[&str] = &["foo", "echo", "sink", "source", "http", "statsd"];
+const ACCEPTS: &[&str] = &["foo", "echo", "sink", "source", "http", "statsd"];
+const ANY_PORT: &[&str] = &[
+    "foo", "echo", "sink", "source", "http", "statsd", "udp-echo",
+];
 
 const fn entry(
     name: &'static str,
@@ -44,26 +53,28 @@ const fn entry(
 
 /// Every kind of defect.
 #[rustfmt::skip]
-pub const ALL: [Entry; 26] = [
+pub const ALL: [Entry; 28] = [
     entry("segfault-after-decode-errors", "=N", PARSED, "SIGSEGV at the Nth line or head that cannot be decoded"),
-    entry("segfault-after-bytes", "=BYTES", ANY, "SIGSEGV once so much was read and written in all"),
+    entry("segfault-after-bytes", "=BYTES", ANY_ECHO, "SIGSEGV once so much was read and written in all"),
     entry("abort-on-line", "=BYTES", LINES, "SIGABRT at a line that holds BYTES (\\xNN, \\r, \\t, \\\\ work)"),
     entry("panic-on-invalid-utf8", "", LINES, "exit 101 at a line that is not UTF-8"),
     entry("exit-after", "=N", ANY, "exit 1 as the Nth connection is accepted"),
-    entry("hang-after", "=N", ANY, "after N messages nothing is read or answered ever again"),
-    entry("freeze", "=DURATION@PERIOD", ANY, "stop for DURATION once in every PERIOD"),
-    entry("slow", "=DURATION", ANY, "delay each answer; pipelined ones do not add up"),
-    entry("slow-reader", "=BYTES/s", READS, "read from each client (statsd: all datagrams) at this rate"),
+    entry("hang-after", "=N", ANY_ECHO, "after N messages nothing is read or answered ever again"),
+    entry("freeze", "=DURATION@PERIOD", ANY_ECHO, "stop for DURATION once in every PERIOD"),
+    entry("slow", "=DURATION", ANY_ECHO, "delay each answer; pipelined ones do not add up"),
+    entry("slow-reader", "=BYTES/s", READS, "read from each client (statsd, udp-echo: all datagrams) at this rate"),
     entry("slow-writer", "=BYTES/s", SENDS, "write to each client at this rate"),
     entry("late-reply", "=DURATION", ANY, "hold the last answers (up to 128 KiB), and the end of the connection, back until DURATION after the client's end"),
-    entry("wrong-reply", "=[KIND:]1/N", LINES, "every Nth answer is wrong; KIND is swapped, duplicated, corrupted, stale or dropped, otherwise the first four take turns (swapped needs pipelined requests)"),
-    entry("corrupt-byte", "=1/N", SENDS, "every Nth byte sent has a bit flipped"),
+    entry("wrong-reply", "=[KIND:]1/N", MESSAGES, "every Nth answer is wrong; KIND is swapped, duplicated, corrupted, stale or dropped, otherwise the first four take turns (swapped needs pipelined requests)"),
+    entry("corrupt-byte", "=1/N", SENDS_BYTES, "every Nth byte sent has a bit flipped"),
     entry("drop-byte", "=1/N", SENDS, "every Nth byte is not sent"),
     entry("duplicate-byte", "=1/N", SENDS, "every Nth byte is sent twice"),
     entry("wrong-connection", "=1/N", ANSWERS, "every Nth answer goes to another client, if there is one on the same thread"),
-    entry("leak-memory", "=BYTES", ANY, "keep this much more memory with every message"),
+    entry("wrong-port", "=1/N", DATAGRAMS, "every Nth answer leaves from another port"),
+    entry("silence", "", DATAGRAMS, "read everything and answer nothing"),
+    entry("leak-memory", "=BYTES", ANY_ECHO, "keep this much more memory with every message"),
     entry("leak-descriptors", "", ANY, "keep one more descriptor open with every connection"),
-    entry("accept-then-close", "", ANY_PORT, "accept connections (statsd: for management) and close them at once"),
+    entry("accept-then-close", "", ACCEPTS, "accept connections (statsd: for management) and close them at once"),
     entry("accept-then-silence", "", ANY, "accept connections and neither read nor answer nor close"),
     entry("stop-accepting", "=N", ANY, "after N connections none is accepted; the port stays open"),
     entry("reset-after", "=BYTES", ANY, "reset each connection when so much was sent on it (by a sink: received)"),
@@ -126,6 +137,8 @@ impl Defect {
             Self::DropByte(_) => "drop-byte",
             Self::DuplicateByte(_) => "duplicate-byte",
             Self::WrongConnection(_) => "wrong-connection",
+            Self::WrongPort(_) => "wrong-port",
+            Self::Silence => "silence",
             Self::LeakMemory(_) => "leak-memory",
             Self::LeakDescriptors => "leak-descriptors",
             Self::AcceptThenClose => "accept-then-close",

@@ -44,6 +44,10 @@ pub enum Defect {
     DuplicateByte(u64),
     /// Every Nth answer goes to another client.
     WrongConnection(u64),
+    /// Every Nth answer leaves from another port.
+    WrongPort(u64),
+    /// Everything is read and nothing is answered.
+    Silence,
     /// Every message costs this many bytes of memory for ever.
     LeakMemory(u64),
     /// Every connection costs a descriptor for ever.
@@ -131,6 +135,17 @@ pub struct WrongReply {
     pub kind: Option<WrongKind>,
 }
 
+impl WrongReply {
+    /// The kind of the wrong reply that is due at answer `number`: the named one, or the
+    /// next in turn, starting where the seed says.
+    pub(crate) fn due(self, number: u64, seed: u64) -> WrongKind {
+        let turns = WrongKind::TURNS;
+        let turn = (number / self.every - 1).wrapping_add(seed) % turns.len() as u64;
+        self.kind
+            .unwrap_or(turns[usize::try_from(turn).unwrap_or(0)])
+    }
+}
+
 /// In which way an answer is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongKind {
@@ -192,6 +207,10 @@ pub struct Defects {
     pub duplicate_byte: Option<u64>,
     /// See [`Defect::WrongConnection`].
     pub wrong_connection: Option<u64>,
+    /// See [`Defect::WrongPort`].
+    pub wrong_port: Option<u64>,
+    /// See [`Defect::Silence`].
+    pub silence: bool,
     /// See [`Defect::LeakMemory`].
     pub leak_memory: Option<u64>,
     /// See [`Defect::LeakDescriptors`].
@@ -244,6 +263,8 @@ impl Defects {
             Defect::DropByte(n) => self.drop_byte = Some(n),
             Defect::DuplicateByte(n) => self.duplicate_byte = Some(n),
             Defect::WrongConnection(n) => self.wrong_connection = Some(n),
+            Defect::WrongPort(n) => self.wrong_port = Some(n),
+            Defect::Silence => self.silence = true,
             Defect::LeakMemory(bytes) => self.leak_memory = Some(bytes),
             Defect::LeakDescriptors => self.leak_descriptors = true,
             Defect::AcceptThenClose => self.accept_then_close = true,

@@ -74,6 +74,8 @@ impl FromStr for Defect {
             "drop-byte" => share().map(Self::DropByte),
             "duplicate-byte" => share().map(Self::DuplicateByte),
             "wrong-connection" => share().map(Self::WrongConnection),
+            "wrong-port" => share().map(Self::WrongPort),
+            "silence" => bare(Self::Silence),
             "leak-memory" => bytes().map(Self::LeakMemory),
             "leak-descriptors" => bare(Self::LeakDescriptors),
             "accept-then-close" => bare(Self::AcceptThenClose),

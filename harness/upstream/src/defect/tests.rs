@@ -53,6 +53,8 @@ fn every_form_is_parsed() {
         ("drop-byte=1/9", Defect::DropByte(9)),
         ("duplicate-byte=1/9", Defect::DuplicateByte(9)),
         ("wrong-connection=1/9", Defect::WrongConnection(9)),
+        ("wrong-port=1/9", Defect::WrongPort(9)),
+        ("silence", Defect::Silence),
         ("reset-after=10kB", Defect::ResetAfter(10_000)),
         ("reset-midway=1/2", Defect::ResetMidway(2)),
         (

@@ -32,7 +32,7 @@ impl Replies {
         let number = process.next_answer();
         let earlier = self.last.replace(answer);
         if number.is_multiple_of(wrong.every) && self.armed.is_none() {
-            self.armed = Some(due(number, wrong, process.config.seed));
+            self.armed = Some(wrong.due(number, process.config.seed));
         }
         if self.held.is_some() {
             answer.encode(out);
@@ -73,16 +73,6 @@ impl Replies {
             held.encode(out);
         }
     }
-}
-
-/// The kind of the wrong reply that is due at this answer: the named one, or the next
-/// in turn, starting where the seed says.
-fn due(number: u64, wrong: WrongReply, seed: u64) -> WrongKind {
-    let turns = WrongKind::TURNS;
-    let turn = (number / wrong.every - 1).wrapping_add(seed) % turns.len() as u64;
-    wrong
-        .kind
-        .unwrap_or(turns[usize::try_from(turn).unwrap_or(0)])
 }
 
 /// Changes one digit to another.

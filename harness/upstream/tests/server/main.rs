@@ -17,3 +17,5 @@ mod statsd;
 mod statsd_defects;
 mod streams;
 mod timing;
+mod udp_echo;
+mod udp_echo_defects;
