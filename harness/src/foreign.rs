@@ -71,7 +71,12 @@ pub fn own_flags(mode: Mode, listen: &str, backends: &[Backend]) -> Vec<OsString
 /// How our own proxy for statsd is told of its servers.
 #[must_use]
 pub fn node_flags(backends: &[Backend]) -> Vec<OsString> {
-    let node = |one: &Backend| ["--node".into(), statsd::node_argument(one.at, one.admin).into()];
+    let node = |one: &Backend| {
+        [
+            "--node".into(),
+            statsd::node_argument(one.at, one.admin).into(),
+        ]
+    };
     backends.iter().flat_map(node).collect()
 }
 
@@ -175,7 +180,12 @@ fn from_template(
 /// One server is all that it knows.
 fn sentry(program: PathBuf, listen: SocketAddr, backends: &[Backend]) -> Spec {
     let forward = backends.first().map(|first| first.at.to_string());
-    let words = ["--listen", &listen.to_string(), "--upstream", &forward.unwrap_or_default()];
+    let words = [
+        "--listen",
+        &listen.to_string(),
+        "--upstream",
+        &forward.unwrap_or_default(),
+    ];
     Spec {
         program,
         args: words.map(OsString::from).into(),

@@ -30,10 +30,15 @@ const PROXY: &str = "proxy.js";
 /// That it is not, and how it can be had.
 pub fn cluster_proxy() -> Result<PathBuf, String> {
     if let Some(named) = named(NPM_VARIABLE) {
-        let file = if named.is_dir() { named.join(PROXY) } else { named };
-        return file.is_file().then(|| absolute(&file)).ok_or_else(|| {
-            format!("{NPM_VARIABLE}: there is no {}", file.display())
-        });
+        let file = if named.is_dir() {
+            named.join(PROXY)
+        } else {
+            named
+        };
+        return file
+            .is_file()
+            .then(|| absolute(&file))
+            .ok_or_else(|| format!("{NPM_VARIABLE}: there is no {}", file.display()));
     }
     let modules = Path::new(PEERS).join("node_modules");
     let file = modules.join("statsd").join(PROXY);
@@ -63,22 +68,38 @@ pub fn install_cluster_proxy(tell: &dyn Fn(&str)) -> Result<(), String> {
     let Err(missing) = cluster_proxy() else {
         return Ok(());
     };
-    let Some(npm) = installed::find("npm").ok().filter(|_| named(NPM_VARIABLE).is_none()) else {
+    let Some(npm) = installed::find("npm")
+        .ok()
+        .filter(|_| named(NPM_VARIABLE).is_none())
+    else {
         return Err(missing);
     };
     tell(&format!("installing {NPM_PACKAGE} into {PEERS}"));
     std::fs::create_dir_all(PEERS).map_err(|error| format!("{PEERS}: {error}"))?;
     let installed = Command::new(npm)
         // Its ring is an optional dependency; one that has to be compiled is not needed.
-        .args(["install", "--prefix", PEERS, "--ignore-scripts", "--no-audit", "--no-fund"])
+        .args([
+            "install",
+            "--prefix",
+            PEERS,
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+        ])
         .arg(NPM_PACKAGE)
         .stdin(Stdio::null())
         .output();
     let output = installed.map_err(|error| format!("npm: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
+    let said = said
+        .lines()
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default();
     cluster_proxy().map(drop).map_err(|_| {
-        format!("{NPM_PACKAGE} could not be installed ({}): {said}", output.status)
+        format!(
+            "{NPM_PACKAGE} could not be installed ({}): {said}",
+            output.status
+        )
     })
 }
 
@@ -88,7 +109,8 @@ pub fn install_cluster_proxy(tell: &dyn Fn(&str)) -> Result<(), String> {
 /// That it is not there, and how it can be had.
 pub fn sentry() -> Result<PathBuf, String> {
     if let Some(named) = named(SENTRY_VARIABLE) {
-        return installed::executable(&named).map_err(|error| format!("{SENTRY_VARIABLE}: {error}"));
+        return installed::executable(&named)
+            .map_err(|error| format!("{SENTRY_VARIABLE}: {error}"));
     }
     let own = Path::new(PEERS).join("bin/statsdproxy");
     installed::executable(&own)

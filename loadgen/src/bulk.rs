@@ -166,5 +166,6 @@ fn record(config: &Config, outcome: &BulkOutcome, bulk: Bulk) -> LoadRecord {
         },
         bulk: Some(bulk),
         statsd: None,
+        udp: None,
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use service::clock::mono_ns;
 
-use crate::dialect::Dialect;
 use crate::echoes::Echoes;
 use crate::histograms::{self, Histogram};
 use crate::judge::Replies;
@@ -21,9 +20,11 @@ use crate::outcome::{Outcome, outcome};
 use crate::payload::Payload;
 use crate::plan::{Plan, Wire};
 use crate::record::Interval;
+use crate::slices::Slices;
 use crate::stop::StopFlag;
 use crate::tally::{ConnectTally, Tally};
 use crate::timeline::{Slice, Timeline};
+use crate::udp::{self, Ledger};
 use crate::worker::Worker;
 
 /// From the last connection's opening to the first slot: time for all workers to hear
@@ -105,6 +106,8 @@ pub(crate) struct WorkerDone {
     pub(crate) never_written: u64,
     pub(crate) missed: u64,
     pub(crate) load: LoadMeter,
+    /// What datagrams came to, if they were what was sent.
+    pub(crate) datagrams: Option<Box<Ledger>>,
 }
 
 /// Is told what happens while it happens.
@@ -153,11 +156,14 @@ pub fn run(
     let crew = match plan.wire {
         Wire::Foo(verify) => {
             let payload = Arc::new(Payload::new(plan.seed, plan.payload));
-            Crew::hire(plan, stop, || Replies::new(verify, payload.clone()))?
+            Crew::hire(plan, stop, |seat| {
+                Worker::new(seat, Replies::new(verify, payload.clone()))
+            })?
         }
-        Wire::Echo(integrity) => Crew::hire(plan, stop, || {
-            Echoes::new(integrity, plan.seed, plan.payload)
+        Wire::Echo(integrity) => Crew::hire(plan, stop, |seat| {
+            Worker::new(seat, Echoes::new(integrity, plan.seed, plan.payload))
         })?,
+        Wire::Datagrams(how) => Crew::hire(plan, stop, |seat| udp::Worker::new(seat, how))?,
     };
     let (open, connects) = crew.wait_opened()?;
     if open == 0 {
@@ -170,6 +176,20 @@ pub fn run(
     Ok(outcome)
 }
 
+/// What a worker is hired with.
+pub(crate) struct Seat {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) stop: StopFlag,
+    /// Its number, and whom it reports to.
+    pub(crate) slices: Slices,
+}
+
+/// A worker, ready to run on its thread.
+pub(crate) trait Hand: Send + 'static {
+    /// Opens what it sends over, reports, waits for the start, and works to the end.
+    fn run(self, start: &Receiver<Timeline>) -> io::Result<()>;
+}
+
 struct Crew {
     workers: Vec<JoinHandle<()>>,
     starts: Vec<Sender<Timeline>>,
@@ -178,7 +198,11 @@ struct Crew {
 }
 
 impl Crew {
-    fn hire<D: Dialect>(plan: &Plan, stop: &StopFlag, dialect: impl Fn() -> D) -> io::Result<Self> {
+    fn hire<W: Hand>(
+        plan: &Plan,
+        stop: &StopFlag,
+        worker: impl Fn(Seat) -> io::Result<W>,
+    ) -> io::Result<Self> {
         let (outbox, inbox) = mpsc::channel();
         let plan = Arc::new(plan.clone());
         let mut crew = Self {
@@ -192,14 +216,11 @@ impl Crew {
             let (spare, spares) = mpsc::channel();
             let _ = spare.send(histograms::empty());
             let to_crew = outbox.clone();
-            let worker = Worker::new(
-                index,
-                plan.clone(),
-                stop.clone(),
-                dialect(),
-                outbox.clone(),
-                spares,
-            )?;
+            let worker = worker(Seat {
+                plan: plan.clone(),
+                stop: stop.clone(),
+                slices: Slices::new(index, outbox.clone(), spares),
+            })?;
             let name = format!("load-{index}");
             let thread = std::thread::Builder::new().name(name).spawn(move || {
                 let watch = Watch(to_crew);

@@ -12,6 +12,7 @@ use crate::record::Interval;
 use crate::stop::StopFlag;
 use crate::tally::{ConnectTally, Tally};
 use crate::timeline::Timeline;
+use crate::udp::Ledger;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub busiest: f64,
     /// Whether it was ended early.
     pub stopped: bool,
+    /// What datagrams came to, if they were what was sent.
+    pub(crate) datagrams: Option<Ledger>,
 }
 
 /// Nanoseconds as seconds.
@@ -104,6 +107,7 @@ pub(crate) fn outcome(
         cpu_ns: 0,
         busiest: 0.0,
         stopped: stop.is_set(),
+        datagrams: None,
     };
     for worker in workers {
         all.measured.add(&worker.measured);
@@ -115,6 +119,9 @@ pub(crate) fn outcome(
             (&mut all.handshake, &worker.handshake),
         ] {
             to.add(from).expect("both have the same bounds");
+        }
+        if let Some(datagrams) = &worker.datagrams {
+            all.datagrams.get_or_insert_default().add(datagrams);
         }
         all.sent_in_time += worker.sent_in_time;
         all.waiting_at_end += worker.waiting_at_end;
@@ -168,6 +175,7 @@ pub(crate) mod tests {
             cpu_ns: 1_000_000_000,
             busiest: 0.1,
             stopped: false,
+            datagrams: None,
         }
     }
 }

@@ -55,6 +55,17 @@ pub enum Wire {
     Foo(Verify),
     /// Whatever is sent comes back.
     Echo(Integrity),
+    /// The same with datagrams. Each connection of the plan is a socket.
+    Datagrams(Datagrams),
+}
+
+/// What is special about datagrams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagrams {
+    /// One that is not back within this time is lost.
+    pub timeout: Duration,
+    /// Whether the kernel may cut up datagrams.
+    pub segments: bool,
 }
 
 /// A run.

@@ -23,7 +23,7 @@ pub(crate) struct Recorder<D> {
     phase: Phase,
 }
 
-impl<D: Dialect> Recorder<D> {
+impl<D> Recorder<D> {
     /// A recorder for a worker that speaks `dialect`. `waits_apart` says whether response
     /// times are more than service times.
     #[must_use]
@@ -44,6 +44,28 @@ impl<D: Dialect> Recorder<D> {
         self.phase = phase;
     }
 
+    /// Records how long an answer took that was read at `now`.
+    #[inline]
+    pub(crate) fn time(&mut self, times: Times, now: u64) {
+        let counts = times.due >= self.books.measure_from;
+        // The answer to a warm-up request that comes while measuring is in no slice.
+        if counts != (self.phase != Phase::Warmup) {
+            return;
+        }
+        let service = now.saturating_sub(times.sent);
+        if self.waits_apart {
+            self.response
+                .saturating_record(now.saturating_sub(times.due));
+            if counts {
+                self.service.saturating_record(service);
+            }
+        } else {
+            self.response.saturating_record(service);
+        }
+    }
+}
+
+impl<D: Dialect> Recorder<D> {
     /// Takes all whole replies in `inbound`, read at `now`, and tells how many bytes
     /// they take. `None` if the stream cannot be followed any further.
     #[inline]
@@ -74,25 +96,6 @@ impl<D: Dialect> Recorder<D> {
     pub(crate) fn take_rest(&mut self, bytes: usize, tracker: &mut Tracker, cutting: &D::Cutting) {
         if tracker.open() == 0 && self.dialect.is_left_over(bytes, cutting) {
             tracker.left_over(&mut self.books);
-        }
-    }
-
-    #[inline]
-    fn time(&mut self, times: Times, now: u64) {
-        let counts = times.due >= self.books.measure_from;
-        // The answer to a warm-up request that comes while measuring is in no slice.
-        if counts != (self.phase != Phase::Warmup) {
-            return;
-        }
-        let service = now.saturating_sub(times.sent);
-        if self.waits_apart {
-            self.response
-                .saturating_record(now.saturating_sub(times.due));
-            if counts {
-                self.service.saturating_record(service);
-            }
-        } else {
-            self.response.saturating_record(service);
         }
     }
 }

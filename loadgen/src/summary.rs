@@ -59,6 +59,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
         },
         bulk: None,
         statsd: None,
+        udp: None,
     }
 }
 
@@ -91,6 +92,7 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
         },
         bulk: None,
         statsd: None,
+        udp: None,
     }
 }
 
@@ -153,6 +155,7 @@ mod tests {
             client: Client::default(),
             bulk: None,
             statsd: None,
+            udp: None,
         };
         assert_eq!(exit_code(&empty), 0);
         let invalid = LoadRecord {

@@ -12,14 +12,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use eventloop::{Events, Poller};
 use service::clock::mono_ns;
 
 use crate::connection::{Connection, State};
-use crate::crew::{Connections, FromWorker};
+use crate::crew::{Connections, FromWorker, Hand, Seat};
 use crate::dialect::Dialect;
 use crate::dialer::Dialer;
 use crate::feed::{ClosedLoop, Feed, OpenLoop};
@@ -27,16 +27,16 @@ use crate::histograms::{self, Histogram};
 use crate::load_meter::LoadMeter;
 use crate::plan::{Plan, nanos};
 use crate::recorder::Recorder;
+use crate::slices::Slices;
 use crate::stop::StopFlag;
 use crate::tally::ConnectTally;
-use crate::timeline::{Slice, Timeline};
+use crate::timeline::Timeline;
 
 /// Longest wait: a request to stop is seen within this time.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// A worker and all it owns.
 pub(crate) struct Worker<D: Dialect> {
-    index: usize,
     plan: Arc<Plan>,
     stop: StopFlag,
     poller: Poller,
@@ -57,26 +57,13 @@ pub(crate) struct Worker<D: Dialect> {
     handshake_time: Histogram,
     send_lag: Histogram,
     meter: LoadMeter,
-    timeline: Timeline,
-    slice: Slice,
-    reported: Reported,
+    slices: Slices,
     /// When sending was over, and what was known then.
     over: Option<Over>,
     /// Requests that count and were given up with a connection that could not be opened.
     given_up: u64,
     /// Whether our sides of all connections are ended as soon as they are written.
     ending: bool,
-    to_crew: Sender<FromWorker>,
-    spares: Receiver<Histogram>,
-}
-
-/// Counters at the last end of a slice.
-#[derive(Clone, Copy, Default)]
-struct Reported {
-    sent: u64,
-    answered: u64,
-    failed: u64,
-    connections: Connections,
 }
 
 #[derive(Clone, Copy)]
@@ -88,17 +75,38 @@ struct Over {
     deadline: u64,
 }
 
+impl<D: Dialect> Hand for Worker<D> {
+    /// Opens all connections, reports, waits for the start, and runs to the end.
+    fn run(mut self, start: &Receiver<Timeline>) -> io::Result<()> {
+        // With the default slack of 50 µs every sleep would end that much later.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        let mut events = Events::new();
+        self.open_all(&mut events)?;
+        let open = self
+            .connections
+            .iter()
+            .filter(|c| c.state == State::Open)
+            .count();
+        self.slices.report(FromWorker::Opened {
+            open,
+            connects: self.connects,
+        });
+        // The sender is gone when the run was called off.
+        let Ok(timeline) = start.recv() else {
+            return Ok(());
+        };
+        self.begin(timeline);
+        while self.turn(&mut events)? {}
+        self.done();
+        Ok(())
+    }
+}
+
 impl<D: Dialect> Worker<D> {
-    /// Worker number `index` of `plan`. It reports to `to_crew` and takes cleared
-    /// histograms back from `spares`.
-    pub(crate) fn new(
-        index: usize,
-        plan: Arc<Plan>,
-        stop: StopFlag,
-        dialect: D,
-        to_crew: Sender<FromWorker>,
-        spares: Receiver<Histogram>,
-    ) -> io::Result<Self> {
+    /// The worker of `seat`.
+    pub(crate) fn new(seat: Seat, dialect: D) -> io::Result<Self> {
+        let Seat { plan, stop, slices } = seat;
+        let index = slices.worker;
         let own = plan.share(plan.connections as u64, index) as usize;
         let feed = match plan.schedule() {
             Some(schedule) => {
@@ -111,15 +119,8 @@ impl<D: Dialect> Worker<D> {
                 Feed::Closed(ClosedLoop { left })
             }
         };
-        let timeline = Timeline {
-            start: 0,
-            measure_from: 0,
-            end: 0,
-            interval: 1,
-        };
         let spread = plan.requests_per_connection > 0 || plan.connections > 20_000;
         Ok(Self {
-            index,
             stop,
             poller: Poller::new()?,
             dialer: Dialer::new(plan.targets.clone(), &plan.transport, spread, index),
@@ -137,49 +138,18 @@ impl<D: Dialect> Worker<D> {
             handshake_time: histograms::empty(),
             send_lag: histograms::empty(),
             meter: LoadMeter::default(),
-            slice: timeline.first(),
-            timeline,
-            reported: Reported::default(),
+            slices,
             over: None,
             given_up: 0,
             ending: false,
-            to_crew,
-            spares,
             plan,
         })
     }
 
-    /// Opens all connections, reports, waits for the start, and runs to the end.
-    pub(crate) fn run(mut self, start: &Receiver<Timeline>) -> io::Result<()> {
-        // With the default slack of 50 µs every sleep would end that much later.
-        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
-        let mut events = Events::new();
-        self.open_all(&mut events)?;
-        let open = self
-            .connections
-            .iter()
-            .filter(|c| c.state == State::Open)
-            .count();
-        let _ = self.to_crew.send(FromWorker::Opened {
-            open,
-            connects: self.connects,
-        });
-        // The sender is gone when the run was called off.
-        let Ok(timeline) = start.recv() else {
-            return Ok(());
-        };
-        self.begin(timeline);
-        while self.turn(&mut events)? {}
-        self.done();
-        Ok(())
-    }
-
     fn begin(&mut self, timeline: Timeline) {
-        self.timeline = timeline;
-        self.reported.connections = Connections::of(&self.connects);
-        self.slice = timeline.first();
-        self.recorder.books.measure_from = timeline.measure_from;
-        self.recorder.enter(self.slice.phase);
+        let connections = Connections::of(&self.connects);
+        self.slices
+            .begin(timeline, &mut self.recorder, connections);
         if let Feed::Open(open) = &mut self.feed {
             open.begin(timeline.start);
         }
@@ -246,8 +216,8 @@ impl<D: Dialect> Worker<D> {
     fn write_due(&mut self, now: u64) -> bool {
         let mut more = false;
         if let (Feed::Open(open), None) = (&mut self.feed, self.over) {
-            let from = self.timeline.measure_from;
-            more = open.reach(now, self.timeline.end, from, &mut self.send_lag);
+            let from = self.slices.timeline.measure_from;
+            more = open.reach(now, self.slices.timeline.end, from, &mut self.send_lag);
         }
         while self.waiting() > 0
             && let Some(at) = self.ready.pop_front()
@@ -301,11 +271,11 @@ impl<D: Dialect> Worker<D> {
 
     /// How long to wait, and whether that is polling for a due slot.
     fn wait_time(&self, now: u64) -> (Duration, bool) {
-        let mut wake = now.saturating_add(nanos(LONGEST_WAIT)).min(self.slice.end);
+        let mut wake = now.saturating_add(nanos(LONGEST_WAIT)).min(self.slices.slice.end);
         if let Some(over) = self.over {
             wake = wake.min(over.deadline);
         } else {
-            wake = wake.min(self.timeline.end);
+            wake = wake.min(self.slices.timeline.end);
         }
         for timers in [&self.rests, &self.pauses] {
             if let Some(Reverse((when, _))) = timers.peek() {

@@ -193,7 +193,13 @@ mod tests {
 
     #[test]
     fn empty_lines_are_none() {
-        for (datagram, count) in [("", 0), ("\n\n", 0), ("a", 1), ("a\n", 1), ("\na\n\nb\r", 2)] {
+        for (datagram, count) in [
+            ("", 0),
+            ("\n\n", 0),
+            ("a", 1),
+            ("a\n", 1),
+            ("\na\n\nb\r", 2),
+        ] {
             assert_eq!(lines(datagram.as_bytes()), count, "{datagram:?}");
         }
     }

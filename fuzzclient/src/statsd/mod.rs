@@ -93,7 +93,10 @@ impl Statsd {
             );
         }
         let candidates = self.connect.connect_candidates()?;
-        candidates.first().copied().context("--connect names no address")
+        candidates
+            .first()
+            .copied()
+            .context("--connect names no address")
     }
 
     /// Sends what was asked for, and reports.
@@ -104,8 +107,12 @@ impl Statsd {
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = UdpSocket::bind(from)?;
-        socket.connect(target).with_context(|| format!("cannot send to {target}"))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        socket
+            .connect(target)
+            .with_context(|| format!("cannot send to {target}"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (record, stop) = runtime.block_on(async {
             let mut signals = StopSignals::listen()?;
             Ready::new("fuzzclient statsd", []).announce(self.ready_fd)?;
@@ -119,7 +126,11 @@ impl Statsd {
         }
     }
 
-    async fn send(&self, socket: &UdpSocket, signals: &mut StopSignals) -> (FuzzRecord, Option<Stop>) {
+    async fn send(
+        &self,
+        socket: &UdpSocket,
+        signals: &mut StopSignals,
+    ) -> (FuzzRecord, Option<Stop>) {
         let (started, started_mono_ns) = (Instant::now(), mono_ns());
         let mut garbage = Garbage::new(generate::rng(self.seed, 0, PURPOSE));
         let mut datagram = Vec::new();
@@ -149,7 +160,11 @@ impl Statsd {
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
-        let stopped_by = if stop.is_some() { "interrupted" } else { "duration" };
+        let stopped_by = if stop.is_some() {
+            "interrupted"
+        } else {
+            "duration"
+        };
         let record = FuzzRecord {
             schema_version: SCHEMA_VERSION,
             config: self.config(),

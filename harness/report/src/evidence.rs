@@ -299,7 +299,10 @@ impl LoadEvidence {
     /// as many were lost then as in the whole run. None if it is no such load.
     #[must_use]
     pub fn lines(&self, account: Option<&Account>) -> Option<(f64, f64)> {
-        let record = self.record.as_ref().filter(|record| record.statsd.is_some())?;
+        let record = self
+            .record
+            .as_ref()
+            .filter(|record| record.statsd.is_some())?;
         let sent = record.counts.sent as f64;
         Some((sent, sent * account?.received_share()?))
     }

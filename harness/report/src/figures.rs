@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::account::Account;
 use crate::evidence::{Block, LoadEvidence};
 use crate::run::ScenarioRun;
+use lines::{lines, lines_per_cpu_s, lines_per_s, of_all_rounds};
+
+pub use lines::LineFigures;
+
+mod lines;
 
 /// Samples below which no 99.9th percentile is given: ten beyond it.
 const P99_9_SAMPLES: u64 = 10_000;
@@ -61,35 +66,6 @@ pub struct Figures {
     pub lines: Option<LineFigures>,
     /// Beside the peer, median over the rounds of the ratio within the round.
     pub beside_peer: Option<Ratios>,
-}
-
-/// What became of the lines of one load against one subject; medians over the blocks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LineFigures {
-    /// Lines that came to a server per second.
-    pub received_per_s: f64,
-    /// Their share of those that were sent, warm-up included: the least of the blocks.
-    pub received_share: f64,
-    /// Lines that came to a server for each second of CPU time of the proxy's process tree.
-    pub per_cpu_s: Option<f64>,
-}
-
-impl Figures {
-    /// Whether the times may be judged: most blocks are valid.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.blocks > 0 && 2 * self.valid_blocks > self.blocks
-    }
-
-    /// Why not: the first reason, and how many more there are.
-    #[must_use]
-    pub fn why_invalid(&self) -> String {
-        match self.invalid_reasons.as_slice() {
-            [] => "no reason given".to_owned(),
-            [one] => one.clone(),
-            [first, more @ ..] => format!("{first}; and {} more", more.len()),
-        }
-    }
 }
 
 /// Ours over the peer's, of the same round.
@@ -194,10 +170,14 @@ fn row(blocks: &[Block], subject: &str, load: &str, peer: Option<&String>) -> Fi
         peak_memory_bytes: used.iter().filter_map(|cell| peak_memory(cell)).max(),
         gbit_per_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_s())),
         gbit_per_cpu_s: median(used.iter().filter_map(|cell| cell.load.gbit_per_cpu_s())),
-        lines: lines(&used),
+        lines: lines(&all),
         beside_peer: peer
             .filter(|peer| subject != DIRECT && *peer != subject)
-            .map(|peer| beside(&used, &valid_cells(blocks, peer, load), peer)),
+            .map(|peer| Ratios {
+                lines: of_all_rounds(&all, blocks, peer, load, lines_per_s),
+                lines_per_cpu_s: of_all_rounds(&all, blocks, peer, load, lines_per_cpu_s),
+                ..beside(&used, &valid_cells(blocks, peer, load), peer)
+            }),
     }
 }
 
@@ -213,24 +193,6 @@ impl Cell<'_> {
     fn account(&self) -> Option<&Account> {
         self.block.account.as_ref()
     }
-}
-
-fn lines(cells: &[&Cell<'_>]) -> Option<LineFigures> {
-    let shares = cells.iter().filter_map(|cell| cell.account()?.received_share());
-    Some(LineFigures {
-        received_per_s: median(cells.iter().filter_map(|cell| lines_per_s(cell)))?,
-        received_share: shares.reduce(f64::min)?,
-        per_cpu_s: median(cells.iter().filter_map(|cell| lines_per_cpu_s(cell))),
-    })
-}
-
-fn lines_per_s(cell: &Cell<'_>) -> Option<f64> {
-    let (_, received) = cell.load.lines(cell.account())?;
-    Some(received / cell.record.measured_s).filter(|rate| rate.is_finite())
-}
-
-fn lines_per_cpu_s(cell: &Cell<'_>) -> Option<f64> {
-    cell.load.lines_per_cpu_s(cell.account())
 }
 
 fn p50(cell: &Cell<'_>) -> Option<f64> {
@@ -282,8 +244,8 @@ fn beside(own: &[&Cell<'_>], peer: &[Cell<'_>], name: &str) -> Ratios {
         peak_memory: ratio(|cell| peak_memory(cell).map(|bytes| bytes as f64)),
         throughput: ratio(|cell| cell.load.gbit_per_s()),
         per_cpu_s: ratio(|cell| cell.load.gbit_per_cpu_s()),
-        lines: ratio(lines_per_s),
-        lines_per_cpu_s: ratio(lines_per_cpu_s),
+        lines: None,
+        lines_per_cpu_s: None,
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) fn load_record(start_ms: u64, micros: u64) -> LoadRecord {
         },
         bulk: None,
         statsd: None,
+        udp: None,
     }
 }
 

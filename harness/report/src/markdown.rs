@@ -51,7 +51,11 @@ pub fn render(run: &RunFile) -> String {
     }
     for (name, rows) in curves::tables(run) {
         let head = curves::HEAD.join(" | ");
-        out.push_str(&format!("### {}\n\n|{head} |\n|{}\n", cell(&name), " ---: |".repeat(5)));
+        out.push_str(&format!(
+            "### {}\n\n|{head} |\n|{}\n",
+            cell(&name),
+            " ---: |".repeat(5)
+        ));
         for row in rows {
             out.push_str(&format!("| {} |\n", row.join(" | ")));
         }
@@ -102,7 +106,10 @@ fn not_messages(scenario: &ScenarioRun) -> String {
 /// What was done on purpose.
 fn happened(scenario: &ScenarioRun) -> String {
     let faults = faults::lines(scenario);
-    let mut out: String = faults.iter().map(|line| format!("- {}\n", cell(line))).collect();
+    let mut out: String = faults
+        .iter()
+        .map(|line| format!("- {}\n", cell(line)))
+        .collect();
     if !faults.is_empty() {
         out.push('\n');
     }
@@ -114,7 +121,10 @@ fn accounts(scenario: &ScenarioRun) -> String {
     let mut out = String::new();
     for (title, account) in account::accounts(scenario) {
         let head = account::HEAD.join(" | ");
-        out.push_str(&format!("{}\n\n|{head} |\n| --- | ---: | ---: | ---: |\n", cell(&title)));
+        out.push_str(&format!(
+            "{}\n\n|{head} |\n| --- | ---: | ---: | ---: |\n",
+            cell(&title)
+        ));
         for row in account::rows(account) {
             let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
             out.push_str(&format!("| {} |\n", cells.join(" | ")));

@@ -45,7 +45,10 @@ fn block_rows(block: &Block, config: &serde_json::Value) -> Vec<Row> {
     // Bytes that come back are no requests to those who only pass them on, and lines of
     // statsd have an account of their own.
     let mode = config.pointer("/proxy/mode");
-    if matches!(mode.and_then(serde_json::Value::as_str), Some("tcp" | "statsd")) {
+    if matches!(
+        mode.and_then(serde_json::Value::as_str),
+        Some("tcp" | "statsd")
+    ) {
         return Vec::new();
     }
     let is_comparable = block.fuzzes.is_empty()

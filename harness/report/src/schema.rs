@@ -8,16 +8,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::RUN;
+    use crate::account::{Account, Datagrams, Keys, NodeShare};
     use crate::bound::Metric;
     use crate::capacity::{Capacity, CapacityPlan, Limit, Point};
     use crate::compare::design::{
         Arm, BlockFigures, Conduct, Design, History, HistoryScenario, Kind, Noise,
     };
     use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
-    use loadgen::record::{Bulk, Idle};
+    use loadgen::record::{Bulk, Idle, Statsd};
 
     use crate::event::{Audit, Event, Exit, ProbeOutcome, Role};
     use crate::expect::{Change, Expectation, Fate, Origin, Part};
+    use crate::figures::LineFigures;
     use crate::fixtures::{Story, fate, load, load_record};
     use crate::run::RunFile;
 
@@ -125,7 +127,9 @@ mod tests {
             load("failed = 0").in_part(Part::During).unwrap(),
             Expectation::beside("p99 < 0.5x", "nginx", None, Origin::Scenario).unwrap(),
             Expectation::backend("upstream.1", Change::Ejected, "< 1s").unwrap(),
+            Expectation::account("received >= 99.9 %", Origin::Scenario).unwrap(),
         ];
+        record.statsd = Some(Statsd::default());
         record.counts.idle = Some(Idle::default());
         record.bulk = Some(Bulk {
             direction: "echo".to_owned(),
@@ -170,7 +174,42 @@ mod tests {
             );
         let mut run = RunFile::from_events(&story.end().0);
         compared(&mut run);
+        accounted(&mut run);
         run
+    }
+
+    /// What only lines of statsd leave in a run file.
+    fn accounted(run: &mut RunFile) {
+        let scenario = &mut run.scenarios[0];
+        let block = &mut scenario.blocks[0];
+        block.account = Some(Account {
+            dropped: [("no_node".to_owned(), 1)].into(),
+            unaccounted: -1,
+            datagrams: Datagrams {
+                received: Some(1),
+                kernel_before: Some(1),
+                forwarded: Some(1),
+                refused: Some(1),
+                ..Datagrams::default()
+            },
+            nodes: vec![NodeShare {
+                forwarded: Some(1),
+                ..NodeShare::default()
+            }],
+            keys: Some(Keys::default()),
+            notes: vec!["x".to_owned()],
+            ..Account::default()
+        });
+        block.faults[0].fault.nodes = vec!["upstream.1".to_owned()];
+        let fuzz = block.fuzzes[0].record.as_mut().expect("there was garbage");
+        fuzz.datagrams = Some(fuzzclient::record::Datagrams::default());
+        scenario.figures[0].lines = Some(LineFigures::default());
+        let ratios = scenario
+            .figures
+            .iter_mut()
+            .find_map(|row| row.beside_peer.as_mut());
+        let ratios = ratios.expect("there is a peer");
+        (ratios.lines, ratios.lines_per_cpu_s) = (Some(1.5), Some(1.5));
     }
 
     /// What only comparisons and searches leave in a run file.

@@ -92,6 +92,13 @@ fn metrics(scenario: &ScenarioRun) -> &'static [Metric] {
         .flat_map(|block| &block.loads)
         .filter_map(|load| load.record.as_ref())
         .any(|record| record.mode == "open");
+    if scenario
+        .figures
+        .iter()
+        .any(|figures| figures.lines.is_some())
+    {
+        return &[Metric::LinesPerCpuSecond, Metric::PeakMemory];
+    }
     let mut loads = scenario.blocks.iter().flat_map(|block| &block.loads);
     if loads.any(|load| load.bulk_gbit().is_some()) {
         &[

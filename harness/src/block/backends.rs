@@ -127,7 +127,10 @@ fn backends_of(state: &Value) -> Vec<&Value> {
         .filter_map(|pool| pool.get("backends")?.as_array());
     // A proxy for statsd has one ring, and calls them nodes.
     let nodes = state.get("nodes").and_then(Value::as_array);
-    in_pools.flatten().chain(nodes.into_iter().flatten()).collect()
+    in_pools
+        .flatten()
+        .chain(nodes.into_iter().flatten())
+        .collect()
 }
 
 fn history(backend: &Value) -> Vec<Told> {

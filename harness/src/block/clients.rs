@@ -188,10 +188,20 @@ impl Block<'_> {
         let seed = split(self.plan.seed, &format!("fuzz {}", fuzz.name)).to_string();
         let mode = fuzz.mode.word();
         let mut args = words(&["fuzzclient", mode, "--connect", &at.to_string()]);
-        args.extend(words(&["--duration", &format_duration(fuzz.duration), "--seed", &seed]));
+        args.extend(words(&[
+            "--duration",
+            &format_duration(fuzz.duration),
+            "--seed",
+            &seed,
+        ]));
         if fuzz.mode == Mode::Foo {
             let connections = fuzz.connections.to_string();
-            args.extend(words(&["--strategy", fuzz.strategy.word(), "--connections", &connections]));
+            args.extend(words(&[
+                "--strategy",
+                fuzz.strategy.word(),
+                "--connections",
+                &connections,
+            ]));
         }
         if let Some(rate) = fuzz.rate {
             args.extend(words(&["--rate", &rate.per_second().to_string()]));

@@ -54,7 +54,11 @@ impl Block<'_> {
                 target: target.clone(),
                 action: step.action.word().to_owned(),
                 backend: backend.clone(),
-                nodes: step.nodes.iter().map(|name| canonical(scenario, name)).collect(),
+                nodes: step
+                    .nodes
+                    .iter()
+                    .map(|name| canonical(scenario, name))
+                    .collect(),
             }));
         }
         let done = match step.action {

@@ -66,7 +66,8 @@ impl Block<'_> {
             }
         } else {
             let scratch = &self.shared.scratch;
-            foreign::spec(subject, program, whereabouts, &self.backends, scratch).map_err(problem)?
+            foreign::spec(subject, program, whereabouts, &self.backends, scratch)
+                .map_err(problem)?
         };
         let spec = Spec {
             core_dumps: self.shared.plan.core_dumps,
@@ -93,8 +94,10 @@ impl Block<'_> {
         let Some(ports) = self.ports.clone().filter(|_| has_management) else {
             return Ok(());
         };
-        self.wait_until(at, || TcpStream::connect_timeout(&ports.management, CONNECT_PATIENCE).is_ok())
-            .await?;
+        self.wait_until(at, || {
+            TcpStream::connect_timeout(&ports.management, CONNECT_PATIENCE).is_ok()
+        })
+        .await?;
         self.management = Some(ports.management);
         self.admin = subject.is_build_of_ours().then_some(ports.admin);
         Ok(())

@@ -46,7 +46,10 @@ impl Block<'_> {
             let state = self.state().await;
             let told = state.as_ref().and_then(Told::of);
             let pending = told.as_ref().map_or(0, |told| told.lines.pending);
-            let waiting = self.entry.and_then(udp::look).map_or(0, |seen| seen.waiting_bytes);
+            let waiting = self
+                .entry
+                .and_then(udp::look)
+                .map_or(0, |seen| seen.waiting_bytes);
             let now = (told.map(|told| (told.lines, told.datagrams)), waiting);
             if last.as_ref() != Some(&now) {
                 (last, calm, same_since) = (Some(now), 0, Instant::now());
@@ -97,7 +100,9 @@ impl Block<'_> {
             .collect();
         let is_wanted = |name: &String| nodes.is_empty() || wanted.contains(name);
         let backends = self.backends.iter().filter(|one| is_wanted(&one.name));
-        let lines: Vec<String> = backends.map(|one| statsd::node_entry(one.at, one.admin)).collect();
+        let lines: Vec<String> = backends
+            .map(|one| statsd::node_entry(one.at, one.admin))
+            .collect();
         format!("{{\"nodes\": [\n{}\n]}}\n", lines.join(",\n"))
     }
 }

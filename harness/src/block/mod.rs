@@ -264,16 +264,12 @@ impl Block<'_> {
         } else {
             self.entry
         };
-        targets.extend(
-            asked
-                .filter(|_| !self.is_direct())
-                .map(|at| notes::Probed {
-                    role: Role::Proxy,
-                    name: None,
-                    at,
-                    check: self.check_of_proxy(),
-                }),
-        );
+        targets.extend(asked.filter(|_| !self.is_direct()).map(|at| notes::Probed {
+            role: Role::Proxy,
+            name: None,
+            at,
+            check: self.check_of_proxy(),
+        }));
         for whom in targets {
             notes::probe_on_and_on(whom.clone(), self.phase.clone(), self.sink.clone());
             self.probed.push(Probed {

@@ -22,7 +22,10 @@ impl Block<'_> {
         let upstreams = self.planned.upstreams(&self.plan.subject);
         for (nth, upstream) in upstreams.iter().enumerate() {
             let at = self.start_upstream(nth, upstream).await?;
-            let sockets = self.children.last().and_then(|child| child.sockets.as_ref());
+            let sockets = self
+                .children
+                .last()
+                .and_then(|child| child.sockets.as_ref());
             let admin = sockets.and_then(|sockets| sockets.get("management")?.parse().ok());
             self.backends.push(Backend {
                 name: self.planned.scenario.upstream_name(nth),
@@ -48,7 +51,8 @@ impl Block<'_> {
             args.extend(words(&["--threads", &threads.to_string()]));
         }
         if upstream.mode == Server::Statsd {
-            let management = self.own_port(|ports| ports.managements[nth % ports.managements.len()]);
+            let management =
+                self.own_port(|ports| ports.managements[nth % ports.managements.len()]);
             let flags = statsd::server_flags(&management, upstream.receive_buffer);
             args.extend(flags.into_iter().map(OsString::from));
         } else {

@@ -15,6 +15,7 @@ use crate::comparison::{Sides, is_timed, planned};
 use crate::descriptor::Descriptor;
 use crate::history::{self, Earlier};
 use crate::plan::Planned;
+use crate::scenario::{Mode, Scenario};
 use crate::{host, noise, output};
 
 /// Compare two versions of a proxy: faster, slower, equivalent, or cannot tell
@@ -133,10 +134,10 @@ pub(super) fn execute(compare: &Compare) -> ExitCode {
         .filter(|(scenario, _)| is_timed(scenario))
         .map(|(scenario, _)| {
             let is_open_loop = scenario.load.iter().all(|load| !load.closed);
-            let is_bulk = scenario.load.iter().all(|load| load.bulk.is_some());
+            let kind = kind_of(scenario);
             let judged = judge::JUDGED.into_iter();
             judged
-                .filter(|metric| metrics::is_known_of(*metric, is_bulk))
+                .filter(|metric| metrics::is_known_of(*metric, kind))
                 .filter(|metric| metrics::is_judged(*metric, is_open_loop))
                 .count()
         })
@@ -219,6 +220,17 @@ fn run(
     )
 }
 
+/// What the loads of a scenario are made of.
+fn kind_of(scenario: &Scenario) -> metrics::Kind {
+    if scenario.proxy.mode == Mode::Statsd {
+        metrics::Kind::Lines
+    } else if scenario.load.iter().all(|load| load.bulk.is_some()) {
+        metrics::Kind::Bulk
+    } else {
+        metrics::Kind::Messages
+    }
+}
+
 /// The directory that a file is to be in, if there is none.
 fn missing_directory(path: &Path) -> Option<&Path> {
     path.parent()
@@ -230,7 +242,7 @@ fn is_run_file(path: &Path) -> bool {
         .is_some_and(|extension| extension == "json")
 }
 
-type Sources = Vec<(crate::scenario::Scenario, String)>;
+type Sources = Vec<(Scenario, String)>;
 
 /// What is compared in what, or what is wrong with that.
 fn sides_and_scenarios(

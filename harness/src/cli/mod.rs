@@ -48,6 +48,12 @@ enum Command {
     Report(report::Report),
     /// Run a reference server, sound or with planted defects: see "harness upstream --help"
     Upstream,
+    /// Serve links with faults behind Toxiproxy's API, or steer them: "harness toxics --help"
+    #[command(disable_help_flag = true)]
+    Toxics {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -123,6 +129,9 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Report(report)) => report::execute(&report),
         // It is taken before arguments are parsed, and is here for the help.
         Some(Command::Upstream) => usage("upstream: expected \"harness upstream MODE …\""),
+        Some(Command::Toxics { args }) => {
+            toxics::run([vec!["harness toxics".into()], args].concat())
+        }
     }
 }
 

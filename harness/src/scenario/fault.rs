@@ -138,7 +138,9 @@ impl Action {
     /// Whether only a proxy can be told to do it.
     #[must_use]
     pub fn is_for_proxy(self) -> bool {
-        self.is_about_backend() || self.is_at_management() || matches!(self, Self::Reload | Self::Upgrade)
+        self.is_about_backend()
+            || self.is_at_management()
+            || matches!(self, Self::Reload | Self::Upgrade)
     }
 
     /// Whether it is done at the port where a proxy for statsd is asked how it is.
@@ -229,7 +231,11 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), (&'static 
         return Err(("action", format!("only \"proxy\" can {word}")));
     }
     if !fault.action.suits(scenario.proxy.mode) {
-        let mode = if fault.action.is_at_management() { "statsd" } else { "tcp" };
+        let mode = if fault.action.is_at_management() {
+            "statsd"
+        } else {
+            "tcp"
+        };
         return Err(("action", format!("{word} needs [proxy] mode = \"{mode}\"")));
     }
     if !fault.nodes.is_empty() && fault.action != Action::Reload {

@@ -142,7 +142,9 @@ fn said_of_tcp(load: &Load) -> Option<String> {
                 cores: std::thread::available_parallelism().map_or(1, Into::into),
                 descriptors: u64::MAX,
             };
-            TcpConfig::new(&args, machine, 1).err().map(|error| error.to_string())
+            TcpConfig::new(&args, machine, 1)
+                .err()
+                .map(|error| error.to_string())
         }
         Ok(_) => None,
     }

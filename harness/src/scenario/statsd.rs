@@ -75,7 +75,9 @@ pub(super) fn fuzz(fuzz: &Fuzz) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The table and its number, the key, and what is accepted.
-pub(super) fn servers(scenario: &Scenario) -> Result<(), (&'static str, usize, &'static str, String)> {
+pub(super) fn servers(
+    scenario: &Scenario,
+) -> Result<(), (&'static str, usize, &'static str, String)> {
     let wanted = scenario.proxy.mode == Mode::Statsd;
     for (nth, upstream) in scenario.upstream.iter().enumerate() {
         if wanted != (upstream.mode == Server::Statsd) {

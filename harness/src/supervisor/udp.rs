@@ -25,7 +25,12 @@ pub fn look(at: SocketAddr) -> Option<Seen> {
     // One that listens on all of IPv6 may take IPv4 as well.
     own.or_else(|| {
         let text = std::fs::read_to_string("/proc/net/udp6").ok()?;
-        is_v4.then(|| found(&text, SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), at.port())))?
+        is_v4.then(|| {
+            found(
+                &text,
+                SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), at.port()),
+            )
+        })?
     })
 }
 

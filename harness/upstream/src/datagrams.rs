@@ -18,6 +18,31 @@ const LEAST_BYTES: u64 = 512;
 /// Batches taken before others get their turn.
 const BATCHES_PER_TURN: usize = 16;
 
+/// How often another port is tried when any will do and the one that was free is not.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Opens a socket there, and tells where that is. A port that may be any is chosen first
+/// and then asked for: one that the system chose on its own is given back when a socket is
+/// [shut](Datagrams::shut) and opened again.
+pub(crate) fn bind(at: SocketAddr) -> io::Result<(OwnedFd, SocketAddr)> {
+    for attempt in 1.. {
+        let to = match at.port() {
+            0 => net::local_addr(datagram::bind(at, false)?.as_fd())?,
+            _ => at,
+        };
+        match datagram::bind(to, false) {
+            Ok(fd) => return Ok((fd, to)),
+            Err(error) => {
+                let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+                if at.port() != 0 || !is_taken || attempt == PORT_ATTEMPTS {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
 /// The socket, what it is read into, and when it is read.
 pub(crate) struct Datagrams {
     fd: OwnedFd,
@@ -35,7 +60,7 @@ pub(crate) struct Datagrams {
 }
 
 impl Datagrams {
-    /// Watches `fd`, which has `room` bytes for datagrams that wait. Its events have this
+    /// Watches `fd`, which was [bound](bind) to a port by its number and has `room` bytes for datagrams that wait. Its events have this
     /// `token`. With a `rate` it is read at so many bytes per second.
     pub(crate) fn new(
         fd: OwnedFd,
@@ -209,8 +234,7 @@ mod tests {
     #[test]
     fn a_shut_port_is_closed_to_all_and_opens_where_it_was() {
         for host in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-            let fd = datagram::bind(host.parse().unwrap(), false).unwrap();
-            let at = net::local_addr(fd.as_fd()).unwrap();
+            let (fd, at) = bind(host.parse().unwrap()).unwrap();
             let poller = Poller::new().unwrap();
             let mut port = Datagrams::new(fd, 65_536, 0, None, &poller).unwrap();
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -187,6 +187,7 @@ fn empty(config: &StatsdConfig) -> LoadRecord {
         client: client(plan),
         bulk: None,
         statsd: Some(asked(config)),
+        udp: None,
     }
 }
 

@@ -117,7 +117,7 @@ impl<D: Dialect> Worker<D> {
         self.list(at);
         self.flush(at);
         // Before the start a closed loop is filled by `begin`.
-        if matches!(self.feed, Feed::Closed(_)) && self.timeline.start > 0 {
+        if matches!(self.feed, Feed::Closed(_)) && self.slices.timeline.start > 0 {
             // A request that had to wait for its connection was due when that was begun.
             let due = if self.plan.requests_per_connection > 0 {
                 since
@@ -140,7 +140,7 @@ impl<D: Dialect> Worker<D> {
 
     /// Whether connections are only opened for requests that are due, one for each try.
     fn opens_when_due(&self) -> bool {
-        self.plan.transport.one_try && self.timeline.start > 0
+        self.plan.transport.one_try && self.slices.timeline.start > 0
     }
 
     /// Gives up the requests of a connection that could not be opened; the next request

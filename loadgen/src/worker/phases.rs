@@ -4,55 +4,43 @@ use std::collections::VecDeque;
 
 use service::clock::mono_ns;
 
-use super::{Over, Reported, Worker};
+use super::{Over, Worker};
 use crate::connection::State;
-use crate::crew::{Connections, FromWorker, SliceDone, WorkerDone};
+use crate::crew::{Connections, FromWorker, WorkerDone};
 use crate::dialect::Dialect;
 use crate::feed::Feed;
-use crate::histograms;
 use crate::plan::nanos;
 use crate::tally::Breakage;
-use crate::timeline::{Phase, Slice};
 
 /// After a request to stop, how long late answers are waited for.
-const DRAIN_WHEN_STOPPED_NS: u64 = 200_000_000;
+pub(crate) const DRAIN_WHEN_STOPPED_NS: u64 = 200_000_000;
 
 impl<D: Dialect> Worker<D> {
     /// Enters slices and phases, and ends sending when it is time.
     pub(super) fn keep_time(&mut self, now: u64) {
         if self.over.is_none() {
             if let Some(stopped) = self.stop.at() {
-                self.timeline.end = self.timeline.end.min(stopped);
-                self.slice.end = self.slice.end.min(self.timeline.end).max(self.slice.start);
+                self.slices.end_by(stopped);
             }
             let exhausted = match &self.feed {
                 Feed::Open(open) => open.exhausted_at(),
                 Feed::Closed(closed) => (closed.left == 0).then_some(now),
             };
-            if now >= self.timeline.end {
-                self.end_sending(self.timeline.end, now);
+            if now >= self.slices.timeline.end {
+                self.end_sending(self.slices.timeline.end, now);
             } else if let Some(at) = exhausted {
                 self.end_sending(at, now);
             }
         }
-        while now >= self.slice.end {
-            let next = self.timeline.after(&self.slice);
-            self.hand_over(self.slice.end);
-            if next.phase == Phase::Measured && self.slice.phase == Phase::Warmup {
-                self.meter.begin(now);
-            }
-            self.recorder.enter(next.phase);
-            self.slice = next;
-        }
-        if !self.meter.has_begun() && self.slice.phase == Phase::Measured {
-            self.meter.begin(now);
-        }
+        let connections = Connections::of(&self.connects);
+        self.slices
+            .keep_time(now, &mut self.recorder, connections, &mut self.meter);
     }
 
     pub(super) fn end_sending(&mut self, at: u64, now: u64) {
         let waiting = match &mut self.feed {
             Feed::Open(open) => {
-                let from = self.timeline.measure_from;
+                let from = self.slices.timeline.measure_from;
                 while open.reach(now, at, from, &mut self.send_lag) {}
                 open.stop();
                 open.waiting()
@@ -74,32 +62,6 @@ impl<D: Dialect> Worker<D> {
             deadline,
         });
         self.meter.end(now);
-    }
-
-    /// Reports the slice at hand, which ended at `end`.
-    pub(super) fn hand_over(&mut self, end: u64) {
-        let books = &self.recorder.books;
-        let now = Reported {
-            sent: books.sent(),
-            answered: books.warmup.answered() + books.measured.answered(),
-            failed: books.warmup.failed_total() + books.measured.failed_total(),
-            connections: Connections::of(&self.connects),
-        };
-        let empty = self
-            .spares
-            .try_recv()
-            .unwrap_or_else(|_| histograms::empty());
-        let done = SliceDone {
-            worker: self.index,
-            slice: Slice { end, ..self.slice },
-            sent: now.sent - self.reported.sent,
-            answered: now.answered - self.reported.answered,
-            failed: now.failed - self.reported.failed,
-            connections: now.connections.since(&self.reported.connections),
-            response: std::mem::replace(&mut self.recorder.response, empty),
-        };
-        self.reported = now;
-        let _ = self.to_crew.send(FromWorker::Slice(Box::new(done)));
     }
 
     pub(super) fn done(mut self) {
@@ -126,15 +88,18 @@ impl<D: Dialect> Worker<D> {
         for due in &unwritten {
             self.recorder.books.of(*due).never_written += 1;
         }
-        self.hand_over(mono_ns().max(self.slice.start));
+        let connections = Connections::of(&self.connects);
+        let end = mono_ns().max(self.slices.slice.start);
+        self.slices
+            .hand_over(end, &mut self.recorder, connections);
         let Some(over) = self.over else { return };
         let never_written = unwritten.len() as u64;
         let missed = match &self.feed {
             Feed::Open(open) => open.missed(),
             Feed::Closed(_) => 0,
         };
-        let _ = self.to_crew.send(FromWorker::Done(Box::new(WorkerDone {
-            worker: self.index,
+        let done = WorkerDone {
+            worker: self.slices.worker,
             measured: self.recorder.books.measured,
             connects: self.connects,
             service: self.recorder.service,
@@ -148,6 +113,8 @@ impl<D: Dialect> Worker<D> {
             never_written,
             missed,
             load: self.meter,
-        })));
+            datagrams: None,
+        };
+        self.slices.report(FromWorker::Done(Box::new(done)));
     }
 }

@@ -215,7 +215,7 @@ impl<D: Dialect> Worker<D> {
 
     /// Closed loop: fills all free places and writes.
     pub(super) fn refill(&mut self, at: usize, now: u64) {
-        if self.over.is_some() || now >= self.timeline.end {
+        if self.over.is_some() || now >= self.slices.timeline.end {
             return;
         }
         let quota = self.plan.requests_per_connection;
@@ -235,7 +235,7 @@ impl<D: Dialect> Worker<D> {
             return self.dial(at, now);
         }
         for _ in 0..places {
-            if !closed.take(now, self.timeline.measure_from) {
+            if !closed.take(now, self.slices.timeline.measure_from) {
                 break;
             }
             connection.push(now, &self.recorder.dialect);

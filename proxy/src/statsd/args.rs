@@ -137,7 +137,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", value_parser = interval)]
     pub(super) check_interval: Option<Duration>,
 
-    /// Time for a node to answer a check. [default: 2s, or the interval if that is shorter]
+    /// Time for a node to answer a check. [default: the interval, but 500ms at least and
+    /// 2s at most]
     #[arg(long, value_name = "DURATION", value_parser = interval)]
     pub(super) check_timeout: Option<Duration>,
 

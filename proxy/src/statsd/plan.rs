@@ -1,6 +1,7 @@
 //! What flags and file come to.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ const MANAGEMENT_PORT: u16 = 8126;
 /// Time between checks when nobody says: as the original.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Time for an answer when nobody says. The original waits a whole interval, in which the
-/// node's lines are lost.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for an answer when nobody says: the interval, as in the original, but not so long
+/// that many lines are lost meanwhile, nor so short that a busy machine misses it.
+const LONGEST_CHECK: Duration = Duration::from_secs(2);
+const SHORTEST_CHECK: Duration = Duration::from_millis(500);
 
 /// More nodes than these need a larger number for a node's place on the ring.
 const MAX_NODES: usize = 65_535;
@@ -42,6 +44,8 @@ pub(super) enum PlanError {
     Twice(String),
     #[error("{0} nodes: there can be {MAX_NODES}")]
     TooMany(usize),
+    #[error("node {0}: that is where this proxy listens, and lines would go round for ever")]
+    Itself(String),
     #[error("{path}: {key}: expected a host name or an address, got {host:?}")]
     Host {
         path: String,
@@ -126,8 +130,8 @@ impl Origin {
         };
         Ok(Planned {
             plan: Plan {
+                nodes: not_itself(check_nodes(nodes)?, &fixed.listen)?,
                 fixed,
-                nodes: check_nodes(nodes)?,
                 checks: self.checks(&file),
                 policy: Policy {
                     remap: options.remap,
@@ -199,7 +203,8 @@ impl Origin {
         let options = &self.options;
         let interval = options.check_interval.or(file.check_interval);
         let interval = interval.unwrap_or(CHECK_INTERVAL);
-        let timeout = options.check_timeout.unwrap_or(CHECK_TIMEOUT.min(interval));
+        let usual = interval.clamp(SHORTEST_CHECK, LONGEST_CHECK);
+        let timeout = options.check_timeout.unwrap_or(usual);
         CheckPlan {
             interval,
             timeout,
@@ -262,4 +267,28 @@ pub(super) fn check_nodes(nodes: Vec<NodeAt>) -> Result<Vec<NodeAt>, PlanError> 
         }
     }
     Ok(nodes)
+}
+
+/// Refuses a node that is this proxy, as far as addresses tell.
+fn not_itself(nodes: Vec<NodeAt>, listen: &HostPort) -> Result<Vec<NodeAt>, PlanError> {
+    // An empty host is every interface.
+    let own: Option<IpAddr> = match listen.host() {
+        "" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        host => host.parse().ok(),
+    };
+    let is_own = |node: &&NodeAt| {
+        let ip: Option<IpAddr> = match node.host.as_str() {
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+            host => host.parse().ok(),
+        };
+        let (Some(own), Some(ip)) = (own, ip) else {
+            return false;
+        };
+        let everywhere = own.is_unspecified() && (ip.is_loopback() || ip.is_unspecified());
+        node.port == listen.port() && (own == ip || everywhere)
+    };
+    match nodes.iter().find(is_own) {
+        Some(node) => Err(PlanError::Itself(node.name())),
+        None => Ok(nodes),
+    }
 }

@@ -33,6 +33,10 @@ fn bad_arguments_are_one_line_that_names_what_is_accepted() {
         (&["--node", "a:0"], &["a:0", "1 to 65535"]),
         (&["--node", "a:1:2:3"], &["a:1:2:3", "ADMINPORT"]),
         (&["--node", "a:1", "--node", "a:1:2"], &["a:1", "twice"]),
+        (
+            &["--node", "127.0.0.1:7", "--listen", ":7"],
+            &["127.0.0.1:7", "this proxy"],
+        ),
         (&["--listen", "8125"], &["8125", "HOST:PORT"]),
         (&["--server", "sctp"], &["sctp", "udp"]),
         (&["--threads", "0"], &["\"0\"", "1 to"]),

@@ -210,12 +210,17 @@ impl FromStr for Demand {
         let entry: Entry = word.parse()?;
         let percent = written.strip_suffix('%').map(str::trim);
         let value = match percent {
-            Some(share) => share.parse().ok().filter(|share: &f64| share.is_finite() && *share >= 0.0),
+            Some(share) => share
+                .parse()
+                .ok()
+                .filter(|share: &f64| share.is_finite() && *share >= 0.0),
             None => written.parse::<u64>().ok().map(|count| count as f64),
         };
         let value = value.ok_or_else(|| ExpectError::Value {
             metric: "account",
-            reason: format!("expected a whole number or a share such as \"99.9 %\", got {written:?}"),
+            reason: format!(
+                "expected a whole number or a share such as \"99.9 %\", got {written:?}"
+            ),
         })?;
         Ok(Self {
             entry,
@@ -281,7 +286,13 @@ mod tests {
         assert_eq!(figure("dropped.other > 0"), Some(0.0));
         assert_eq!(figure("unaccounted = 0"), Some(-3.0));
         let nothing = Account::default();
-        assert_eq!("keys_moved = 0".parse::<Demand>().unwrap().figure(&nothing), None);
-        assert_eq!("received > 1 %".parse::<Demand>().unwrap().figure(&nothing), None);
+        assert_eq!(
+            "keys_moved = 0".parse::<Demand>().unwrap().figure(&nothing),
+            None
+        );
+        assert_eq!(
+            "received > 1 %".parse::<Demand>().unwrap().figure(&nothing),
+            None
+        );
     }
 }

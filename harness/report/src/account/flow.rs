@@ -54,7 +54,9 @@ impl Node {
     /// Datagrams that the kernel dropped at its sockets.
     #[must_use]
     pub fn kernel_drops(&self) -> u64 {
-        self.records().filter_map(|record| record.kernel_drops).sum()
+        self.records()
+            .filter_map(|record| record.kernel_drops)
+            .sum()
     }
 
     /// Lives that left no record.
@@ -107,10 +109,19 @@ fn rest(told: &Told) -> ToldNode {
     let sum = |count: fn(&ToldNode) -> u64| told.nodes.iter().map(count).sum::<u64>();
     ToldNode {
         address: None,
-        mirrored: told.lines.mirrored.saturating_sub(sum(|node| node.mirrored)),
+        mirrored: told
+            .lines
+            .mirrored
+            .saturating_sub(sum(|node| node.mirrored)),
         lines: told.lines.forwarded.saturating_sub(sum(|node| node.lines)),
-        datagrams: told.datagrams.forwarded.saturating_sub(sum(|node| node.datagrams)),
-        refused: told.datagrams.refused.saturating_sub(sum(|node| node.refused)),
+        datagrams: told
+            .datagrams
+            .forwarded
+            .saturating_sub(sum(|node| node.datagrams)),
+        refused: told
+            .datagrams
+            .refused
+            .saturating_sub(sum(|node| node.refused)),
     }
 }
 
@@ -178,7 +189,10 @@ impl Lost {
 /// not divide. Nothing is given to a weight of 0; all parts are 0 if all weights are.
 fn divided(sum: u64, weights: [u64; 3]) -> [u64; 3] {
     let mut parts = [0; 3];
-    let (mut left, mut weight_left) = (u128::from(sum), weights.iter().map(|w| u128::from(*w)).sum::<u128>());
+    let (mut left, mut weight_left) = (
+        u128::from(sum),
+        weights.iter().map(|w| u128::from(*w)).sum::<u128>(),
+    );
     for (part, weight) in parts.iter_mut().zip(weights) {
         let weight = u128::from(weight);
         if weight > 0 {
@@ -241,14 +255,46 @@ mod tests {
     #[test]
     fn what_did_not_come_is_put_down_to_what_was_told() {
         let cases = [
-            ("all came", node([100, 10, 0], vec![record(100, 10, 0)], false), [0, 0, 0]),
-            ("kernel", node([100, 10, 0], vec![record(80, 8, 2)], false), [0, 20, 0]),
-            ("refused", node([100, 10, 2], vec![record(80, 8, 0)], false), [20, 0, 0]),
-            ("both", node([100, 10, 1], vec![record(79, 8, 1)], false), [11, 10, 0]),
-            ("nobody tells", node([100, 10, 0], vec![record(80, 8, 0)], false), [0, 0, 0]),
-            ("it was away", node([100, 10, 1], vec![record(80, 8, 0)], true), [10, 0, 10]),
-            ("its record is lost", node([100, 10, 0], vec![None, record(30, 3, 0)], false), [0, 0, 70]),
-            ("no datagram is missing", node([100, 10, 5], vec![record(90, 10, 3)], true), [0, 0, 0]),
+            (
+                "all came",
+                node([100, 10, 0], vec![record(100, 10, 0)], false),
+                [0, 0, 0],
+            ),
+            (
+                "kernel",
+                node([100, 10, 0], vec![record(80, 8, 2)], false),
+                [0, 20, 0],
+            ),
+            (
+                "refused",
+                node([100, 10, 2], vec![record(80, 8, 0)], false),
+                [20, 0, 0],
+            ),
+            (
+                "both",
+                node([100, 10, 1], vec![record(79, 8, 1)], false),
+                [11, 10, 0],
+            ),
+            (
+                "nobody tells",
+                node([100, 10, 0], vec![record(80, 8, 0)], false),
+                [0, 0, 0],
+            ),
+            (
+                "it was away",
+                node([100, 10, 1], vec![record(80, 8, 0)], true),
+                [10, 0, 10],
+            ),
+            (
+                "its record is lost",
+                node([100, 10, 0], vec![None, record(30, 3, 0)], false),
+                [0, 0, 70],
+            ),
+            (
+                "no datagram is missing",
+                node([100, 10, 5], vec![record(90, 10, 3)], true),
+                [0, 0, 0],
+            ),
         ];
         for (what, node, expected) in cases {
             assert_eq!(lost(&node), expected, "{what}");

@@ -56,7 +56,9 @@ mod tests {
     use crate::account::sink::{KeySeen, SinkRecord};
 
     fn node(name: &str, keys: &[&str]) -> Node {
-        let keys = keys.iter().map(|key| ((*key).to_owned(), KeySeen { lines: 1 }));
+        let keys = keys
+            .iter()
+            .map(|key| ((*key).to_owned(), KeySeen { lines: 1 }));
         Node {
             name: name.to_owned(),
             lives: vec![Some(SinkRecord {

@@ -159,7 +159,9 @@ impl Ledger {
     fn nodes(&self, told: Option<&Told>) -> Vec<Node> {
         let of = |address: &str| -> Option<ToldNode> {
             let mut nodes = told?.nodes.iter();
-            nodes.find(|node| node.address.as_deref() == Some(address)).cloned()
+            nodes
+                .find(|node| node.address.as_deref() == Some(address))
+                .cloned()
         };
         let node = |(name, server): (&String, &Server)| Node {
             name: name.clone(),
@@ -219,7 +221,11 @@ fn sent(block: &Block) -> (Sent, Vec<Sender>, u64) {
     let (mut sent, mut senders, mut not_sent) = (Sent::default(), Vec::new(), 0);
     let aims = |target: Target| target == Target::Proxy || block.subject == DIRECT;
     for load in block.loads.iter().filter(|load| aims(load.target)) {
-        let Some(record) = load.record.as_ref().and_then(|record| record.statsd.as_ref()) else {
+        let Some(record) = load
+            .record
+            .as_ref()
+            .and_then(|record| record.statsd.as_ref())
+        else {
             continue;
         };
         let unsent: u64 = record.not_sent.values().sum();
@@ -230,7 +236,11 @@ fn sent(block: &Block) -> (Sent, Vec<Sender>, u64) {
         not_sent += unsent;
     }
     for fuzz in block.fuzzes.iter().filter(|fuzz| aims(fuzz.target)) {
-        if let Some(garbage) = fuzz.record.as_ref().and_then(|record| record.datagrams.as_ref()) {
+        if let Some(garbage) = fuzz
+            .record
+            .as_ref()
+            .and_then(|record| record.datagrams.as_ref())
+        {
             sent.garbage += garbage.lines;
             sent.datagrams += garbage.sent;
             sent.most_lines = sent.most_lines.max(garbage.most_lines);
@@ -249,7 +259,9 @@ fn received(nodes: &[Node], senders: &[Sender]) -> Account {
         for seen in records().filter_map(|record| record.senders.get(sender)) {
             lines += seen.lines;
             if !numbers.add(&seen.seen) {
-                account.notes.push(format!("a bitmap of {sender} cannot be read"));
+                account
+                    .notes
+                    .push(format!("a bitmap of {sender} cannot be read"));
             }
         }
         let (known, beyond) = numbers.split_at(*end);

@@ -104,7 +104,9 @@ impl Numbers {
     /// How many there are below `end`, and how many at it or beyond.
     #[must_use]
     pub fn split_at(&self, end: u64) -> (u64, u64) {
-        let whole = usize::try_from(end / 8).unwrap_or(usize::MAX).min(self.0.len());
+        let whole = usize::try_from(end / 8)
+            .unwrap_or(usize::MAX)
+            .min(self.0.len());
         let ones = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
         let mut below: u64 = ones(&self.0[..whole]);
         if let Some(byte) = self.0.get(whole).filter(|_| whole as u64 == end / 8) {
@@ -128,8 +130,7 @@ pub(crate) fn encoded(numbers: impl IntoIterator<Item = u64>) -> String {
         }
         bits[byte] |= 1 << (number % 8);
     }
-    let mut packer =
-        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(&bits).unwrap();
     STANDARD.encode(packer.finish().unwrap())
 }

@@ -84,7 +84,13 @@ impl Scene {
     }
 
     fn told(self, state: Option<Value>, kernel_drops: Option<u64>) -> Self {
-        Self(self.0.at(1_200, Event::ProxyCounted { state, kernel_drops }))
+        Self(self.0.at(
+            1_200,
+            Event::ProxyCounted {
+                state,
+                kernel_drops,
+            },
+        ))
     }
 
     fn sink(self, nth: u16, counts: Value) -> Self {
@@ -102,12 +108,18 @@ impl Scene {
         };
         let role = Role::Upstream;
         let story = self.0.fault(&name, "kill", 300, 600);
-        Self(start(story.at(310, Event::Exited { role, name, exit }), nth))
+        Self(start(
+            story.at(310, Event::Exited { role, name, exit }),
+            nth,
+        ))
     }
 
     fn account(self) -> Account {
         let mut run = RunFile::from_events(&self.0.end().0);
-        run.scenarios[0].blocks[0].account.take().expect("an account")
+        run.scenarios[0].blocks[0]
+            .account
+            .take()
+            .expect("an account")
     }
 }
 
@@ -121,7 +133,14 @@ fn start(story: Story, nth: u16) -> Story {
         pid: 7,
         command: Vec::new(),
     };
-    story.at(20, started).at(21, Event::ChildReady { role, name, sockets })
+    story.at(20, started).at(
+        21,
+        Event::ChildReady {
+            role,
+            name,
+            sockets,
+        },
+    )
 }
 
 #[test]
@@ -133,7 +152,10 @@ fn every_line_that_came_is_accounted_for() {
         .sink(1, saw(400..1_000, 60, 0))
         .account();
     assert_eq!(account.keeper, Keeper::Proxy);
-    assert_eq!((account.received, account.missing, account.unaccounted), (1_000, 0, 0));
+    assert_eq!(
+        (account.received, account.missing, account.unaccounted),
+        (1_000, 0, 0)
+    );
     assert_eq!(account.nodes[1].forwarded, Some(600));
     assert_eq!(account.keys.unwrap().moved, 1);
 }
@@ -150,7 +172,10 @@ fn each_loss_is_put_down_to_who_tells_of_it() {
     assert_eq!(account.missing, 100);
     assert_eq!(account.dropped["no_node"], 30);
     assert_eq!((account.refused, account.kernel_behind), (20, 30));
-    assert_eq!(account.unaccounted, 20, "nobody tells of what the proxy never read");
+    assert_eq!(
+        account.unaccounted, 20,
+        "nobody tells of what the proxy never read"
+    );
     assert_eq!(account.kernel_before, 0);
 }
 
@@ -163,7 +188,10 @@ fn a_record_that_died_with_its_server_is_told_so() {
         .sink(0, saw(0..400, 40, 0))
         .sink(1, saw(800..1_000, 20, 0))
         .account();
-    assert_eq!((account.refused, account.died, account.unaccounted), (50, 350, 0));
+    assert_eq!(
+        (account.refused, account.died, account.unaccounted),
+        (50, 350, 0)
+    );
     assert_eq!(account.nodes[1].lives, 2);
     assert_eq!(account.nodes[1].lost_records, 1);
     assert!(!account.keys.unwrap().complete);
@@ -177,7 +205,10 @@ fn what_came_twice_or_was_never_sent_is_seen() {
         .sink(0, saw(0..50, 5, 0))
         .sink(1, saw((40..98).chain(200..202), 6, 0))
         .account();
-    assert_eq!((account.received, account.duplicated, account.unexpected), (98, 10, 2));
+    assert_eq!(
+        (account.received, account.duplicated, account.unexpected),
+        (98, 10, 2)
+    );
     assert_eq!((account.missing, account.unaccounted), (2, 2));
 }
 

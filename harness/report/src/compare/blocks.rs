@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::conduct;
 use super::design::{Arm, BlockFigures, Conduct, Design, Kind};
-use super::metrics::{COMPARED, is_known_of};
+use super::metrics::{COMPARED, Kind, is_known_of};
 use super::sample::value;
 use crate::bound::Metric;
 use crate::event::{Role, Target};
@@ -72,11 +72,19 @@ pub fn figures(block: &Block) -> BlockFigures {
         (Metric::CpuPerMsg, cpu),
         (Metric::Throughput, load.gbit_per_s()),
         (Metric::BitsPerCpuSecond, load.gbit_per_cpu_s()),
+        (
+            Metric::LinesPerCpuSecond,
+            load.lines_per_cpu_s(block.account.as_ref()),
+        ),
         (Metric::PeakMemory, memory.map(|bytes| bytes as f64)),
     ];
-    let is_bulk = record.bulk.is_some();
+    let kind = match (&record.bulk, &record.statsd) {
+        (Some(_), _) => Kind::Bulk,
+        (None, Some(_)) => Kind::Lines,
+        (None, None) => Kind::Messages,
+    };
     let known = all.into_iter();
-    let known = known.filter(|(metric, _)| is_known_of(*metric, is_bulk));
+    let known = known.filter(|(metric, _)| is_known_of(*metric, kind));
     let measured = known.filter_map(|(metric, value)| {
         // A run file cannot hold what is not finite.
         Some((metric, value.filter(|value| value.is_finite())?))

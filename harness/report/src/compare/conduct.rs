@@ -31,6 +31,7 @@ pub(super) fn of<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Conduct {
                 *sum.wrong.entry(kind.to_owned()).or_insert(0) += count;
             }
         }
+        sum.failed += missing(block);
         let told = |role| trouble(block, role).map(|how| format!("round {}: {how}", block.round));
         sum.proxy_troubles.extend(told(Role::Proxy));
         sum.upstream_troubles.extend(told(Role::Upstream));
@@ -85,11 +86,19 @@ type Faults = [u64; 2];
 /// Where in [`Faults`] the wrong answers stand.
 const WRONG: usize = 0;
 
+/// Lines of statsd that did not come, whoever lost them.
+fn missing(block: &Block) -> u64 {
+    block.account.as_ref().map_or(0, |account| account.missing)
+}
+
 fn faults(block: &Block) -> Faults {
-    counts(block).fold([0, 0], |[all_wrong, all_failed], (counts, is_valid)| {
-        let wrong: u64 = wrong(counts).map(|(_, count)| count).sum();
-        [all_wrong + wrong, all_failed + failed(counts, is_valid)]
-    })
+    counts(block).fold(
+        [0, missing(block)],
+        |[all_wrong, all_failed], (counts, is_valid)| {
+            let wrong: u64 = wrong(counts).map(|(_, count)| count).sum();
+            [all_wrong + wrong, all_failed + failed(counts, is_valid)]
+        },
+    )
 }
 
 /// What comes of comparing both sides' conduct.

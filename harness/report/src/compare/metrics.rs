@@ -3,7 +3,7 @@
 use crate::bound::Metric;
 
 /// What is compared, in the order in which it is shown.
-pub const COMPARED: [Metric; 8] = [
+pub const COMPARED: [Metric; 9] = [
     Metric::P50,
     Metric::P99,
     Metric::P99_9,
@@ -11,28 +11,43 @@ pub const COMPARED: [Metric; 8] = [
     Metric::CpuPerMsg,
     Metric::Throughput,
     Metric::BitsPerCpuSecond,
+    Metric::LinesPerCpuSecond,
     Metric::PeakMemory,
 ];
 
 /// What is judged in an open loop; in a closed one, those of them that are not latency.
-pub const JUDGED: [Metric; 7] = [
+pub const JUDGED: [Metric; 8] = [
     Metric::P50,
     Metric::P99,
     Metric::Rate,
     Metric::CpuPerMsg,
     Metric::Throughput,
     Metric::BitsPerCpuSecond,
+    Metric::LinesPerCpuSecond,
     Metric::PeakMemory,
 ];
 
-/// Whether a figure is known of a load: of messages, or of a bulk transfer, which has no
-/// requests to be counted or timed.
+/// What a load is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Messages that are answered.
+    Messages,
+    /// Bytes as fast as they go.
+    Bulk,
+    /// Lines of statsd, which nobody answers.
+    Lines,
+}
+
+/// Whether a figure is known of a load: a bulk transfer has no requests to be counted or
+/// timed, and lines have no answers.
 #[must_use]
-pub fn is_known_of(metric: Metric, is_bulk: bool) -> bool {
+pub fn is_known_of(metric: Metric, kind: Kind) -> bool {
     match metric {
         Metric::PeakMemory => true,
-        Metric::Throughput | Metric::BitsPerCpuSecond => is_bulk,
-        _ => !is_bulk,
+        Metric::Throughput | Metric::BitsPerCpuSecond => kind == Kind::Bulk,
+        Metric::LinesPerCpuSecond => kind == Kind::Lines,
+        Metric::Rate => kind != Kind::Bulk,
+        _ => kind == Kind::Messages,
     }
 }
 
@@ -45,7 +60,8 @@ pub fn margin(metric: Metric) -> f64 {
         | Metric::Rate
         | Metric::CpuPerMsg
         | Metric::Throughput
-        | Metric::BitsPerCpuSecond => 0.05,
+        | Metric::BitsPerCpuSecond
+        | Metric::LinesPerCpuSecond => 0.05,
         _ => 0.10,
     }
 }
@@ -62,6 +78,6 @@ pub fn is_judged(metric: Metric, is_open_loop: bool) -> bool {
 pub fn more_is_worse(metric: Metric) -> bool {
     !matches!(
         metric,
-        Metric::Rate | Metric::Throughput | Metric::BitsPerCpuSecond
+        Metric::Rate | Metric::Throughput | Metric::BitsPerCpuSecond | Metric::LinesPerCpuSecond
     )
 }

@@ -60,10 +60,16 @@ pub(super) fn of_scenario(
     }
     let is_there = |metric| samples.iter().any(|sample| sample.metric == metric);
     let missing = metrics::COMPARED.into_iter();
-    let is_bulk = is_there(Metric::Throughput) || is_there(Metric::BitsPerCpuSecond);
+    let kind = if is_there(Metric::Throughput) || is_there(Metric::BitsPerCpuSecond) {
+        metrics::Kind::Bulk
+    } else if is_there(Metric::LinesPerCpuSecond) {
+        metrics::Kind::Lines
+    } else {
+        metrics::Kind::Messages
+    };
     let missing = missing.filter(|metric| {
         metrics::is_judged(*metric, true)
-            && metrics::is_known_of(*metric, is_bulk)
+            && metrics::is_known_of(*metric, kind)
             && !is_there(*metric)
     });
     let missing: Vec<&str> = missing.map(Metric::word).collect();

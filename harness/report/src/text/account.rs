@@ -60,7 +60,12 @@ pub(crate) fn rows(account: &Account) -> Vec<Vec<String>> {
             percent(lines as f64 / account.sent as f64)
         };
         let datagrams = datagrams.map_or_else(String::new, number::count);
-        rows.push(vec![what.to_owned(), number::count(lines), share, datagrams]);
+        rows.push(vec![
+            what.to_owned(),
+            number::count(lines),
+            share,
+            datagrams,
+        ]);
     };
     row("sent", account.sent, Some(datagrams.sent));
     if account.garbage > 0 {
@@ -76,11 +81,23 @@ pub(crate) fn rows(account: &Account) -> Vec<Vec<String>> {
     let some = [
         ("held by the proxy", account.pending, None),
         ("refused by servers", account.refused, datagrams.refused),
-        ("lost in the kernel before the proxy", account.kernel_before, datagrams.kernel_before),
-        ("lost in the kernel before the servers", account.kernel_behind, Some(datagrams.kernel_behind)),
+        (
+            "lost in the kernel before the proxy",
+            account.kernel_before,
+            datagrams.kernel_before,
+        ),
+        (
+            "lost in the kernel before the servers",
+            account.kernel_behind,
+            Some(datagrams.kernel_behind),
+        ),
         ("lost with a server that was gone", account.died, None),
         ("not sent, the kernel took no more", account.not_sent, None),
-        ("sent elsewhere than they had waited for", account.rerouted, None),
+        (
+            "sent elsewhere than they had waited for",
+            account.rerouted,
+            None,
+        ),
         ("copied to servers that were down", account.mirrored, None),
         ("never sent by anybody", account.unexpected, None),
     ];
@@ -197,7 +214,10 @@ pub fn sentence(account: &Account) -> String {
         (account.pending, "held"),
         (account.refused, "refused"),
         (account.kernel_before, "lost in the kernel before the proxy"),
-        (account.kernel_behind, "lost in the kernel before the servers"),
+        (
+            account.kernel_behind,
+            "lost in the kernel before the servers",
+        ),
         (account.died, "lost with a server"),
     ];
     let some = some.into_iter().filter(|(lines, _)| *lines > 0);
@@ -210,13 +230,19 @@ pub fn sentence(account: &Account) -> String {
     } else {
         String::new()
     };
-    format!("{} lines{garbage} sent = {}", number::count(account.sent), parts.join(" + "))
+    format!(
+        "{} lines{garbage} sent = {}",
+        number::count(account.sent),
+        parts.join(" + ")
+    )
 }
 
 /// The account of each block, one line each, for forms that have no room for tables.
 pub(crate) fn lines(scenario: &ScenarioRun) -> Vec<String> {
     let accounts = accounts(scenario).into_iter();
-    accounts.map(|(title, account)| format!("{title}: {}", sentence(account))).collect()
+    accounts
+        .map(|(title, account)| format!("{title}: {}", sentence(account)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -247,12 +273,19 @@ mod tests {
             ..account()
         };
         let said = sentence(&told_by_nobody);
-        assert!(said.ends_with("+ 30 lost (the proxy keeps no account)"), "{said}");
+        assert!(
+            said.ends_with("+ 30 lost (the proxy keeps no account)"),
+            "{said}"
+        );
     }
 
     #[test]
     fn what_did_not_happen_has_no_row() {
-        let first = |rows: Vec<Vec<String>>| rows.into_iter().map(|row| row.join("|")).collect::<Vec<_>>();
+        let first = |rows: Vec<Vec<String>>| {
+            rows.into_iter()
+                .map(|row| row.join("|"))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
             first(rows(&account())),
             [

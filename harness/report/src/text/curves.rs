@@ -29,7 +29,9 @@ pub fn section(run: &RunFile) -> String {
 /// A table for each curve: its name, and a row for each point.
 pub(crate) fn tables(run: &RunFile) -> Vec<(String, Vec<Vec<String>>)> {
     let curves = curves(run).into_iter();
-    curves.map(|curve| (curve.name.to_owned(), rows(&curve))).collect()
+    curves
+        .map(|curve| (curve.name.to_owned(), rows(&curve)))
+        .collect()
 }
 
 fn curves(run: &RunFile) -> Vec<Curve<'_>> {
@@ -68,15 +70,15 @@ fn numbered(name: &str) -> Option<(&str, u64)> {
 }
 
 fn rows(curve: &Curve<'_>) -> Vec<Vec<String>> {
-    let costs = || curve.points.iter().filter_map(|(.., lines)| cost_us(lines));
+    let costs = || curve.points.iter().filter_map(|(.., lines)| cost_ns(lines));
     let least = costs().reduce(f64::min);
     let row = |(at, figures, lines): &(u64, &Figures, &LineFigures)| {
-        let cost = cost_us(lines);
+        let cost = cost_ns(lines);
         let beside = cost.zip(least).map(|(cost, least)| cost / least);
         let invalid = if figures.is_valid() { "" } else { " INVALID" };
         vec![
             number::count(*at),
-            number::micros_or_dash(cost),
+            cost.map_or_else(|| "-".to_owned(), |cost| format!("{cost:.0} ns")),
             number::ratio(beside),
             number::rate(lines.received_per_s),
             super::account::percent(lines.received_share) + invalid,
@@ -85,8 +87,12 @@ fn rows(curve: &Curve<'_>) -> Vec<Vec<String>> {
     curve.points.iter().map(row).collect()
 }
 
-fn cost_us(lines: &LineFigures) -> Option<f64> {
-    lines.per_cpu_s.filter(|lines| *lines > 0.0).map(|lines| 1e6 / lines)
+/// CPU time of the proxy for a line, in nanoseconds.
+fn cost_ns(lines: &LineFigures) -> Option<f64> {
+    lines
+        .per_cpu_s
+        .filter(|lines| *lines > 0.0)
+        .map(|lines| 1e9 / lines)
 }
 
 #[cfg(test)]
@@ -131,8 +137,8 @@ mod tests {
         assert_eq!(tables.len(), 1, "one point is no curve");
         let (name, rows) = &tables[0];
         assert_eq!(name, "statsd-nodes");
-        assert_eq!(rows[0][..3], ["3", "0.50 µs", "1.00×"]);
-        assert_eq!(rows[1][..3], ["100", "1.00 µs", "2.00×"]);
+        assert_eq!(rows[0][..3], ["3", "500 ns", "1.00×"]);
+        assert_eq!(rows[1][..3], ["100", "1000 ns", "2.00×"]);
         assert!(section(&run).contains("CURVE  statsd-nodes"));
     }
 }

@@ -20,7 +20,11 @@ pub fn section(scenario: &ScenarioRun) -> String {
         "{}: {} ({rounds} round{plural})",
         header.name, header.description
     );
-    let title = if scenario.figures.iter().all(|figures| figures.lines.is_some()) {
+    let title = if scenario
+        .figures
+        .iter()
+        .all(|figures| figures.lines.is_some())
+    {
         "LINES"
     } else {
         "LATENCY"
@@ -194,7 +198,12 @@ pub(crate) fn counts(scenario: &ScenarioRun) -> Vec<String> {
             *sum += count;
         }
     }
-    if !scenario.figures.is_empty() && scenario.figures.iter().all(|figures| figures.lines.is_some()) {
+    if !scenario.figures.is_empty()
+        && scenario
+            .figures
+            .iter()
+            .all(|figures| figures.lines.is_some())
+    {
         return Vec::new();
     }
     let [.., never_written, not_opened] = sums;

@@ -77,7 +77,10 @@ fn intact(scenario: &ScenarioRun) -> Option<Expectation> {
 /// Lines of statsd have no answers that could be wrong, but an account that has to close,
 /// where the proxy keeps one: no line gone without a word, none that came twice.
 fn accounted(scenario: &ScenarioRun) -> impl Iterator<Item = Expectation> {
-    let entries = [(Entry::Unaccounted, "unaccounted = 0"), (Entry::Duplicated, "duplicated = 0")];
+    let entries = [
+        (Entry::Unaccounted, "unaccounted = 0"),
+        (Entry::Duplicated, "duplicated = 0"),
+    ];
     let is_kept = scenario.judged().any(|block| {
         let account = block.account.as_ref();
         account.is_some_and(|account| account.keeper == Keeper::Proxy)
@@ -85,7 +88,8 @@ fn accounted(scenario: &ScenarioRun) -> impl Iterator<Item = Expectation> {
     entries
         .into_iter()
         .filter(move |(entry, _)| {
-            let is_it = |claim: &Claim| matches!(claim, Claim::Account(demand) if demand.entry == *entry);
+            let is_it =
+                |claim: &Claim| matches!(claim, Claim::Account(demand) if demand.entry == *entry);
             is_kept && !claims(scenario).any(is_it)
         })
         .filter_map(|(_, text)| Expectation::account(text, Origin::Implied).ok())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use report::bound::{Bound, Metric, Op};
+use report::bound::{Bound, Metric, Op, Unit};
 use report::capacity::{self, CapacityPlan};
 use report::figures::DIRECT;
 use service::units::{Rate, format_duration};
@@ -26,20 +26,34 @@ const AROUND: Duration = Duration::from_millis(300);
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// Search the highest rate at which this holds, e.g. 'p99 < 2ms': p50, p90, p99, p99.9,
-    /// max, cpu_per_msg or peak_memory with < or <=
+    /// max, cpu_per_msg, peak_memory or missing with < or <=
     #[arg(long = "find-capacity", value_name = "BOUND", value_parser = bound, conflicts_with_all = ["closed", "expectations"])]
     pub(super) bound: Option<Bound>,
 
-    /// Close in on the highest rate to within this many percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50), requires = "bound")]
-    resolution: u32,
+    /// Close in on the highest rate to within this many percent [default: 5]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    resolution: Option<u32>,
 
     /// Try no rate beyond this [default: 10M/s]
-    #[arg(long, value_name = "RATE", requires = "bound")]
+    #[arg(long, value_name = "RATE")]
     up_to: Option<Rate>,
 }
 
+/// Percent to within which the highest rate is closed in on, if nothing else is asked for.
+const RESOLUTION: u32 = 5;
+
 impl Options {
+    /// The flag that only a search has and that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("resolution", self.resolution.is_some()),
+            ("up-to", self.up_to.is_some()),
+        ];
+        flags
+            .into_iter()
+            .find_map(|(flag, is_there)| is_there.then_some(flag))
+    }
+
     /// The order of the blocks, or what is wrong with what was asked for.
     pub(super) fn schedule(
         &self,
@@ -81,7 +95,7 @@ impl Options {
         let plan = CapacityPlan {
             bound: bound.clone(),
             first_rate: first.per_second(),
-            resolution: f64::from(self.resolution) / 100.0,
+            resolution: f64::from(self.resolution.unwrap_or(RESOLUTION)) / 100.0,
             rounds,
             most,
         };
@@ -103,7 +117,7 @@ pub(super) fn times(bound: &Bound) -> (Duration, Duration, Duration) {
 
 /// Whether the bound means anything without a proxy.
 pub(super) fn speaks_of_direct(bound: &Bound) -> bool {
-    bound.metric.quantile().is_some()
+    bound.metric.quantile().is_some() || bound.metric == Metric::Missing
 }
 
 /// How long it will take, and how long at most.
@@ -146,7 +160,9 @@ fn bound(text: &str) -> Result<Bound, String> {
     if !matches!(bound.op, Op::Less | Op::AtMost) {
         return Err(format!("expected < or <=, got {}", bound.op.sign()));
     }
-    if bound.value <= 0.0 {
+    // Nothing takes no time, but of what is counted there may be none.
+    let is_count = bound.metric.unit() == Unit::Count && bound.op == Op::AtMost;
+    if bound.value <= 0.0 && !is_count {
         return Err(format!("expected more than 0, got {}", bound.written));
     }
     Ok(bound)
@@ -164,6 +180,7 @@ mod tests {
             "cpu_per_msg < 5us",
             "max < 1s",
             "peak_memory < 64MiB",
+            "missing <= 0",
         ] {
             assert_eq!(bound(good).unwrap(), good.parse().unwrap());
         }

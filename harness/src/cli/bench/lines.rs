@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use report::bound::Bound;
-use report::expect::{Expectation, Origin};
 use report::figures::{BUILTIN, DIRECT};
 use service::units::Rate;
 
@@ -199,9 +198,14 @@ pub(super) enum Family {
 }
 
 /// A scenario for each work, and what is searched for in it, if it is a search.
-pub(super) fn scenarios(bench: &Bench, families: &[Family]) -> Vec<(Scenario, Option<(Bound, Rate)>)> {
+pub(super) fn scenarios(
+    bench: &Bench,
+    families: &[Family],
+) -> Vec<(Scenario, Option<(Bound, Rate)>)> {
     let works = Work::of(families).into_iter();
-    works.map(|work| (scenario(work, bench), search(work))).collect()
+    works
+        .map(|work| (scenario(work, bench), search(work)))
+        .collect()
 }
 
 fn search(work: Work) -> Option<(Bound, Rate)> {
@@ -224,13 +228,19 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
         ..Load::default()
     };
     let traffic = load.duration.saturating_add(load.warmup);
-    let judged = bench.expectations.iter().filter(|_| !work.is_search()).cloned();
+    let judged = bench
+        .expectations
+        .iter()
+        .filter(|_| !work.is_search())
+        .cloned();
     Scenario {
         name: work.name(),
         description: work.description(),
         seed: None,
         timeout: traffic.saturating_add(Duration::from_secs(40)),
-        rounds: bench.rounds.unwrap_or(if work.is_search() { 1 } else { ROUNDS }),
+        rounds: bench
+            .rounds
+            .unwrap_or(if work.is_search() { 1 } else { ROUNDS }),
         upstream: servers(work.nodes()),
         proxy: Proxy {
             mode: Mode::Statsd,
@@ -242,14 +252,8 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
         fuzz: Vec::new(),
         fault: Vec::new(),
         expect: Vec::new(),
-        expectations: judged.chain(sent_in_time(bench)).collect(),
+        expectations: judged.collect(),
     }
-}
-
-/// What is demanded of the load client, where nothing else is.
-fn sent_in_time(bench: &Bench) -> Option<Expectation> {
-    let valid = Expectation::load("valid", None, Origin::Implied).ok();
-    valid.filter(|_| bench.search.bound.is_none())
 }
 
 /// So many servers for lines.

@@ -1,6 +1,7 @@
 //! `harness bench`.
 
 mod capacity;
+mod described;
 mod lines;
 mod work;
 mod works;
@@ -103,14 +104,8 @@ pub(super) struct Bench {
     common: Common,
 }
 
-/// Connections if nothing else is asked for.
-const CONNECTIONS: u32 = 64;
-
 /// Rounds if nothing else is asked for.
 const ROUNDS: u32 = 5;
-
-/// How long the tool's own floor is measured before each block.
-const FLOOR: Duration = Duration::from_millis(300);
 
 const EXAMPLES: &str = "\
 Every block has a fresh upstream and a fresh proxy. Within a round each proxy, and going
@@ -212,26 +207,51 @@ fn scenarios(bench: &Bench) -> Result<Vec<Sought>, String> {
         ("keys", bench.keys.is_some()),
         ("nodes", bench.nodes.is_some()),
     ];
-    if let Some((flag, _)) = own.iter().find(|(_, is_there)| *is_there && bench.mode != Mode::Statsd) {
+    if let Some((flag, _)) = own
+        .iter()
+        .find(|(_, is_there)| *is_there && bench.mode != Mode::Statsd)
+    {
         return Err(format!("--{flag}: expected with --mode statsd only"));
     }
     let of_requests = [
         ("pipeline", bench.pipeline.is_some()),
-        ("requests-per-connection", bench.requests_per_connection.is_some()),
+        (
+            "requests-per-connection",
+            bench.requests_per_connection.is_some(),
+        ),
     ];
-    if let Some((flag, _)) = of_requests.iter().find(|(_, is_there)| *is_there && bench.mode == Mode::Statsd) {
+    if let Some((flag, _)) = of_requests
+        .iter()
+        .find(|(_, is_there)| *is_there && bench.mode == Mode::Statsd)
+    {
         return Err(format!("--{flag}: nobody answers lines of statsd"));
+    }
+    let searches =
+        bench.search.bound.is_some() || (bench.does_works() && bench.mode == Mode::Statsd);
+    if let Some(flag) = bench.search.given().filter(|_| !searches) {
+        return Err(format!("--{flag}: expected with --find-capacity only"));
     }
     if let Some(wrong) = bench.works.iter().find(|work| work.mode() != bench.mode) {
         let mode = wrong.mode().word();
-        return Err(format!("--work {}: expected with --mode {mode} only", wrong.word()));
+        return Err(format!(
+            "--work {}: expected with --mode {mode} only",
+            wrong.word()
+        ));
     }
     if !bench.does_works() {
-        let search = bench.search.bound.clone().map(|bound| (bound, bench.first_rate()));
-        return Ok(vec![(scenario(bench), search)]);
+        let search = bench
+            .search
+            .bound
+            .clone()
+            .map(|bound| (bound, bench.first_rate()));
+        return Ok(vec![(described::scenario(bench), search)]);
     }
     if bench.mode == Mode::Statsd {
-        let families: Vec<lines::Family> = bench.works.iter().filter_map(|work| work.statsd()).collect();
+        let families: Vec<lines::Family> = bench
+            .works
+            .iter()
+            .filter_map(|work| work.statsd())
+            .collect();
         return Ok(lines::scenarios(bench, &families));
     }
     let works = works::scenarios(bench).into_iter();
@@ -265,106 +285,6 @@ impl Bench {
     }
 }
 
-fn scenario(bench: &Bench) -> Scenario {
-    let mut subjects: Vec<String> = bench.proxies.iter().map(Descriptor::to_string).collect();
-    if subjects.is_empty() {
-        subjects.push(BUILTIN.to_owned());
-    }
-    let descriptor = subjects.remove(0);
-    let is_beside = bench
-        .search
-        .bound
-        .as_ref()
-        .is_none_or(capacity::speaks_of_direct);
-    if descriptor != DIRECT && is_beside {
-        subjects.push(DIRECT.to_owned());
-    }
-    let rate = (!bench.closed).then(|| bench.first_rate());
-    let how = match (&bench.search.bound, rate) {
-        (Some(bound), Some(rate)) => format!("{bound}, open loop from {rate} on"),
-        (None, Some(rate)) => format!("open loop at {rate}"),
-        (_, None) if bench.mode == Mode::Statsd => "as fast as it goes".to_owned(),
-        (_, None) => "closed loop".to_owned(),
-    };
-    let (duration, warmup, floor) = bench.search.bound.as_ref().map_or(
-        (Duration::from_secs(3), Duration::from_secs(1), FLOOR),
-        capacity::times,
-    );
-    let duration = bench.duration.unwrap_or(duration);
-    let warmup = bench.warmup.unwrap_or(warmup);
-    let is_statsd = bench.mode == Mode::Statsd;
-    let connections = if is_statsd { lines::SENDERS } else { CONNECTIONS };
-    let connections = bench.connections.unwrap_or(connections);
-    let pipeline = bench.pipeline.unwrap_or(1);
-    let mut description = format!("{how}, {connections} connections, {pipeline} in flight on each");
-    if let Some(requests) = bench.requests_per_connection {
-        description.push_str(&format!(", a new connection after {requests} requests"));
-    }
-    if is_statsd {
-        let packed = bench.lines_per_datagram.as_deref().unwrap_or("1");
-        description = format!("{how}, lines per datagram: {packed}");
-    }
-    let load = Load {
-        mode: bench.mode,
-        rate,
-        closed: bench.closed && !is_statsd,
-        max: bench.closed && is_statsd,
-        lines_per_datagram: bench.lines_per_datagram.clone(),
-        keys: bench.keys.clone(),
-        connections,
-        pipeline,
-        duration,
-        warmup,
-        requests_per_connection: bench.requests_per_connection,
-        threads: bench.threads,
-        floor,
-        ..Load::default()
-    };
-    // A search goes on until something is not answered in time.
-    let is_judged = bench.search.bound.is_none();
-    let counts = ["failed = 0", "unanswered = 0"]
-        .into_iter()
-        .filter(|_| is_judged && !is_statsd)
-        .filter_map(|text| Expectation::load(text, None, Origin::Implied).ok());
-    let valid = Expectation::load("valid", None, Origin::Implied)
-        .ok()
-        .filter(|_| rate.is_some() && is_judged);
-    Scenario {
-        name: "bench".to_owned(),
-        description,
-        seed: None,
-        timeout: duration
-            .saturating_add(warmup)
-            .saturating_add(Duration::from_secs(30)),
-        rounds: bench.rounds.unwrap_or(ROUNDS),
-        upstream: match bench.mode {
-            Mode::Foo => vec![Upstream::default()],
-            Mode::Tcp => vec![Upstream {
-                mode: Server::Echo,
-                ..Upstream::default()
-            }],
-            Mode::Statsd => lines::servers(bench.nodes.map_or(lines::NODES, usize::from)),
-        },
-        proxy: Proxy {
-            mode: bench.mode,
-            descriptor,
-            against: subjects,
-            ..Proxy::default()
-        },
-        load: vec![load],
-        fuzz: Vec::new(),
-        fault: Vec::new(),
-        expect: Vec::new(),
-        expectations: bench
-            .expectations
-            .iter()
-            .cloned()
-            .chain(counts)
-            .chain(valid)
-            .collect(),
-    }
-}
-
 fn threads(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
@@ -391,7 +311,7 @@ mod tests {
     #[test]
     fn a_bench_demands_that_everything_is_answered() {
         let line = Line::parse_from(["bench"]);
-        let demanded: Vec<String> = scenario(&line.bench)
+        let demanded: Vec<String> = described::scenario(&line.bench)
             .expectations
             .into_iter()
             .map(|expectation| expectation.text)

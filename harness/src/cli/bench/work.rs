@@ -61,6 +61,7 @@ pub(super) fn parser() -> impl TypedValueParser<Value = Named> {
     let values: Vec<PossibleValue> = Named::all().filter_map(Named::value).collect();
     PossibleValuesParser::new(values).map(|word| {
         let mut all = Named::all();
-        all.find(|named| named.word() == word).expect("only these words are let through")
+        all.find(|named| named.word() == word)
+            .expect("only these words are let through")
     })
 }

@@ -129,7 +129,7 @@ impl Work {
             self.scene.now_ns = now_ns();
             if events.is_empty() && self.hurried.is_empty() && self.scene.lingers > 0 {
                 self.scene.lingers -= 1;
-                rustix::process::sched_yield();
+                rustix::thread::sched_yield();
             }
             for (token, readiness) in events.iter() {
                 let (what, key) = untoken(token);

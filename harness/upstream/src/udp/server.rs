@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use eventloop::{datagram, net};
+use eventloop::datagram;
 use service::addr::HostPort;
 
+use crate::datagrams;
 use crate::defect::Defects;
 use crate::process::Process;
 use crate::record::UpstreamRecord;
@@ -51,10 +52,10 @@ impl Socket {
         };
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for at in listen.listen_candidates()? {
-            match datagram::bind(at, false) {
-                Ok(fd) => {
+            match datagrams::bind(at) {
+                Ok((fd, at)) => {
                     return Ok(Self {
-                        at: net::local_addr(fd.as_fd())?,
+                        at,
                         receive_buffer_bytes: datagram::set_receive_buffer(&fd, room)?,
                         fd,
                     });
