@@ -17,9 +17,11 @@ use crate::schedule::Arrivals;
 
 mod statsd;
 mod tcp;
+mod udp;
 
 pub use statsd::{BurstArg, PackArg, SegmentationArg, StatsdArgs, WayArg};
 pub use tcp::{BulkArg, ReadRate, TcpArgs};
+pub use udp::UdpArgs;
 
 /// Load a server or a proxy, and measure what a user would have waited.
 #[derive(Debug, Parser)]
@@ -37,6 +39,8 @@ pub enum Command {
     Foo(Box<FooArgs>),
     /// Load anything that echoes bytes, or transfer bytes in bulk, and check every byte
     Tcp(Box<TcpArgs>),
+    /// Load anything that sends datagrams back, and account for each
+    Udp(Box<UdpArgs>),
     /// Send statsd lines at a rate, whatever becomes of them, and account for each
     Statsd(Box<StatsdArgs>),
     /// Send 100 Foo requests one at a time and say OK! or FAILED!

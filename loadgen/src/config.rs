@@ -19,9 +19,11 @@ use crate::transport::Transport;
 
 mod statsd;
 mod tcp;
+mod udp;
 
 pub use statsd::StatsdConfig;
 pub use tcp::TcpConfig;
+pub use udp::UdpConfig;
 
 /// How long a run with a number of requests may take: a target that never answers must
 /// not keep it for ever.

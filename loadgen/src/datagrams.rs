@@ -7,10 +7,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use eventloop::datagram::{self, Sender, send_segments, take_refused};
+use eventloop::datagram::{self, Receiver, Sender, send_segments, take_refused};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -86,7 +86,7 @@ impl Batch {
     }
 }
 
-/// A connected UDP socket that sends batches.
+/// A connected UDP socket that sends and receives batches.
 pub(crate) struct Socket {
     fd: OwnedFd,
     sender: Sender,
@@ -106,6 +106,39 @@ impl Socket {
             segments,
             came_back: 0,
         })
+    }
+
+    /// The same to the first of `targets` that there is a way to; at least one is given.
+    ///
+    /// # Errors
+    /// What the system said of the last.
+    pub(crate) fn connect_first(targets: &[SocketAddr], segments: bool) -> io::Result<Self> {
+        let mut tries = targets
+            .iter()
+            .map(|target| Self::connect(*target, segments));
+        let first = tries.next().expect("a name has at least one address");
+        tries.fold(first, Result::or)
+    }
+
+    /// Asks for so much room for what waits to be received.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn make_room(&self, bytes: usize) -> io::Result<()> {
+        datagram::set_receive_buffer(&self.fd, bytes).map(|_| ())
+    }
+
+    /// Takes what waits, up to a batch, and says how many datagrams that are.
+    ///
+    /// # Errors
+    /// What the system said, such as what an earlier datagram brought back.
+    pub(crate) fn receive(&self, receiver: &mut Receiver) -> Result<usize, Errno> {
+        receiver.receive(&self.fd)
+    }
+
+    /// How many the kernel has dropped because they had no room; none if it does not tell.
+    pub(crate) fn drops(&self) -> u64 {
+        datagram::receive_drops(&self.fd).map_or(0, u64::from)
     }
 
     /// Sends all of `batch` in order and tells what became of each datagram, every one of
@@ -194,6 +227,12 @@ impl Socket {
     /// Whether datagrams of one size leave in one piece.
     pub(crate) fn segments(&self) -> bool {
         self.segments
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

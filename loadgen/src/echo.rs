@@ -6,9 +6,11 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use eventloop::datagram::{self, Receiver, Sender};
 use eventloop::{Events, Fill, Interest, Poller, Stream, Waker};
 use protocol::foo::{Answer, Message};
 
+use crate::datagrams::MOST;
 use crate::plan::Wire;
 
 /// A server thread that answers every request of a protocol rightly, and ends when it is dropped.
@@ -21,7 +23,11 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) fn start(wire: Wire) -> io::Result<Self> {
-        let listener = eventloop::net::listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = match wire {
+            Wire::Foo(_) | Wire::Echo(_) => eventloop::net::listen(any)?,
+            Wire::Datagrams(_) => datagram::bind(any, false)?,
+        };
         let at = eventloop::net::local_addr(listener.as_fd())?;
         let stop = Arc::new(AtomicBool::new(false));
         let waker = Arc::new(Waker::new()?);
@@ -36,6 +42,7 @@ impl Echo {
                 let _ = match wire {
                     Wire::Foo(_) => serve(&listener, &poller, &stopped, answer_foo),
                     Wire::Echo(_) => serve(&listener, &poller, &stopped, answer_alike),
+                    Wire::Datagrams(_) => send_back(&listener, &poller, &stopped),
                 };
             })?;
         Ok(Self {
@@ -109,6 +116,22 @@ fn answer_all(stream: &mut Stream, answer: fn(&mut Stream)) -> bool {
             Ok(Fill::End) | Err(_) => return false,
         }
     }
+}
+
+/// Sends every datagram back.
+fn send_back(socket: impl AsFd, poller: &Poller, stop: &AtomicBool) -> io::Result<()> {
+    let mut events = Events::new();
+    let mut receiver = Receiver::new(MOST, datagram::LONGEST);
+    let mut sender = Sender::new(MOST);
+    while !stop.load(Ordering::Acquire) {
+        poller.wait(&mut events, None)?;
+        while receiver.receive(&socket)? > 0 {
+            let datagrams = receiver.datagrams();
+            let back = datagrams.filter_map(|one| Some((one.bytes, one.from?)));
+            sender.send_to(&socket, back)?;
+        }
+    }
+    Ok(())
 }
 
 fn answer_foo(stream: &mut Stream) {

@@ -7,11 +7,11 @@
 //! the [`echoes`] of `words`. `feed`, `connection`, `worker` and [`pacer`] send them over
 //! a `link`, made by `dialer` as [`transport`] says; [`tracker`] decides what each reply
 //! is, counted by [`tally`] and timed into [`histograms`]; [`crew`] starts the workers and
-//! adds up their slices of the [`timeline`] into an [`outcome`]; [`validity`] and
+//! adds up their `slices` of the [`timeline`] into an [`outcome`]; [`validity`] and
 //! [`summary`] make it a [`record`], which `output` writes. [`floor`] measures this tool
 //! alone, `idle` holds connections that say nothing, `bulk` transfers bytes instead of
 //! messages, [`statsd`] sends lines that nobody answers, packed into `datagrams`; the crew
-//! of both is `metered`. `check` is the original client.
+//! of both is `metered`. `udp` has datagrams sent back. `check` is the original client.
 //!
 //! Nothing prints while it measures except `output`, which the workers never call. It
 //! knows nothing of the harness that may have started it.
@@ -49,6 +49,7 @@ pub mod plan;
 pub mod record;
 mod recorder;
 pub mod schedule;
+mod slices;
 pub mod statsd;
 pub mod stop;
 pub mod summary;
@@ -59,6 +60,7 @@ pub mod timeline;
 mod tls;
 pub mod tracker;
 pub mod transport;
+mod udp;
 pub mod validity;
 mod words;
 mod worker;
@@ -76,6 +78,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => match cli.command {
             args::Command::Foo(args) => foo::run(&args),
             args::Command::Tcp(args) => tcp::run(&args),
+            args::Command::Udp(args) => udp::run(&args),
             args::Command::Statsd(args) => statsd::run(&args),
             args::Command::Check(args) => check::run(&args),
         },

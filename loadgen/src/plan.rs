@@ -62,6 +62,8 @@ pub enum Wire {
 /// What is special about datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagrams {
+    /// How the datagrams name this run.
+    pub run: u32,
     /// One that is not back within this time is lost.
     pub timeout: Duration,
     /// Whether the kernel may cut up datagrams.

@@ -56,6 +56,79 @@ pub struct LoadRecord {
     /// Statsd lines, if that is what was sent. Each line counts as one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statsd: Option<Statsd>,
+    /// Datagrams that come back, if that is what was sent. Each counts as one request, and
+    /// as acked if it came back in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp: Option<Udp>,
+}
+
+/// What datagrams came to, warm-up included; `counts` is about those that were due while
+/// measuring. `sent = returned + lost` and
+/// `received = returned + duplicated + corrupted + misrouted + unexpected` always hold.
+///
+/// The record of `upstream udp-echo` has the same clients: of those with the number `n`,
+/// `sent - distinct` were lost on the way there (and those that it counts as corrupted),
+/// `distinct - returned` on the way back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Udp {
+    /// How the datagrams name this run, and the server's record as well: 8 hexadecimal
+    /// digits.
+    pub run: String,
+    /// Datagrams handed to the system.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// Datagrams that the system did not take, by kind: `refused` (an earlier one had come
+    /// back), `no_buffer`, `would_block`, `too_long`, `unreachable`, `other`. They have
+    /// numbers, too.
+    pub not_sent: BTreeMap<String, u64>,
+    /// Datagrams read.
+    pub received: u64,
+    /// Different datagrams that came back as they were, in time or late.
+    pub returned: u64,
+    /// Datagrams that never did: lost on either way, or damaged.
+    pub lost: u64,
+    /// Of `returned`, those that counted as lost by then.
+    pub late: u64,
+    /// Of `returned`, those that came after one with a higher number of the same socket
+    /// (RFC 4737). That is no failure.
+    pub reordered: u64,
+    /// Datagrams that had come back before. One that is later than the 65,536 last losses
+    /// of its socket is taken for one as well.
+    pub duplicated: u64,
+    /// Datagrams that were damaged: their check is wrong.
+    pub corrupted: u64,
+    /// Datagrams of another socket of this run.
+    pub misrouted: u64,
+    /// Datagrams that were not sent in this run, or are no longer recognised.
+    pub unexpected: u64,
+    /// Datagrams that the target's host sent back, because nobody listens there: those
+    /// that were heard of, which is not all of them. They count as sent.
+    pub datagrams_refused: u64,
+    /// Answers that the kernel dropped because our sockets had no room. The run is invalid
+    /// then.
+    pub kernel_drops: u64,
+    /// Whether datagrams of one size left in one piece that the kernel cuts up.
+    pub segmentation: bool,
+    /// By socket, as `RUN.CLIENT`.
+    pub clients: BTreeMap<String, UdpClient>,
+}
+
+/// The datagrams of one socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UdpClient {
+    /// Sequence numbers used: from 0 to one less.
+    pub numbers: u64,
+    /// Datagrams handed to the system.
+    pub sent: u64,
+    /// Different ones that came back as they were.
+    pub returned: u64,
+    /// Of these, those that counted as lost by then.
+    pub late: u64,
+    /// Of these, those that came after one with a higher number.
+    pub reordered: u64,
+    /// Datagrams that had come back before.
+    pub duplicated: u64,
 }
 
 /// What a bulk transfer came to; bytes and rates are those of the time measured.

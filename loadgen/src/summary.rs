@@ -7,6 +7,7 @@ use crate::histograms::{encode, percentiles};
 use crate::outcome::{Outcome, seconds};
 use crate::record::{Client, Latencies, LoadRecord, Percentiles, SCHEMA_VERSION};
 use crate::tally::{ConnectTally, counts};
+use crate::udp;
 use crate::validity::{achieved, invalid_reasons, notes};
 
 /// The record of a run.
@@ -59,7 +60,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
         },
         bulk: None,
         statsd: None,
-        udp: None,
+        udp: udp::told(plan, outcome.datagrams.as_ref()),
     }
 }
 

@@ -56,6 +56,9 @@ kinds! {
         Unexpected = "unexpected",
         /// The answer to another connection's request, beside the right one.
         Misrouted = "misrouted",
+        /// UDP: something damaged beside the right answer, or so that it cannot be told
+        /// what it answers.
+        Corrupted = "corrupted",
     }
 }
 
@@ -144,6 +147,44 @@ impl NotSent {
             Self::Refused | Self::Unreachable | Self::NoConnection | Self::Broken => true,
             Self::NoBuffer | Self::WouldBlock | Self::TooLong | Self::Other | Self::NoRoom => false,
         }
+    }
+}
+
+/// Messages that were not sent, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsent([u64; NotSent::ALL.len()]);
+
+impl Unsent {
+    /// Counts messages.
+    pub fn add(&mut self, kind: NotSent, messages: u64) {
+        self.0[kind as usize] += messages;
+    }
+
+    /// Adds another worker's.
+    pub fn add_all(&mut self, other: &Self) {
+        add_all(&mut self.0, &other.0);
+    }
+
+    /// Those of this kind.
+    #[must_use]
+    pub fn of(&self, kind: NotSent) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// As the record has them; kinds that did not occur are absent.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeMap<String, u64> {
+        let kinds = NotSent::ALL.iter().map(|kind| (kind, self.of(*kind)));
+        kinds
+            .filter(|(_, messages)| *messages > 0)
+            .map(|(kind, messages)| (kind.name().to_owned(), messages))
+            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::outcome::{Outcome, seconds};
 use crate::plan::{Mode, Plan};
+use crate::tally::NotSent;
 
 /// Share of the asked rate that must be reached.
 pub const LEAST_ACHIEVED: f64 = 0.99;
@@ -29,6 +30,8 @@ pub fn invalid_reasons(plan: &Plan, outcome: &Outcome) -> Vec<String> {
         late(outcome),
         busy(outcome),
         backlog(plan, outcome),
+        not_taken(outcome),
+        dropped(outcome),
     ];
     rules.into_iter().flatten().collect()
 }
@@ -95,6 +98,24 @@ fn backlog(plan: &Plan, outcome: &Outcome) -> Option<String> {
             "more than {} due requests waited for a free place, so that {} of them were given up",
             plan.max_backlog, outcome.missed
         )
+    })
+}
+
+fn not_taken(outcome: &Outcome) -> Option<String> {
+    let unsent = &outcome.datagrams.as_ref()?.unsent_measured;
+    let ours = NotSent::ALL.iter().filter(|kind| !kind.is_the_targets());
+    let kinds: Vec<_> = ours
+        .map(|kind| (kind.name(), unsent.of(*kind)))
+        .filter(|(_, datagrams)| *datagrams > 0)
+        .map(|(kind, datagrams)| format!("{datagrams} {kind}"))
+        .collect();
+    (!kinds.is_empty()).then(|| format!("datagrams could not be sent: {}", kinds.join(", ")))
+}
+
+fn dropped(outcome: &Outcome) -> Option<String> {
+    let drops = outcome.datagrams.as_ref()?.kernel_drops;
+    (drops > 0).then(|| {
+        format!("the client itself lost {drops} answers, because it came too late to read them")
     })
 }
 

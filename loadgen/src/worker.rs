@@ -8,6 +8,8 @@ mod opening;
 mod phases;
 mod sockets;
 
+pub(crate) use self::phases::DRAIN_WHEN_STOPPED_NS;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
@@ -148,8 +150,7 @@ impl<D: Dialect> Worker<D> {
 
     fn begin(&mut self, timeline: Timeline) {
         let connections = Connections::of(&self.connects);
-        self.slices
-            .begin(timeline, &mut self.recorder, connections);
+        self.slices.begin(timeline, &mut self.recorder, connections);
         if let Feed::Open(open) = &mut self.feed {
             open.begin(timeline.start);
         }
@@ -271,7 +272,9 @@ impl<D: Dialect> Worker<D> {
 
     /// How long to wait, and whether that is polling for a due slot.
     fn wait_time(&self, now: u64) -> (Duration, bool) {
-        let mut wake = now.saturating_add(nanos(LONGEST_WAIT)).min(self.slices.slice.end);
+        let mut wake = now
+            .saturating_add(nanos(LONGEST_WAIT))
+            .min(self.slices.slice.end);
         if let Some(over) = self.over {
             wake = wake.min(over.deadline);
         } else {

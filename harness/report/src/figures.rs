@@ -68,6 +68,24 @@ pub struct Figures {
     pub beside_peer: Option<Ratios>,
 }
 
+impl Figures {
+    /// Whether the times may be judged: most blocks are valid.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.blocks > 0 && 2 * self.valid_blocks > self.blocks
+    }
+
+    /// Why not: the first reason, and how many more there are.
+    #[must_use]
+    pub fn why_invalid(&self) -> String {
+        match self.invalid_reasons.as_slice() {
+            [] => "no reason given".to_owned(),
+            [one] => one.clone(),
+            [first, more @ ..] => format!("{first}; and {} more", more.len()),
+        }
+    }
+}
+
 /// Ours over the peer's, of the same round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ratios {

@@ -221,13 +221,13 @@ fn run(
 }
 
 /// What the loads of a scenario are made of.
-fn kind_of(scenario: &Scenario) -> metrics::Kind {
+fn kind_of(scenario: &Scenario) -> metrics::LoadKind {
     if scenario.proxy.mode == Mode::Statsd {
-        metrics::Kind::Lines
+        metrics::LoadKind::Lines
     } else if scenario.load.iter().all(|load| load.bulk.is_some()) {
-        metrics::Kind::Bulk
+        metrics::LoadKind::Bulk
     } else {
-        metrics::Kind::Messages
+        metrics::LoadKind::Messages
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::chart::{draw, micros};
 use crate::histograms::{Histogram, P99_9_SAMPLES};
 use crate::plan::{Mode, Plan};
-use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles, Statsd};
+use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles, Statsd, Udp};
 
 /// What is about to run, in one line.
 pub(crate) fn headline(program: &str, target: &str, plan: &Plan) -> String {
@@ -31,6 +31,9 @@ pub(crate) fn report(target: &str, record: &LoadRecord, response: &Histogram) ->
     rate(&mut text, target, record);
     table(&mut text, record);
     counts(&mut text, &record.counts);
+    if let Some(udp) = &record.udp {
+        datagrams(&mut text, udp);
+    }
     let _ = writeln!(text, "\nresponse time, {} answers", grouped(response.len()));
     text.push_str(&draw(response));
     verdict(&mut text, record);
@@ -244,6 +247,38 @@ fn counts(text: &mut String, counts: &Counts) {
     let _ = writeln!(text, "{} opened", plural(counts.connections, "connection"));
     if let Some(idle) = &counts.idle {
         idle_connections(text, idle);
+    }
+}
+
+/// What datagrams came to, without kinds that did not occur.
+fn datagrams(text: &mut String, udp: &Udp) {
+    let _ = write!(
+        text,
+        "warm-up included: {} datagrams sent = {} returned + {} lost",
+        grouped(udp.sent),
+        grouped(udp.returned),
+        grouped(udp.lost),
+    );
+    for (number, what) in [
+        (udp.late, "late"),
+        (udp.reordered, "reordered"),
+        (udp.duplicated, "duplicated"),
+        (udp.corrupted, "corrupted"),
+        (udp.misrouted, "misrouted"),
+        (udp.unexpected, "unexpected"),
+    ] {
+        if number > 0 {
+            let _ = write!(text, "; {} {what}", grouped(number));
+        }
+    }
+    text.push('\n');
+    named(text, "not sent", &udp.not_sent);
+    if udp.datagrams_refused > 0 {
+        let _ = writeln!(
+            text,
+            "at least {} datagrams came back: nobody listens there",
+            grouped(udp.datagrams_refused)
+        );
     }
 }
 

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::metered::Meter;
-use crate::tally::NotSent;
+use crate::tally::{NotSent, Unsent};
 
 /// Most ranges of numbers that are kept: enough for a target that is gone for a moment,
 /// when every other datagram may be refused, and little enough for a record.
 const MOST_RANGES: usize = 4_096;
-
-const KINDS: usize = NotSent::ALL.len();
 
 /// What was handed to the system, and what it did not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,41 +17,35 @@ pub(super) struct Sums {
     pub(super) lines: u64,
     pub(super) datagrams: u64,
     pub(super) bytes: u64,
-    not_sent: [u64; KINDS],
+    not_sent: Unsent,
 }
 
 impl Sums {
     /// Counts lines that were not sent.
     pub(super) fn refuse(&mut self, kind: NotSent, lines: u64) {
-        self.not_sent[kind as usize] += lines;
+        self.not_sent.add(kind, lines);
     }
 
     /// Lines that were not sent for this reason.
     pub(super) fn not_sent(&self, kind: NotSent) -> u64 {
-        self.not_sent[kind as usize]
+        self.not_sent.of(kind)
     }
 
     /// Lines that were not sent.
     pub(super) fn not_sent_total(&self) -> u64 {
-        self.not_sent.iter().sum()
+        self.not_sent.total()
     }
 
     /// Lines that were not sent, by kind; kinds that did not occur are absent.
     pub(super) fn kinds(&self) -> BTreeMap<String, u64> {
-        let kinds = NotSent::ALL.iter().map(|kind| (kind, self.not_sent(*kind)));
-        kinds
-            .filter(|(_, lines)| *lines > 0)
-            .map(|(kind, lines)| (kind.name().to_owned(), lines))
-            .collect()
+        self.not_sent.kinds()
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.lines += other.lines;
         self.datagrams += other.datagrams;
         self.bytes += other.bytes;
-        for (to, from) in self.not_sent.iter_mut().zip(other.not_sent) {
-            *to += from;
-        }
+        self.not_sent.add_all(&other.not_sent);
     }
 }
 

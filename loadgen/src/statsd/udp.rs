@@ -19,15 +19,8 @@ pub(super) struct Udp {
 impl Udp {
     /// Opens the sockets of worker `worker`, to the first target that there is a way to.
     pub(super) fn open(plan: &StatsdPlan, worker: usize) -> io::Result<Self> {
-        let connect = || {
-            let mut tries = plan
-                .targets
-                .iter()
-                .map(|target| Socket::connect(*target, plan.segments));
-            let first = tries.next().expect("a name has at least one address");
-            tries.fold(first, Result::or)
-        };
-        let sockets = (0..plan.connections_of(worker)).map(|_| connect());
+        let sockets = (0..plan.connections_of(worker))
+            .map(|_| Socket::connect_first(&plan.targets, plan.segments));
         Ok(Self {
             sockets: sockets.collect::<io::Result<_>>()?,
             turn: 0,

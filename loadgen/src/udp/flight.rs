@@ -284,7 +284,10 @@ mod tests {
         let (mut flight, mut books) = flight(4);
         flight.answer(1, &mut books);
         flight.expire(20, &mut books);
-        assert_eq!((flight.open(), books.measured.failed(Failure::Lost)), (1, 2));
+        assert_eq!(
+            (flight.open(), books.measured.failed(Failure::Lost)),
+            (1, 2)
+        );
         for _ in 0..2 {
             assert_eq!(flight.answer(0, &mut books), None);
         }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use service::cli::USAGE;
 
 pub(crate) use self::ledger::Ledger;
-pub(crate) use self::summary::{run_of, told};
+pub(crate) use self::summary::told;
 pub(crate) use self::worker::Worker;
 use crate::args::UdpArgs;
 use crate::config::{Machine, UdpConfig, fresh_seed};

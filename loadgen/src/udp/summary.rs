@@ -1,18 +1,15 @@
 //! What datagrams came to, as the record tells it.
 
 use super::ledger::Ledger;
-use crate::mix::mix;
-use crate::plan::Plan;
+use crate::plan::{Plan, Wire};
 use crate::record::{Udp, UdpClient};
 
-/// How the datagrams of a run name it.
-pub(crate) fn run_of(plan: &Plan) -> u32 {
-    (mix(plan.seed, 0x7564_7020_7275_6e00) >> 32) as u32
-}
-
-/// The part of the record that is about datagrams.
-pub(crate) fn told(plan: &Plan, ledger: &Ledger) -> Udp {
-    let run = format!("{:08x}", run_of(plan));
+/// The part of the record that is about datagrams, if they were what was sent.
+pub(crate) fn told(plan: &Plan, ledger: Option<&Ledger>) -> Option<Udp> {
+    let (Wire::Datagrams(how), Some(ledger)) = (plan.wire, ledger) else {
+        return None;
+    };
+    let run = format!("{:08x}", how.run);
     let returns = ledger.returns();
     let clients = ledger.clients.iter().map(|one| {
         let told = UdpClient {
@@ -25,7 +22,7 @@ pub(crate) fn told(plan: &Plan, ledger: &Ledger) -> Udp {
         };
         (format!("{run}.{}", one.client), told)
     });
-    Udp {
+    Some(Udp {
         clients: clients.collect(),
         run,
         sent: ledger.sent,
@@ -43,5 +40,5 @@ pub(crate) fn told(plan: &Plan, ledger: &Ledger) -> Udp {
         datagrams_refused: ledger.refused,
         kernel_drops: ledger.kernel_drops,
         segmentation: ledger.segments,
-    }
+    })
 }

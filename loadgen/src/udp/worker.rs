@@ -16,7 +16,6 @@ use service::clock::mono_ns;
 
 use super::client::{Client, Form};
 use super::ledger::Ledger;
-use super::summary::run_of;
 use crate::crew::{Connections, FromWorker, Hand, Seat, WorkerDone};
 use crate::datagrams::{Batch, MOST};
 use crate::feed::{ClosedLoop, Feed, OpenLoop};
@@ -113,7 +112,7 @@ impl Worker {
         let longest = (plan.payload.max + 1).min(LONGEST);
         Ok(Self {
             form: Form {
-                run: run_of(&plan),
+                run: how.run,
                 seed: plan.seed,
                 lengths: plan.payload,
             },
@@ -158,8 +157,7 @@ impl Worker {
 
     fn begin(&mut self, timeline: Timeline) {
         let connections = Connections::of(&self.connects());
-        self.slices
-            .begin(timeline, &mut self.recorder, connections);
+        self.slices.begin(timeline, &mut self.recorder, connections);
         if let Feed::Open(open) = &mut self.feed {
             open.begin(timeline.start);
         }
@@ -353,7 +351,8 @@ impl Worker {
         for client in &mut self.clients {
             client.finish(&mut self.recorder, &mut self.ledger);
         }
-        let connects = self.connects();
+        let mut connects = self.connects();
+        connects.completed = connects.opened;
         let end = mono_ns().max(self.slices.slice.start);
         self.slices
             .hand_over(end, &mut self.recorder, Connections::of(&connects));

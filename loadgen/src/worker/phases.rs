@@ -90,8 +90,7 @@ impl<D: Dialect> Worker<D> {
         }
         let connections = Connections::of(&self.connects);
         let end = mono_ns().max(self.slices.slice.start);
-        self.slices
-            .hand_over(end, &mut self.recorder, connections);
+        self.slices.hand_over(end, &mut self.recorder, connections);
         let Some(over) = self.over else { return };
         let never_written = unwritten.len() as u64;
         let missed = match &self.feed {

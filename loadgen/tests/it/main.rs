@@ -10,3 +10,4 @@ mod program;
 mod server;
 mod statsd;
 mod tcp;
+mod udp;

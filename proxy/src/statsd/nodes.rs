@@ -1,7 +1,7 @@
 //! The nodes of the configuration: where each is, how it is, and what it was sent.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,11 +15,8 @@ use super::check::{self, Outcome};
 use super::config::NodeAt;
 use super::health::Health;
 use super::plan::{CheckPlan, Plan};
-use super::settings::{Node, Settings};
+use super::settings::{NOWHERE, Node, Settings};
 use crate::discovery::Discovery;
-
-/// Where a node is of which nobody knows that: nothing is ever sent there.
-const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// What a node's task has to say.
 #[derive(Debug)]
@@ -93,7 +90,7 @@ impl Drop for Member {
 impl Member {
     /// Where it is, if that is known.
     pub(super) fn addr(&self) -> Option<SocketAddr> {
-        Some(self.node.addr).filter(|addr| *addr != NOWHERE)
+        self.node.is_found().then_some(self.node.addr)
     }
 
     /// Where it says how it is.

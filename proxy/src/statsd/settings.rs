@@ -1,7 +1,7 @@
 //! What workers route by. It is replaced as a whole at a reload, and whenever a node goes
 //! down or comes back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,12 +49,15 @@ pub(super) struct NodeCounters {
     pub(super) held_lines: AtomicU64,
 }
 
+/// The address of a node of which nobody knows where it is yet.
+pub(super) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 /// A node, for as long as its name and address stay the same.
 #[derive(Debug)]
 pub(super) struct Node {
     /// `host:port` as it was configured: its place on the ring comes from this.
     pub(super) name: String,
-    /// Where its lines go.
+    /// Where its lines go, or [`NOWHERE`].
     pub(super) addr: SocketAddr,
     /// What it was sent.
     pub(super) counters: NodeCounters,
@@ -71,6 +74,11 @@ impl Node {
             counters: NodeCounters::default(),
             refusal_told: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it is known where it is. Its lines may be kept until then, but not sent.
+    pub(super) fn is_found(&self) -> bool {
+        self.addr != NOWHERE
     }
 
     /// Forgets that a refusal was told: the next one is told again.

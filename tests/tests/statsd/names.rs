@@ -67,3 +67,19 @@ fn what_is_kept_for_a_node_follows_its_name() {
     assert_eq!(node.lines_when(2), ["a:1|c", "a:2|c"]);
     proxy.accounted(2);
 }
+
+#[test]
+fn no_copy_is_sent_to_a_node_that_is_not_found() {
+    let node = Node::start();
+    let dns = NameServer::start(UNKNOWN);
+    let at = node.with_admin();
+    let args = ["--resolver", dns.addr(), "--node", "nowhere.test:8125:8126"];
+    let proxy = Proxy::start(&[&args[..], &["--node", &at, "--remap", "mirror"]].concat());
+    for nth in 0..20 {
+        proxy.send(format!("k{nth}:1|c"));
+    }
+    let state = proxy.accounted(20);
+    node.lines_when(20);
+    assert_eq!(state["lines"]["mirrored"], 0, "{state:#}");
+    assert_eq!(state["datagrams"]["refused"], 0, "{state:#}");
+}

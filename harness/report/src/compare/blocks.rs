@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::conduct;
 use super::design::{Arm, BlockFigures, Conduct, Design, Kind};
-use super::metrics::{COMPARED, Kind, is_known_of};
+use super::metrics::{COMPARED, LoadKind, is_known_of};
 use super::sample::value;
 use crate::bound::Metric;
 use crate::event::{Role, Target};
@@ -79,9 +79,9 @@ pub fn figures(block: &Block) -> BlockFigures {
         (Metric::PeakMemory, memory.map(|bytes| bytes as f64)),
     ];
     let kind = match (&record.bulk, &record.statsd) {
-        (Some(_), _) => Kind::Bulk,
-        (None, Some(_)) => Kind::Lines,
-        (None, None) => Kind::Messages,
+        (Some(_), _) => LoadKind::Bulk,
+        (None, Some(_)) => LoadKind::Lines,
+        (None, None) => LoadKind::Messages,
     };
     let known = all.into_iter();
     let known = known.filter(|(metric, _)| is_known_of(*metric, kind));

@@ -87,7 +87,8 @@ fn the_interval_covers_the_truth_as_often_as_it_says() {
 /// One block's figures, each off by its own noise.
 fn block(random: &mut Random, spread: f64, factor: f64) -> BlockFigures {
     let of_messages = metrics::COMPARED.iter();
-    let of_messages = of_messages.filter(|metric| metrics::is_known_of(**metric, false));
+    let of_messages =
+        of_messages.filter(|metric| metrics::is_known_of(**metric, metrics::LoadKind::Messages));
     let figures = of_messages.map(|metric| {
         let noise = (spread * random.heavy()).exp();
         let changed = matches!(metric, Metric::P50 | Metric::CpuPerMsg);

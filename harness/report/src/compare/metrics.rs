@@ -29,7 +29,7 @@ pub const JUDGED: [Metric; 8] = [
 
 /// What a load is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LoadKind {
     /// Messages that are answered.
     Messages,
     /// Bytes as fast as they go.
@@ -41,13 +41,13 @@ pub enum Kind {
 /// Whether a figure is known of a load: a bulk transfer has no requests to be counted or
 /// timed, and lines have no answers.
 #[must_use]
-pub fn is_known_of(metric: Metric, kind: Kind) -> bool {
+pub fn is_known_of(metric: Metric, kind: LoadKind) -> bool {
     match metric {
         Metric::PeakMemory => true,
-        Metric::Throughput | Metric::BitsPerCpuSecond => kind == Kind::Bulk,
-        Metric::LinesPerCpuSecond => kind == Kind::Lines,
-        Metric::Rate => kind != Kind::Bulk,
-        _ => kind == Kind::Messages,
+        Metric::Throughput | Metric::BitsPerCpuSecond => kind == LoadKind::Bulk,
+        Metric::LinesPerCpuSecond => kind == LoadKind::Lines,
+        Metric::Rate => kind != LoadKind::Bulk,
+        _ => kind == LoadKind::Messages,
     }
 }
 

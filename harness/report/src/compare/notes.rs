@@ -61,11 +61,11 @@ pub(super) fn of_scenario(
     let is_there = |metric| samples.iter().any(|sample| sample.metric == metric);
     let missing = metrics::COMPARED.into_iter();
     let kind = if is_there(Metric::Throughput) || is_there(Metric::BitsPerCpuSecond) {
-        metrics::Kind::Bulk
+        metrics::LoadKind::Bulk
     } else if is_there(Metric::LinesPerCpuSecond) {
-        metrics::Kind::Lines
+        metrics::LoadKind::Lines
     } else {
-        metrics::Kind::Messages
+        metrics::LoadKind::Messages
     };
     let missing = missing.filter(|metric| {
         metrics::is_judged(*metric, true)

@@ -16,24 +16,6 @@ pub struct LineFigures {
     pub per_cpu_s: Option<f64>,
 }
 
-impl Figures {
-    /// Whether the times may be judged: most blocks are valid.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
-        self.blocks > 0 && 2 * self.valid_blocks > self.blocks
-    }
-
-    /// Why not: the first reason, and how many more there are.
-    #[must_use]
-    pub fn why_invalid(&self) -> String {
-        match self.invalid_reasons.as_slice() {
-            [] => "no reason given".to_owned(),
-            [one] => one.clone(),
-            [first, more @ ..] => format!("{first}; and {} more", more.len()),
-        }
-    }
-}
-
 /// Of all blocks: that a load client came late changes when lines were sent, and not what
 /// became of them.
 pub(super) fn lines(cells: &[Cell<'_>]) -> Option<LineFigures> {

@@ -12,7 +12,6 @@ use std::time::Duration;
 use clap::Args;
 use report::bound::Bound;
 use report::expect::{Expectation, Origin};
-use report::figures::{BUILTIN, DIRECT};
 use service::units::{Rate, parse_duration};
 
 use super::run::{apply, plan};
@@ -20,7 +19,7 @@ use super::{Common, check_and_carry_out, descriptor, say, usage};
 use crate::descriptor::Descriptor;
 use crate::host;
 use crate::plan::Planned;
-use crate::scenario::{Load, Mode, Proxy, Scenario, Server, Upstream, flags, limits};
+use crate::scenario::{Mode, Scenario, flags, limits};
 use crate::schedule::Schedule;
 
 /// Measure one proxy, or several in alternating blocks, beside going direct

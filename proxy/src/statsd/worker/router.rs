@@ -105,7 +105,8 @@ impl Router {
             WhenDown::Hold | WhenDown::Drop => owner,
             WhenDown::Mirror => {
                 let to = index(&settings.live);
-                if let Some(owner) = owner.filter(|_| !owner_is_up && to.is_some()) {
+                let copy = |owner: &usize| !owner_is_up && settings.nodes[*owner].is_found();
+                if let Some(owner) = owner.filter(copy).filter(|_| to.is_some()) {
                     self.push(owner, line, Kind::Copy);
                 }
                 to
