@@ -2,17 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use eventloop::{Events, Interest, Poller, Waker, net};
+use eventloop::{Events, Interest, Poller, net};
 use service::clock::mono_ns;
 
 use crate::budget::Budget;
-use crate::generate::{ByteStream, Source};
+use crate::interrupt::Interrupt;
 use crate::observed::{CONNECTED, Observed};
-use crate::plan::Plan;
-use crate::record::{FuzzRecord, SCHEMA_VERSION};
+use crate::outcome::Outcome;
+use crate::plan::{Opening, Plan};
+use crate::prober::Prober;
+use crate::record::FuzzRecord;
 use crate::recording::Recording;
 use crate::session::{End, Session, Shared, Step};
 
@@ -29,38 +30,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Room for replies. They are counted and forgotten, so it need not hold all.
 const REPLY_BYTES: usize = 256 * 1024;
 
-/// Ends a run from another thread.
-#[derive(Debug)]
-pub struct Interrupt {
-    asked: AtomicBool,
-    waker: Waker,
-}
-
-impl Interrupt {
-    /// Ends the run now.
-    pub fn now(&self) {
-        self.asked.store(true, Ordering::Relaxed);
-        self.waker.wake();
-    }
-
-    fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
 /// A place for one session at a time.
 #[derive(Debug, Default)]
 struct Lane {
     session: Option<Session>,
-    /// The number of its session.
-    number: u64,
+    /// As the how-manieth its session was opened.
+    index: u64,
     /// Index of the address that its session tries.
     address: usize,
     /// When the next session is opened.
     open_at: Option<Instant>,
 }
 
-/// A run that is ready to start.
+/// A run over connections that is ready to start.
 #[derive(Debug)]
 pub struct Attack {
     /// Ends it early.
@@ -69,7 +51,8 @@ pub struct Attack {
     poller: Poller,
     lanes: Vec<Lane>,
     shared: Shared,
-    next_number: u64,
+    prober: Option<Prober>,
+    next_index: u64,
     /// Index of the address in use.
     target: usize,
     /// The lane that is next to send what the rate allows.
@@ -83,11 +66,11 @@ impl Attack {
     /// # Errors
     /// That the recording cannot be created, or a descriptor could not be had.
     pub fn new(plan: Plan) -> io::Result<Self> {
-        let raw = plan.connections == 1 && !plan.until_crash;
+        let raw = plan.connections == 1 && !plan.follow;
         let recording = plan
             .recording
             .as_ref()
-            .map(|path| Recording::create(path, raw));
+            .map(|path| Recording::create(path, raw, plan.keep));
         let shared = Shared {
             started: Instant::now(),
             budget: Budget::new(plan.bytes, plan.rate),
@@ -100,20 +83,18 @@ impl Attack {
             lines_received: 0,
         };
         let poller = Poller::new()?;
-        let waker = Waker::new()?;
-        poller.add(&waker, WAKER, Interest::Edge)?;
-        if let Some(Source::Stream(feed)) = &plan.source {
+        let interrupt = Interrupt::new()?;
+        poller.add(interrupt.waker().as_ref(), WAKER, Interest::Edge)?;
+        if let Some(feed) = plan.feed() {
             poller.add(feed.waker(), FEED, Interest::Edge)?;
         }
         Ok(Self {
-            interrupt: Arc::new(Interrupt {
-                asked: AtomicBool::new(false),
-                waker,
-            }),
+            interrupt: Arc::new(interrupt),
             poller,
             lanes: Vec::new(),
             shared,
-            next_number: plan.first_connection,
+            prober: None,
+            next_index: 0,
             target: 0,
             turn: 0,
             observed: Observed::default(),
@@ -135,12 +116,13 @@ impl Attack {
         }
         let mut events = Events::new();
         let mut next_tick = Instant::now() + TICK;
-        while self.is_busy() && !self.interrupt.is_asked() {
+        while self.is_busy() && !self.interrupt.is_asked() && self.observed.ended_by.is_none() {
             self.poller
                 .wait(&mut events, Some(self.timeout(next_tick)))?;
             for (token, readiness) in events.iter() {
                 match token {
-                    WAKER | FEED => {}
+                    WAKER => self.hear_of_findings(),
+                    FEED => {}
                     token => {
                         let lane = usize::try_from(token).expect("a lane's number");
                         self.step(lane, readiness.readable(), readiness.writable())?;
@@ -153,7 +135,7 @@ impl Attack {
                 self.tick()?;
             }
         }
-        let interrupted = self.is_busy();
+        let interrupted = self.is_busy() && self.observed.ended_by.is_none();
         for lane in 0..self.lanes.len() {
             self.end(lane, End::Interrupted);
         }
@@ -161,53 +143,82 @@ impl Attack {
         if let Some(recording) = self.shared.recording.take() {
             recording.finish()?;
         }
-        if !interrupted {
+        let probes = self.prober.take().map(|prober| {
+            let (findings, probes) = prober.finish();
+            for finding in findings {
+                self.observed
+                    .find(finding, self.shared.budget.sent(), Vec::new());
+            }
+            probes
+        });
+        if !interrupted && self.observed.ended_by.is_none() {
             let target = self.plan.targets[self.target];
             self.observed.look_once_more(target, self.plan.hang_after);
         }
-        Ok(self.into_record(started_mono_ns, elapsed, interrupted))
+        Ok(Outcome {
+            started_mono_ns,
+            elapsed,
+            interrupted,
+            over: self.shared.over,
+            source_ended: self.shared.source_ended,
+            bytes_sent: self.shared.budget.sent(),
+            lines_sent: self.shared.lines_sent,
+            bytes_received: self.shared.bytes_received,
+            replies: self.shared.lines_received,
+            probes,
+            datagrams: None,
+        }
+        .into_record(self.plan, self.observed))
     }
 
     fn is_busy(&self) -> bool {
-        self.lanes
-            .iter()
-            .any(|lane| lane.session.is_some() || lane.open_at.is_some())
+        let mut lanes = self.lanes.iter();
+        lanes.any(|lane| lane.session.is_some() || lane.open_at.is_some())
     }
 
+    /// Until the next tick, the next slice of the rate, or the next byte that is due.
     fn timeout(&self, next_tick: Instant) -> Duration {
+        let sessions = || self.lanes.iter().filter_map(|lane| lane.session.as_ref());
         let slice = self.shared.budget.next_slice();
         let slice = slice.and_then(|after| self.shared.started.checked_add(after));
-        let slice = slice.filter(|_| self.is_held_back());
-        let next = slice.map_or(next_tick, |slice| slice.min(next_tick));
-        next.saturating_duration_since(Instant::now())
+        let slice = slice.filter(|_| sessions().any(Session::is_held_back));
+        let due = sessions().filter_map(Session::due).min();
+        let next = [Some(next_tick), slice, due].into_iter().flatten().min();
+        next.unwrap_or(next_tick)
+            .saturating_duration_since(Instant::now())
     }
 
-    fn is_held_back(&self) -> bool {
-        self.lanes
-            .iter()
-            .flat_map(|lane| &lane.session)
-            .any(Session::is_held_back)
+    fn hear_of_findings(&mut self) {
+        let Some(prober) = &self.prober else { return };
+        for finding in prober.findings() {
+            let sessions = self.lanes.iter().filter_map(|lane| lane.session.as_ref());
+            let open = sessions.map(Session::number).collect();
+            self.observed.find(finding, self.shared.budget.sent(), open);
+        }
     }
 
-    /// Starts the lane's next session.
+    /// Starts the lane's next session, if there is one.
     fn open(&mut self, lane: usize) -> io::Result<()> {
-        self.lanes[lane].number = self.next_number;
-        self.next_number += 1;
-        self.connect(lane)
+        self.lanes[lane].open_at = None;
+        let Some(opening) = self.plan.opening(self.next_index) else {
+            return Ok(());
+        };
+        self.lanes[lane].index = self.next_index;
+        self.next_index += 1;
+        self.connect(lane, &opening)
     }
 
     /// Connects the lane's session, from its first byte on.
-    fn connect(&mut self, lane: usize) -> io::Result<()> {
-        let number = self.lanes[lane].number;
-        let bytes = ByteStream::new(self.plan.generator(number)?);
-        let quota = self.plan.quota(number);
+    fn connect(&mut self, lane: usize, opening: &Opening) -> io::Result<()> {
+        let number = opening.number;
+        let bytes = self.plan.stream(self.lanes[lane].index, number)?;
         loop {
             self.lanes[lane].open_at = None;
             self.lanes[lane].address = self.target;
             let error = match net::start_connect(self.plan.targets[self.target]) {
                 Ok(fd) => {
                     self.poller.add(&fd, lane as u64, Session::FIRST_INTEREST)?;
-                    let session = Session::new(fd, number, bytes, quota);
+                    let session = Session::new(fd, number, bytes, opening.script);
                     self.lanes[lane].session = Some(session);
                     return Ok(());
                 }
@@ -242,15 +253,33 @@ impl Attack {
         let step = session.step(readable, writable, &mut self.shared)?;
         if connecting && session.is_connected() {
             self.observed.count(CONNECTED);
+            self.begin_to_probe()?;
         }
+        let Some(session) = &self.lanes[lane].session else {
+            return Ok(());
+        };
         match step {
             Step::Waits => {}
             Step::Watch(interest) => self.poller.modify(session.fd(), lane as u64, interest)?,
             Step::Ended(End::Refused | End::ConnectFailed) if self.has_another_address(lane) => {
                 self.lanes[lane].session = None;
-                self.connect(lane)?;
+                if let Some(opening) = self.plan.opening(self.lanes[lane].index) {
+                    self.connect(lane, &opening)?;
+                }
             }
             Step::Ended(end) => self.end(lane, end),
+        }
+        Ok(())
+    }
+
+    /// Begins to probe as soon as it is known which of its addresses is the target's.
+    fn begin_to_probe(&mut self) -> io::Result<()> {
+        if self.prober.is_none()
+            && let Some(probe) = &self.plan.probe
+        {
+            let waker = Arc::clone(self.interrupt.waker());
+            let target = self.plan.targets[self.target];
+            self.prober = Some(Prober::start(probe.clone(), target, waker)?);
         }
         Ok(())
     }
@@ -266,15 +295,18 @@ impl Attack {
 
     /// Decides what follows a session that has ended.
     fn after(&mut self, lane: usize, end: End) {
-        let stream_ended =
-            self.shared.source_ended && matches!(self.plan.source, Some(Source::Stream(_)));
-        let goes_on = self.plan.until_crash
+        if let Some(prober) = self.prober.as_ref().filter(|_| end.is_suspicious()) {
+            prober.ask();
+        }
+        let stream_ended = self.shared.source_ended && self.plan.feed().is_some();
+        let goes_on = self.plan.follow
             && self.observed.was_connected()
             && end != End::Interrupted
             && !self.observed.target_gone
             && !self.shared.over
             && !self.shared.budget.is_spent()
-            && !stream_ended;
+            && !stream_ended
+            && self.plan.opening(self.next_index).is_some();
         if goes_on {
             let pause = if end == End::Finished {
                 Duration::ZERO
@@ -290,11 +322,8 @@ impl Attack {
         self.turn += 1;
         for offset in 0..self.lanes.len() {
             let lane = (self.turn + offset) % self.lanes.len();
-            let waiting = self.lanes[lane]
-                .session
-                .as_ref()
-                .is_some_and(Session::is_held_back);
-            if waiting {
+            let session = self.lanes[lane].session.as_ref();
+            if session.is_some_and(Session::is_held_back) {
                 self.step(lane, false, false)?;
             }
             if self.lanes[lane]
@@ -309,11 +338,7 @@ impl Attack {
 
     fn tick(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        if self
-            .plan
-            .duration
-            .is_some_and(|duration| now - self.shared.started >= duration)
-        {
+        if now - self.shared.started >= self.plan.duration {
             self.shared.over = true;
             for lane in &mut self.lanes {
                 lane.open_at = None;
@@ -324,54 +349,14 @@ impl Attack {
                 continue;
             };
             if let Some(end) = session.gave_up(now, self.plan.hang_after) {
-                self.end(lane, end);
+                // Whether the target hangs is what probes tell, if there are any.
+                let answered = end == End::Hung && self.prober.is_some();
+                self.end(lane, if answered { End::Silent } else { end });
             } else if self.shared.over && session.is_connected() {
                 // A session that cannot send has to hear of it as well.
                 self.step(lane, false, true)?;
             }
         }
         Ok(())
-    }
-
-    fn into_record(self, started_mono_ns: u64, elapsed: Duration, interrupted: bool) -> FuzzRecord {
-        let stopped_by = self.stopped_by(interrupted).to_owned();
-        FuzzRecord {
-            schema_version: SCHEMA_VERSION,
-            config: self.plan.config,
-            seed: self.plan.seed,
-            started_mono_ns,
-            elapsed_s: elapsed.as_secs_f64(),
-            stopped_by,
-            bytes_sent: self.shared.budget.sent(),
-            lines_sent: self.shared.lines_sent,
-            bytes_received: self.shared.bytes_received,
-            replies: self.shared.lines_received,
-            sessions: self.observed.sessions(),
-            observations: self.observed.counts,
-            target_gone: self.observed.target_gone,
-            datagrams: None,
-        }
-    }
-
-    fn stopped_by(&self, interrupted: bool) -> &'static str {
-        let all_sent = self
-            .plan
-            .bytes
-            .is_some_and(|bytes| self.shared.budget.sent() >= bytes);
-        if interrupted {
-            "interrupted"
-        } else if !self.observed.was_connected() {
-            "unreachable"
-        } else if all_sent {
-            "bytes"
-        } else if self.observed.target_gone {
-            "crash"
-        } else if self.shared.over {
-            "duration"
-        } else if self.shared.source_ended {
-            "source_ended"
-        } else {
-            "closed_by_target"
-        }
     }
 }

@@ -1,10 +1,12 @@
 //! Garbage for servers and proxies: seeded, fast, and recorded.
 //!
-//! In reading order: `args` is the command line, `plan` what it asks for, [`generate`]
+//! In reading order: `args` is the command line, [`plan`] what it asks for, [`generate`]
 //! makes the bytes of each connection, `budget` says how many of them may leave now,
-//! `session` is one connection, [`attack`] opens and drives them, `observed` collects
-//! what becomes of them, [`recording`] keeps what was sent, [`record`] is what is left
-//! of it all, `report` says it in text. `statsd` is the same in datagrams, which are simpler.
+//! `session` is one connection, [`attack`] opens and drives them, [`datagram`] is the same
+//! over UDP; [`probe`] asks whether the target lives, `prober` does so again and again,
+//! `watch` says what to make of it, `observed` collects what becomes of the sessions,
+//! [`recording`] keeps what was sent, `outcome` ends in a [`record`], `report` says it in
+//! text. [`Interrupt`] ends a run from outside.
 //!
 //! It never uses a codec for what it sends raw, never sends to another machine unless
 //! told to, and never lets the target's answers pile up: it reads all the time.
@@ -12,16 +14,22 @@
 mod args;
 pub mod attack;
 mod budget;
+pub mod datagram;
 pub mod generate;
+mod interrupt;
 mod observed;
-mod plan;
+mod outcome;
+pub mod plan;
+pub mod probe;
+mod prober;
 pub mod record;
 pub mod recording;
 mod report;
 mod session;
-mod statsd;
+mod watch;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,15 +37,17 @@ use service::cli::USAGE;
 use service::ready::Ready;
 use service::signals::StopSignals;
 
-use args::Mode;
+use args::{FuzzClient, Mode, Settled};
 pub use attack::Attack;
+pub use datagram::Barrage;
+pub use interrupt::Interrupt;
 pub use plan::Plan;
 pub use record::{FuzzRecord, SessionRecord};
 
 /// Exit code when the target was never reached, or the client itself failed.
 const FAILED: u8 = 1;
 
-/// Exit code when the target is gone or hangs.
+/// Exit code when the target is gone, hangs or answers wrongly.
 const TARGET_LOST: u8 = 4;
 
 /// Runs the client with the arguments of this process.
@@ -48,38 +58,53 @@ pub fn main() -> ExitCode {
 /// Runs the client with these arguments; the first is the program's name.
 #[must_use]
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    let usage = |error: anyhow::Error| {
-        eprintln!("error: {error:#}");
-        ExitCode::from(USAGE)
-    };
-    let outcome = match service::cli::parse::<args::FuzzClient>(args) {
-        Ok(client) => match client.mode {
-            Mode::Foo(flags) => match flags.plan() {
-                Ok(plan) => attack(&flags, plan),
-                Err(error) => return usage(error),
-            },
-            Mode::Statsd(flags) => match flags.target() {
-                Ok(target) => flags.attack(target),
-                Err(error) => return usage(error),
-            },
-        },
+    let mode = match service::cli::parse::<FuzzClient>(args) {
+        Ok(client) => client.mode,
         Err(code) => return code,
+    };
+    let outcome = match mode.settle() {
+        Ok(settled) => attack(&mode, settled),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(USAGE);
+        }
     };
     service::cli::exit(outcome.map_err(|error| format!("{error:#}")), FAILED)
 }
 
+/// A run that is ready to start.
+type Run = Box<dyn FnOnce() -> io::Result<FuzzRecord> + Send>;
+
+fn prepare(settled: Settled) -> io::Result<(Run, Arc<Interrupt>)> {
+    service::limits::raise_descriptors();
+    if settled.datagrams {
+        let barrage = Barrage::new(settled.plan)?;
+        let interrupt = Arc::clone(&barrage.interrupt);
+        Ok((Box::new(move || barrage.run()), interrupt))
+    } else {
+        let attack = Attack::new(settled.plan)?;
+        let interrupt = Arc::clone(&attack.interrupt);
+        Ok((Box::new(move || attack.run()), interrupt))
+    }
+}
+
 /// Sends what was asked for, reports, and chooses the exit code.
-fn attack(flags: &args::Foo, plan: Plan) -> anyhow::Result<ExitCode> {
+fn attack(mode: &Mode, mut settled: Settled) -> anyhow::Result<ExitCode> {
+    let flags = mode.flags();
     let output = report::Output::open(flags.json.as_deref(), flags.quiet)?;
-    let attack = Attack::new(plan)?;
-    let interrupt = Arc::clone(&attack.interrupt);
+    let target = settled.target.clone();
+    if !settled.plan.find_the_living() {
+        anyhow::bail!("{target} gives no valid answer, before any garbage was sent");
+    }
+    let (run, interrupt) = prepare(settled)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (record, stopped) = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
-        Ready::new("fuzzclient foo", []).announce(flags.ready_fd)?;
-        let mut running = tokio::task::spawn_blocking(move || attack.run());
+        let name = format!("fuzzclient {}", mode.name());
+        Ready::new(&name, []).announce(flags.ready_fd)?;
+        let mut running = tokio::task::spawn_blocking(run);
         let mut stopped = None;
         loop {
             tokio::select! {
@@ -97,9 +122,23 @@ fn attack(flags: &args::Foo, plan: Plan) -> anyhow::Result<ExitCode> {
     if let Some(stop) = stopped {
         return Ok(ExitCode::from(stop.exit_code()));
     }
-    if !record.observations.contains_key(observed::CONNECTED) {
-        anyhow::bail!("{} was never reached", flags.connect);
+    let is_reached = match &record.datagrams {
+        Some(_) => record.bytes_sent > 0,
+        None => record.observations.contains_key(observed::CONNECTED),
+    };
+    if !is_reached {
+        anyhow::bail!("{target} was never reached");
     }
-    let lost = record.target_gone || record.observations.contains_key(observed::HUNG);
-    Ok(ExitCode::from(if lost { TARGET_LOST } else { 0 }))
+    Ok(ExitCode::from(if is_lost(&record) {
+        TARGET_LOST
+    } else {
+        0
+    }))
+}
+
+/// Whether the target did not survive, or not unharmed. That it is slow is no harm.
+fn is_lost(record: &FuzzRecord) -> bool {
+    record.target_gone
+        || record.observations.contains_key(observed::HUNG)
+        || record.findings.iter().any(|finding| finding.what != "slow")
 }

@@ -70,10 +70,28 @@ fn text(record: &FuzzRecord) -> String {
         .iter()
         .map(|(kind, count)| format!("{kind} {count}"))
         .collect();
+    let found = record.findings.iter().map(|finding| {
+        let after = finding.bytes_sent;
+        format!(
+            "found     {}: {}, after {after} bytes\n",
+            finding.what, finding.detail
+        )
+    });
+    let found: String = found.collect();
+    let harm = record
+        .findings
+        .iter()
+        .find(|finding| finding.what != "slow");
     let target = if record.target_gone {
         "gone: it had taken connections and refuses them now"
+    } else if let Some(finding) = harm {
+        finding.what.as_str()
     } else if record.observations.contains_key(HUNG) {
         "hung: it took and sent nothing for too long"
+    } else if record.datagrams.is_some() && record.probes.is_none() {
+        "unknown: nobody answers datagrams"
+    } else if record.datagrams.is_some() {
+        "still takes datagrams"
     } else if record.observations.contains_key(CONNECTED) {
         "still takes connections"
     } else {
@@ -83,6 +101,7 @@ fn text(record: &FuzzRecord) -> String {
         "sent      {} bytes, {} lines in {:.3} s, {rate:.1} MB/s, seed {}\n\
          received  {} bytes, {} replies\n\
          seen      {}\n\
+         {found}\
          stopped   by {}\n\
          target    {target}\n",
         record.bytes_sent,

@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use service::clock::mono_ns;
 
 use crate::budget::Budget;
-use crate::generate::{ByteStream, More};
+use crate::generate::{ByteStream, Ending, More, Script};
 use crate::observed::HUNG;
 use crate::record::SessionRecord;
 use crate::recording::Recording;
@@ -21,7 +21,8 @@ const SEND_BYTES: u64 = 64 * 1024;
 /// How a session has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// All was sent, and the target ended its side after that.
+    /// All was sent, and we ended it as it was to be: if by ending our side only, the target
+    /// ended its side after that.
     Finished,
     /// The target reset the connection.
     Reset,
@@ -33,6 +34,8 @@ pub(crate) enum End {
     ConnectFailed,
     /// The target took nothing and sent nothing for too long.
     Hung,
+    /// The same, while others are answered.
+    Silent,
     /// We were interrupted.
     Interrupted,
 }
@@ -47,6 +50,7 @@ impl End {
             Self::Refused => "refused",
             Self::ConnectFailed => "connect_failed",
             Self::Hung => HUNG,
+            Self::Silent => "silent",
             Self::Interrupted => "interrupted",
         }
     }
@@ -62,6 +66,11 @@ impl End {
     /// Whether the target ended it before its time.
     pub(crate) fn is_cut_short(self) -> bool {
         matches!(self, Self::Reset | Self::ClosedByPeer)
+    }
+
+    /// Whether something may be amiss with the target.
+    pub(crate) fn is_suspicious(self) -> bool {
+        !matches!(self, Self::Finished | Self::Interrupted)
     }
 }
 
@@ -107,8 +116,11 @@ pub(crate) struct Session {
     fd: OwnedFd,
     number: u64,
     bytes: ByteStream,
+    script: Script,
     /// Bytes that it may still send; `None`: as many as there are.
     quota: Option<u64>,
+    /// When the next byte is due, if they go one by one.
+    due: Option<Instant>,
     phase: Phase,
     sent: u64,
     received: u64,
@@ -122,12 +134,14 @@ impl Session {
     pub(crate) const FIRST_INTEREST: Interest = Interest::Write;
 
     /// A session on a connection that has just been started.
-    pub(crate) fn new(fd: OwnedFd, number: u64, bytes: ByteStream, quota: Option<u64>) -> Self {
+    pub(crate) fn new(fd: OwnedFd, number: u64, bytes: ByteStream, script: Script) -> Self {
         Self {
             fd,
             number,
             bytes,
-            quota,
+            script,
+            quota: script.bytes,
+            due: None,
             phase: Phase::Connecting,
             sent: 0,
             received: 0,
@@ -180,6 +194,15 @@ impl Session {
             return Ok(Step::Waits);
         }
         Ok(Step::Watch(wanted))
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When its next byte is due, if it waits for nothing else.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| self.is_held_back())
     }
 
     /// Whether it wants to send and must not yet, or has nothing at hand.
@@ -239,9 +262,14 @@ impl Session {
     fn send(&mut self, shared: &mut Shared) -> io::Result<Result<Interest, End>> {
         let wanted = self.quota.map_or(SEND_BYTES, |quota| quota.min(SEND_BYTES));
         if wanted == 0 || shared.over || shared.budget.is_spent() {
-            return Ok(self.end_our_side());
+            return self.end_our_side(shared);
         }
         let now = Instant::now();
+        if self.due.is_some_and(|due| now < due) {
+            self.progress = now;
+            return Ok(Ok(Interest::Read));
+        }
+        let wanted = self.script.pause.map_or(wanted, |_| 1);
         let allowed = shared.budget.allows(now - shared.started, wanted);
         if allowed == 0 {
             self.progress = now;
@@ -258,7 +286,7 @@ impl Session {
             }
             (More::End, _) => {
                 shared.source_ended = true;
-                return Ok(self.end_our_side());
+                return self.end_our_side(shared);
             }
         };
         match rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL) {
@@ -275,18 +303,37 @@ impl Session {
                 if let Some(quota) = &mut self.quota {
                     *quota -= sent;
                 }
-                Ok(Ok(Interest::Both))
+                let Some(pause) = self.script.pause else {
+                    return Ok(Ok(Interest::Both));
+                };
+                self.due = Some(now + pause);
+                Ok(Ok(Interest::Read))
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(Ok(Interest::Both)),
             Err(_) => Ok(Err(End::Reset)),
         }
     }
 
-    fn end_our_side(&mut self) -> Result<Interest, End> {
+    /// Ends it as it is to be ended.
+    fn end_our_side(&mut self, shared: &mut Shared) -> io::Result<Result<Interest, End>> {
         self.phase = Phase::Ending;
         self.progress = Instant::now();
-        rustix::net::shutdown(&self.fd, Shutdown::Write).map_err(|_| End::Reset)?;
-        Ok(Interest::Read)
+        if let Some(recording) = &mut shared.recording {
+            recording.end(self.number, self.script.ending)?;
+        }
+        Ok(match self.script.ending {
+            Ending::HalfClose => match rustix::net::shutdown(&self.fd, Shutdown::Write) {
+                Ok(()) => Ok(Interest::Read),
+                Err(_) => Err(End::Reset),
+            },
+            // Whoever owns the session drops it now, which closes the connection.
+            Ending::Close => Err(End::Finished),
+            Ending::Reset => {
+                // It is closed in any case, if need be in an orderly way.
+                let _ = net::reset_on_close(&self.fd);
+                Err(End::Finished)
+            }
+        })
     }
 }
 

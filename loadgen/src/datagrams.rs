@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use eventloop::datagram::{self, Receiver, Sender, send_segments, take_refused};
+use eventloop::datagram::{self, Receiver, Sender, send_segments, take_returned};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -216,7 +216,9 @@ impl Socket {
 
     /// Takes note of the datagrams that the target's host has sent back.
     pub(crate) fn take_refused(&mut self) {
-        self.came_back += take_refused(&self.fd, |_| ()) as u64;
+        take_returned(&self.fd, |why, _| {
+            self.came_back += u64::from(why == Errno::CONNREFUSED);
+        });
     }
 
     /// Datagrams that the target's host has sent back, as far as is known.

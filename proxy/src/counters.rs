@@ -36,6 +36,12 @@ macro_rules! counters {
                 $(self.$field += counters.$field.get();)*
             }
         }
+
+        impl std::ops::AddAssign for $totals {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
     };
 }
 

@@ -6,7 +6,8 @@ use std::io;
 use rand::Rng;
 use rand::rngs::Xoshiro256PlusPlus;
 
-use super::{BLOCK_BYTES, Generator, More};
+use super::BLOCK_BYTES;
+use super::stream::{Generator, More};
 
 /// Most lines are shorter than this, as messages are.
 const SHORT_LINE_BYTES: u64 = 64;
@@ -63,12 +64,12 @@ impl Generator for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Strategy;
+    use crate::generate::rng;
 
     #[test]
     fn lines_have_the_length_of_messages() {
         let mut out = Vec::new();
-        let mut lines = Strategy::Lines.generator(7, 0);
+        let mut lines = Lines::new(rng(7, 0, 1));
         for _ in 0..4 {
             assert_eq!(lines.more(&mut out).unwrap(), More::Bytes);
         }

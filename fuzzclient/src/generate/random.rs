@@ -5,7 +5,8 @@ use std::io;
 use rand::Rng;
 use rand::rngs::Xoshiro256PlusPlus;
 
-use super::{BLOCK_BYTES, Generator, More};
+use super::BLOCK_BYTES;
+use super::stream::{Generator, More};
 
 /// Uniformly random bytes, without end.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eventloop::Waker;
 
-use super::{BLOCK_BYTES, Generator, More};
+use super::BLOCK_BYTES;
+use super::stream::{Generator, More};
 
 /// Blocks read ahead of the socket from a source that may block.
 const BLOCKS_AHEAD: usize = 4;

@@ -14,6 +14,21 @@ pub(crate) fn command(target: SocketAddr, flags: &[&str]) -> Command {
     command
 }
 
+/// Runs it in this mode to its end, and reads its record.
+pub(crate) fn run_mode(mode: &str, target: SocketAddr, flags: &[&str], code: i32) -> FuzzRecord {
+    let output = Command::new(env!("CARGO_BIN_EXE_fuzzclient"))
+        .args([mode, "--connect", &target.to_string(), "--json", "-"])
+        .args(flags)
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{mode} {flags:?}: {output:?}"
+    );
+    record(&output)
+}
+
 /// Runs it to its end, and reads its record.
 pub(crate) fn run(target: SocketAddr, flags: &[&str], code: i32) -> FuzzRecord {
     run_with_input(target, flags, b"", code)

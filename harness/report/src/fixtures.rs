@@ -108,6 +108,8 @@ pub(crate) fn fuzz_record(bytes: u64, end_ms: u64) -> FuzzRecord {
         observations: BTreeMap::new(),
         sessions: vec![session],
         target_gone: true,
+        findings: Vec::new(),
+        probes: None,
         datagrams: None,
     }
 }

@@ -19,7 +19,7 @@ mod tests {
 
     use crate::event::{Audit, Event, Exit, ProbeOutcome, Role};
     use crate::expect::{Change, Expectation, Fate, Origin, Part};
-    use crate::figures::LineFigures;
+    use crate::figures::{LineFigures, Ratios};
     use crate::fixtures::{Story, fate, load, load_record};
     use crate::run::RunFile;
 
@@ -204,12 +204,11 @@ mod tests {
         let fuzz = block.fuzzes[0].record.as_mut().expect("there was garbage");
         fuzz.datagrams = Some(fuzzclient::record::Datagrams::default());
         scenario.figures[0].lines = Some(LineFigures::default());
-        let ratios = scenario
-            .figures
-            .iter_mut()
-            .find_map(|row| row.beside_peer.as_mut());
-        let ratios = ratios.expect("there is a peer");
-        (ratios.lines, ratios.lines_per_cpu_s) = (Some(1.5), Some(1.5));
+        scenario.figures[0].beside_peer = Some(Ratios {
+            lines: Some(1.5),
+            lines_per_cpu_s: Some(1.5),
+            ..Ratios::default()
+        });
     }
 
     /// What only comparisons and searches leave in a run file.

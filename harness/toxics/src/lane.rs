@@ -183,7 +183,8 @@ impl Lane {
     /// When to [`advance`](Self::advance) it next, if nothing happens before.
     #[must_use]
     pub fn due_ns(&self) -> Option<u64> {
-        self.due_ns
+        // Without stages nothing is ever due, whatever was when they went.
+        self.due_ns.filter(|_| !self.slots.is_empty())
     }
 
     /// Whether it takes more from the sender.

@@ -247,7 +247,8 @@ impl Worker {
             at,
             tried: self.recorder.books.measured.sent + kept,
             last_reply: self.recorder.last_reply,
-            deadline: now.saturating_add(drain),
+            // From now on, so that the last to leave has its whole time.
+            deadline: mono_ns().saturating_add(drain),
         });
         self.meter.end(now);
     }
@@ -348,7 +349,10 @@ impl Worker {
     }
 
     fn done(mut self) {
+        let sent_by = mono_ns().saturating_sub(self.timeout);
         for client in &mut self.clients {
+            // What is over since the last look is lost, not unanswered.
+            client.expire(sent_by, &mut self.recorder);
             client.finish(&mut self.recorder, &mut self.ledger);
         }
         let mut connects = self.connects();

@@ -8,7 +8,7 @@ use md5::block_api::compress;
 use md5::{Digest, Md5};
 
 /// How many nodes a ring can tell apart. At 40 points each a ring of so many takes 36 MiB
-/// and about a second to make.
+/// and about a second to make; to leave some of them out takes some ten milliseconds.
 pub const MAX_NODES: usize = u16::MAX as usize;
 
 /// The weight that the original gives to every node.
@@ -16,6 +16,9 @@ const WEIGHT: f64 = 100.0;
 
 /// Points for each node, before rounding.
 const POINTS: f64 = 40.0;
+
+/// The most points that come of it, with or without rounding.
+const MOST_POINTS: u8 = POINTS as u8;
 
 /// The longest text that MD5 takes in one block: 64 bytes less one for the mark of the end
 /// and eight for the length.
@@ -29,6 +32,15 @@ const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 struct Point {
     hash: u32,
     node: u16,
+    /// Which of its node's points it is.
+    nth: u8,
+}
+
+impl Point {
+    /// Where it comes in order: where two nodes fall on one place, the first one has it.
+    fn place(&self) -> (u32, u16) {
+        (self.hash, self.node)
+    }
 }
 
 /// The points of all live nodes in order, and an index that finds the right one at once.
@@ -39,6 +51,9 @@ pub struct HashRing {
     /// In order, and after them the first one again, at the highest hash: what is after the
     /// last point belongs to the first, and a search always ends. Empty without nodes.
     points: Vec<Point>,
+    /// In order as well, what a ring of the same nodes with one point more for each would
+    /// have: some number of live nodes less has it.
+    spare: Vec<Point>,
     /// For each value that the upper bits of a hash can have, the first point that is not
     /// before all hashes with these bits. One for about each point, so that a search looks at
     /// one or two points however many there are.
@@ -60,30 +75,59 @@ impl HashRing {
     #[must_use]
     pub fn new<S: AsRef<str>>(names: &[S], live: impl Fn(usize) -> bool) -> Self {
         assert!(names.len() <= MAX_NODES, "at most {MAX_NODES} nodes");
-        let members: Vec<_> = (0u16..)
-            .zip(names)
-            .filter(|&(node, _)| live(usize::from(node)))
-            .collect();
-        let points_per_node = points_per_node(members.len());
-        let mut points: Vec<_> = members
-            .into_iter()
+        let members = (0u16..).zip(names);
+        let members = members.filter(|&(node, _)| live(usize::from(node)));
+        let mut all: Vec<_> = members
             .flat_map(|(node, name)| {
                 let name = name.as_ref();
-                (0..points_per_node).map(move |nth| Point {
+                (0..MOST_POINTS).map(move |nth| Point {
                     hash: hash(format!("{name}-{nth}").as_bytes()),
                     node,
+                    nth,
                 })
             })
             .collect();
-        // Stable: on one place the first stays the first.
-        points.sort_by_key(|point| point.hash);
+        all.sort_by_key(Point::place);
+        Self::of(all)
+    }
+
+    /// The ring of those of its nodes that are live: the same as [`new`](Self::new) makes of
+    /// them, but without hashing or sorting anything again, about a hundred times as fast.
+    #[must_use]
+    pub fn of_live(&self, live: impl Fn(usize) -> bool) -> Self {
+        let used = &self.points[..self.len()];
+        let mut all: Vec<_> = used
+            .iter()
+            .chain(&self.spare)
+            .filter(|point| live(usize::from(point.node)))
+            .copied()
+            .collect();
+        // Two runs that are in order: this only merges them.
+        all.sort_by_key(Point::place);
+        Self::of(all)
+    }
+
+    /// Puts a ring together of all points that its nodes may have, in order.
+    fn of(all: Vec<Point>) -> Self {
+        let nodes = all.iter().filter(|point| point.nth == 0).count();
+        let points_per_node = points_per_node(nodes);
+        let (mut points, spare): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|point| usize::from(point.nth) < points_per_node);
         let Some(&first) = points.first() else {
             return Self::default();
         };
         let bits = points.len().next_power_of_two().trailing_zeros().max(1);
         let shift = u32::BITS - bits;
+        let mut next = 0;
         let index = (0..1u32 << bits)
-            .map(|upper| points.partition_point(|point| point.hash < upper << shift) as u32)
+            .map(|upper| {
+                let before = |point: &Point| point.hash < upper << shift;
+                while points.get(next).is_some_and(before) {
+                    next += 1;
+                }
+                next as u32
+            })
             .collect();
         points.push(Point {
             hash: u32::MAX,
@@ -91,6 +135,7 @@ impl HashRing {
         });
         Self {
             points,
+            spare,
             index,
             shift,
             points_per_node,

@@ -9,6 +9,15 @@ use serde::Serialize;
 /// How many changes of a node are kept: one that flaps once a minute shows its last hour.
 const HISTORY: usize = 64;
 
+/// How often each refusal after the first doubles how many checks have to pass: 64 times
+/// as many, so that with ten seconds between checks a node that says that it is up and takes
+/// no lines loses some every ten minutes, and not at every check.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// For how many passed checks a node has to stay up until its refusals are forgotten: as
+/// many as it takes at most to come back.
+const FORGIVEN_AFTER: u32 = 1 << MOST_DOUBLINGS;
+
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,9 +73,13 @@ pub(super) struct Health {
     status: Status,
     /// Results in a row that speak against the status.
     against: u32,
-    /// Its host has sent a datagram back, so that one passed check is not enough to
-    /// believe that lines arrive. Tells when that was.
+    /// When its host sent a datagram back, if it did since it was up.
     refused_at: Option<Instant>,
+    /// How often that took it down, until it is forgotten. A check tells that the admin port
+    /// is alive, but not that lines arrive: the oftener it was wrong, the more it takes.
+    refusals: u32,
+    /// Checks that passed while it was up.
+    proven: u32,
     checks: Checks,
     history: VecDeque<Transition>,
 }
@@ -79,6 +92,8 @@ impl Health {
             status: Status::Unknown,
             against: 0,
             refused_at: None,
+            refusals: 0,
+            proven: 0,
             checks: Checks::default(),
             history: VecDeque::new(),
         }
@@ -117,11 +132,12 @@ impl Health {
             Status::Unknown => self.become_(Status::Up, "first check passed".to_owned()),
             Status::Up => {
                 self.against = 0;
+                self.prove();
                 false
             }
             Status::Down => {
                 self.against += 1;
-                let rise = self.rules.rise;
+                let rise = self.rules.rise.saturating_mul(self.demand());
                 self.against >= rise && self.become_(Status::Up, in_a_row(rise, "passed"))
             }
         }
@@ -148,29 +164,59 @@ impl Health {
     }
 
     /// Its host said that nobody listens on the port: that needs no second opinion.
+    ///
+    /// The first time, it takes as many passed checks as ever until it is up: it may only
+    /// have started again. Each time that it refuses again after that, it takes twice as
+    /// many as the time before, up to 64 times as many, until it stays up for 64 checks.
     pub(super) fn refused(&mut self, now: Instant) -> bool {
         self.refused_at = Some(now);
-        let changed = self.status != Status::Down;
         // Checks that passed before say nothing of the time after.
         self.against = 0;
-        changed
-            && self.become_(
-                Status::Down,
-                "its host refuses datagrams (ICMP port unreachable)".to_owned(),
-            )
+        if self.status == Status::Down {
+            return false;
+        }
+        self.refusals = self.refusals.saturating_add(1);
+        let why = "its host refuses datagrams (ICMP port unreachable)";
+        self.become_(Status::Down, why.to_owned())
     }
 
     /// It is not checked, or no longer: it counts as up unless it was refused less than
-    /// `patience` ago.
+    /// `patience` ago, or a multiple of that if it is refused again and again.
     pub(super) fn unchecked(&mut self, now: Instant, patience: Duration) -> bool {
+        let patience = patience.saturating_mul(self.demand());
         match (self.status, self.refused_at) {
-            (Status::Up, _) => false,
+            (Status::Up, _) => {
+                self.prove();
+                false
+            }
             (Status::Down, Some(at)) if now.duration_since(at) < patience => false,
             (Status::Down, Some(_)) => {
                 let why = "tried again: there is no admin port to ask".to_owned();
                 self.become_(Status::Up, why)
             }
             _ => self.become_(Status::Up, "there is no admin port to ask".to_owned()),
+        }
+    }
+
+    /// Whatever it refused counts no more: there is somebody else at its place.
+    pub(super) fn forget_refusals(&mut self) {
+        self.refusals = 0;
+    }
+
+    /// How many times as much as usual it takes until it is up again.
+    fn demand(&self) -> u32 {
+        let again = self.refusals.saturating_sub(1).min(MOST_DOUBLINGS);
+        match self.refused_at {
+            Some(_) => 1 << again,
+            None => 1,
+        }
+    }
+
+    /// It has stayed up until now.
+    fn prove(&mut self) {
+        self.proven = self.proven.saturating_add(1);
+        if self.proven >= FORGIVEN_AFTER {
+            self.forget_refusals();
         }
     }
 
@@ -186,6 +232,7 @@ impl Health {
 
     fn become_(&mut self, to: Status, why: String) -> bool {
         self.against = 0;
+        self.proven = 0;
         if to == Status::Up {
             self.refused_at = None;
         }
@@ -253,6 +300,68 @@ mod tests {
         assert!(!node.passed());
         assert!(!node.refused(Instant::now()));
         assert!(!node.passed() && node.passed());
+    }
+
+    /// How many checks have to pass until it is up.
+    fn passes_until_up(node: &mut Health) -> u32 {
+        let passes = (1..1_000).find(|_| node.passed());
+        passes.expect("it comes back")
+    }
+
+    #[test]
+    fn refusals_that_recur_take_more_passes_each_until_it_stays_up() {
+        let (now, mut node) = (Instant::now(), health(2, 1));
+        node.passed();
+        let needs: Vec<_> = (0..9)
+            .map(|_| {
+                assert!(node.refused(now) && !node.refused(now));
+                passes_until_up(&mut node)
+            })
+            .collect();
+        assert_eq!(needs, [2, 4, 8, 16, 32, 64, 128, 128, 128]);
+        // A failed check between is none that passed in a row.
+        assert!(node.refused(now) && !node.passed() && !node.failed("x"));
+        assert_eq!(passes_until_up(&mut node), 128);
+        // To be down for another reason takes no more than ever.
+        assert!(node.failed("x"));
+        assert_eq!(passes_until_up(&mut node), 2);
+        assert!(node.refused(now));
+        assert_eq!(passes_until_up(&mut node), 128);
+        // Not quite long enough, and then long enough.
+        assert!((1..FORGIVEN_AFTER).all(|_| !node.passed()) && node.refused(now));
+        assert_eq!(passes_until_up(&mut node), 128);
+        assert!((0..FORGIVEN_AFTER).all(|_| !node.passed()) && node.refused(now));
+        assert_eq!(passes_until_up(&mut node), 2);
+    }
+
+    #[test]
+    fn somebody_else_at_its_place_has_refused_nothing() {
+        let (now, mut node) = (Instant::now(), health(1, 1));
+        for _ in 0..3 {
+            node.passed();
+            node.refused(now);
+        }
+        node.forget_refusals();
+        assert_eq!(passes_until_up(&mut node), 1);
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_asked_is_tried_less_often_while_it_refuses() {
+        let (mut now, patience) = (Instant::now(), Duration::from_secs(10));
+        let mut node = health(1, 1);
+        node.unchecked(now, patience);
+        for waits in [1, 2, 4, 8, 16, 32, 64, 64] {
+            assert!(node.refused(now));
+            let ticks = (1..100).find(|_| {
+                now += patience;
+                node.unchecked(now, patience)
+            });
+            assert_eq!(ticks, Some(waits));
+        }
+        for _ in 0..FORGIVEN_AFTER {
+            assert!(!node.unchecked(now, patience));
+        }
+        assert!(node.refused(now) && node.unchecked(now + patience, patience));
     }
 
     #[test]

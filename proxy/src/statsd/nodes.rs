@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use balance::hashring::HashRing;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{MissedTickBehavior, interval_at};
@@ -15,7 +16,7 @@ use super::check::{self, Outcome};
 use super::config::NodeAt;
 use super::health::Health;
 use super::plan::{CheckPlan, Plan};
-use super::settings::{NOWHERE, Node, Settings};
+use super::settings::{NOWHERE, Node, NodeCounters, Settings};
 use crate::discovery::Discovery;
 
 /// What a node's task has to say.
@@ -69,6 +70,8 @@ pub(super) struct Member {
     pub(super) health: Health,
     /// What it was sent while its name stood for other addresses.
     earlier: Sent,
+    /// What it was until then, as long as workers may still count what they send there.
+    leaving: Vec<Arc<Node>>,
     id: u64,
     checks: CancellationToken,
 }
@@ -76,6 +79,8 @@ pub(super) struct Member {
 /// All nodes of the configuration, in its order.
 pub(super) struct Members {
     list: Vec<Member>,
+    /// The ring over all of them.
+    whole: Arc<HashRing>,
     checks: CheckPlan,
     events: UnboundedSender<Event>,
     next_id: u64,
@@ -84,6 +89,21 @@ pub(super) struct Members {
 impl Drop for Member {
     fn drop(&mut self) {
         self.checks.cancel();
+    }
+}
+
+impl Sent {
+    /// With what else was counted.
+    fn and(self, more: &NodeCounters) -> Self {
+        let sum = |before, counter: &AtomicU64| before + counter.load(Ordering::Relaxed);
+        Self {
+            lines: sum(self.lines, &more.lines),
+            mirrored: sum(self.mirrored, &more.mirrored),
+            datagrams: sum(self.datagrams, &more.datagrams),
+            bytes: sum(self.bytes, &more.bytes),
+            refused: sum(self.refused, &more.refused),
+            held_lines: sum(self.held_lines, &more.held_lines),
+        }
     }
 }
 
@@ -100,24 +120,25 @@ impl Member {
     }
 
     pub(super) fn sent(&self) -> Sent {
-        let counters = &self.node.counters;
-        let earlier = self.earlier;
-        Sent {
-            lines: earlier.lines + counters.lines.load(Ordering::Relaxed),
-            mirrored: earlier.mirrored + counters.mirrored.load(Ordering::Relaxed),
-            datagrams: earlier.datagrams + counters.datagrams.load(Ordering::Relaxed),
-            bytes: earlier.bytes + counters.bytes.load(Ordering::Relaxed),
-            refused: earlier.refused + counters.refused.load(Ordering::Relaxed),
-            // What is kept is kept by the present one.
-            held_lines: counters.held_lines.load(Ordering::Relaxed),
-        }
+        let nodes = self.leaving.iter().chain([&self.node]);
+        nodes.fold(self.earlier, |sum, node| sum.and(&node.counters))
     }
 
-    /// It is somewhere else from now on.
+    /// It is somewhere else from now on, where it has refused nothing.
     fn move_to(&mut self, ip: IpAddr) {
-        self.earlier = self.sent();
         let addr = SocketAddr::new(ip, self.at.port);
-        self.node = Arc::new(Node::new(self.at.name(), addr));
+        let node = Arc::new(Node::new(self.at.name(), addr));
+        self.leaving.push(std::mem::replace(&mut self.node, node));
+        let earlier = &mut self.earlier;
+        self.leaving.retain_mut(|node| {
+            // Nobody else has it: what was counted stays as it is.
+            let left = Arc::get_mut(node).map(|node| earlier.and(&node.counters));
+            if let Some(sum) = left {
+                *earlier = sum;
+            }
+            left.is_none()
+        });
+        self.health.forget_refusals();
     }
 
     fn judge(&mut self, outcome: Option<&Outcome>, patience: Duration) -> bool {
@@ -153,6 +174,7 @@ impl Members {
     pub(super) fn new(checks: CheckPlan, events: UnboundedSender<Event>) -> Self {
         Self {
             list: Vec::new(),
+            whole: Arc::default(),
             checks,
             events,
             next_id: 0,
@@ -176,9 +198,15 @@ impl Members {
         nodes.filter(|at| !is_known(at)).cloned().collect()
     }
 
-    /// Makes the nodes of a plan the members. Those that stay keep their health, their
-    /// counters and their address.
-    pub(super) fn replace(&mut self, plan: &Plan, mut found: HashMap<String, Found>) {
+    /// Makes the nodes of a plan the members, and `whole` [their ring](Plan::ring). Those
+    /// that stay keep their health, their counters and their address.
+    pub(super) fn replace(
+        &mut self,
+        plan: &Plan,
+        whole: Arc<HashRing>,
+        mut found: HashMap<String, Found>,
+    ) {
+        self.whole = whole;
         let restart = self.checks != plan.checks;
         self.checks = plan.checks;
         let mut before: HashMap<String, Member> = std::mem::take(&mut self.list)
@@ -204,6 +232,7 @@ impl Members {
                         at: at.clone(),
                         health: Health::new(plan.checks.rules),
                         earlier: Sent::default(),
+                        leaving: Vec::new(),
                         id: 0,
                         checks: CancellationToken::new(),
                     };
@@ -235,7 +264,7 @@ impl Members {
     pub(super) fn settings(&self, plan: &Plan) -> Settings {
         let nodes = self.list.iter().map(|one| Arc::clone(&one.node)).collect();
         let up = self.list.iter().map(|one| one.health.is_up()).collect();
-        Settings::new(nodes, up, plan.policy)
+        Settings::on(Arc::clone(&self.whole), nodes, up, plan.policy)
     }
 
     /// A check has ended. Says whether workers have to know, as all of these do.

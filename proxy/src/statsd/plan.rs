@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use balance::hashring::HashRing;
 use service::addr::HostPort;
 use service::logging::LogLevel;
 use thiserror::Error;
@@ -213,6 +214,15 @@ impl Origin {
                 fall: options.fall,
             },
         }
+    }
+}
+
+impl Plan {
+    /// The ring over all nodes, in their order. With the most that there can be it takes a
+    /// second to make.
+    pub(super) fn ring(&self) -> HashRing {
+        let names: Vec<_> = self.nodes.iter().map(NodeAt::name).collect();
+        HashRing::new(&names, |_| true)
     }
 }
 

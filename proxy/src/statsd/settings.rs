@@ -112,19 +112,26 @@ pub(super) struct Settings {
     /// Which of them are up.
     pub(super) up: Vec<bool>,
     /// The ring over all of them.
-    pub(super) whole: HashRing,
+    pub(super) whole: Arc<HashRing>,
     /// The ring over those that are up.
-    pub(super) live: HashRing,
+    pub(super) live: Arc<HashRing>,
     /// How lines are handled.
     pub(super) policy: Policy,
 }
 
 impl Settings {
-    /// Puts the rings together.
-    pub(super) fn new(nodes: Vec<Arc<Node>>, up: Vec<bool>, policy: Policy) -> Self {
-        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-        let whole = HashRing::new(&names, |_| true);
-        let live = HashRing::new(&names, |nth| up[nth]);
+    /// Puts them together. `whole` is the ring over `nodes`, in their order: it stays while
+    /// the nodes do, for it takes far longer to make than the one over those that are up.
+    pub(super) fn on(
+        whole: Arc<HashRing>,
+        nodes: Vec<Arc<Node>>,
+        up: Vec<bool>,
+        policy: Policy,
+    ) -> Self {
+        let live = match up.contains(&false) {
+            true => Arc::new(whole.of_live(|nth| up[nth])),
+            false => Arc::clone(&whole),
+        };
         Self {
             whole,
             live,
@@ -132,5 +139,13 @@ impl Settings {
             up,
             policy,
         }
+    }
+
+    /// The same with a ring of its own.
+    #[cfg(test)]
+    pub(super) fn new(nodes: Vec<Arc<Node>>, up: Vec<bool>, policy: Policy) -> Self {
+        let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+        let whole = Arc::new(HashRing::new(&names, |_| true));
+        Self::on(whole, nodes, up, policy)
     }
 }

@@ -41,6 +41,9 @@ pub(super) struct Port {
     pub(super) sessions: HashMap<SocketAddr, usize>,
 }
 
+/// How often a session that is not forgotten in time is looked at again.
+const RECHECK_NS: u64 = 1_000_000_000;
+
 /// What one receive brought.
 pub(super) enum Arrival {
     /// A datagram, its length and its sender.
@@ -143,9 +146,10 @@ pub(super) struct Session {
 
 impl Session {
     /// When to give it a turn, if nothing happens before.
-    pub(super) fn due_ns(&self) -> u64 {
+    pub(super) fn due_ns(&self, now_ns: u64) -> u64 {
         let dues = self.lanes.iter().filter_map(Lane::due_ns);
-        let idle_ns = self.last_ns + IDLE_NS;
+        // Whoever is silent and still held back is looked at now and then.
+        let idle_ns = (self.last_ns + IDLE_NS).max(now_ns + RECHECK_NS);
         dues.min().map_or(idle_ns, |due_ns| due_ns.min(idle_ns))
     }
 

@@ -173,7 +173,10 @@ impl Work {
     /// Gives a turn to all whose time has come.
     fn ring(&mut self) {
         self.scene.now_ns = now_ns();
-        while let Some((owner, serial)) = self.timers.pop(self.scene.now_ns) {
+        // All of them first: whoever is due again at once must not keep others waiting.
+        let now_ns = self.scene.now_ns;
+        let due: Vec<_> = std::iter::from_fn(|| self.timers.pop(now_ns)).collect();
+        for (owner, serial) in due {
             match owner {
                 Owner::Listener(key) => {
                     if let Some(listener) = self.listeners.get_mut(key)
@@ -221,7 +224,7 @@ impl Work {
 
     fn set_session_alarm(&mut self, key: usize) {
         if let Some(session) = self.sessions.get_mut(key) {
-            let (due_ns, serial) = (session.due_ns(), session.serial);
+            let (due_ns, serial) = (session.due_ns(self.scene.now_ns), session.serial);
             let owner = Owner::Session(key);
             session
                 .alarm

@@ -71,7 +71,7 @@ fn an_answer_from_the_wrong_port_does_not_reach_a_connected_client() {
     // One that takes everything sees where they come from.
     let open = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     open.set_read_timeout(Some(DEADLINE)).unwrap();
-    let mut from = || {
+    let from = || {
         open.send_to(b"x", server.addr).unwrap();
         open.recv_from(&mut [0; 10]).unwrap().1
     };

@@ -17,9 +17,7 @@ pub(crate) struct Echo {
 
 /// Starts one. `answers` gets all that has come so far, and gives what is sent for the last
 /// of them.
-pub(crate) fn echo(
-    mut answers: impl FnMut(&[Datagram]) -> Vec<Datagram> + Send + 'static,
-) -> Echo {
+pub(crate) fn echo(mut answers: impl FnMut(&[Datagram]) -> Vec<Datagram> + Send + 'static) -> Echo {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     eventloop::datagram::set_receive_buffer(&socket, 64 << 20).expect("room");
     let at = socket.local_addr().expect("an address");

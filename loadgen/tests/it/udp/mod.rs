@@ -28,7 +28,12 @@ impl Ran {
     /// All went well. A busy machine may make the run invalid; nothing may make it wrong.
     pub(crate) fn assert_went_well(&self) {
         let expected = if self.record.valid { 0 } else { 3 };
-        assert_eq!(self.output.status.code(), Some(expected), "{}", self.shown());
+        assert_eq!(
+            self.output.status.code(),
+            Some(expected),
+            "{}",
+            self.shown()
+        );
         assert_eq!(self.record.counts.sent, self.record.counts.acked);
         assert_eq!((self.udp.lost, self.udp.duplicated), (0, 0));
     }

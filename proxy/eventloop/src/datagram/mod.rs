@@ -3,7 +3,7 @@
 //!
 //! [`Receiver`] and [`Sender`] are `recvmmsg` and `sendmmsg`; [`send_segments`] hands over
 //! one buffer that the kernel cuts up. What the kernel dropped is told by
-//! [`receive_drops`], what the other host sent back by [`take_refused`].
+//! [`receive_drops`], what the other host sent back by [`take_returned`].
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -60,7 +60,7 @@ pub fn bind(addr: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
 }
 
 /// Opens a non-blocking socket that sends to `addr`. What its host sends back, such as
-/// that nobody listens there, waits for [`take_refused`].
+/// that nobody listens there, waits for [`take_returned`].
 ///
 /// # Errors
 /// What `socket` or `connect` said.
@@ -139,13 +139,14 @@ pub fn receive_drops(fd: impl AsFd) -> io::Result<u32> {
     Ok(info[MEMINFO_DROPS])
 }
 
-/// Takes datagrams that were sent back on a [`connect`]ed socket. `each` gets what of the
-/// payload came back, which may be cut off. Says how many there were.
+/// Takes what became of datagrams on a [`connect`]ed socket, as far as that came back: that
+/// nobody listens ([`Errno::CONNREFUSED`]), or that they were lost on their way for another
+/// reason. `each` gets the reason and what of the payload came back, which may be cut off.
+/// The kernel keeps a few hundred; what came on top of them is not told.
 #[expect(unsafe_code, reason = "no safe binding reads the error queue")]
-pub fn take_refused(fd: impl AsFd, mut each: impl FnMut(&[u8])) -> usize {
+pub fn take_returned(fd: impl AsFd, mut each: impl FnMut(Errno, &[u8])) {
     let mut bytes = [0_u8; 2_048];
     let mut control = [0_u64; 64];
-    let mut count = 0;
     loop {
         let mut piece = libc::iovec {
             iov_base: bytes.as_mut_ptr().cast(),
@@ -161,14 +162,34 @@ pub fn take_refused(fd: impl AsFd, mut each: impl FnMut(&[u8])) -> usize {
         // SAFETY: the header points to room of the lengths that it tells.
         let taken = unsafe { libc::recvmsg(fd.as_fd().as_raw_fd(), &raw mut header, flags) };
         match outcome(taken as libc::c_int) {
-            Ok(len) => {
-                count += 1;
-                each(&bytes[..len.min(bytes.len())]);
-            }
+            Ok(len) => each(why_returned(&header), &bytes[..len.min(bytes.len())]),
             Err(Errno::INTR) => {}
-            Err(_) => return count,
+            Err(_) => return,
         }
     }
+}
+
+/// Why a datagram came back.
+#[expect(unsafe_code, reason = "control messages are read through pointers")]
+fn why_returned(header: &libc::msghdr) -> Errno {
+    // SAFETY: the kernel has written whole control messages, as long as it told.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while !message.is_null() {
+            let kind = ((*message).cmsg_level, (*message).cmsg_type);
+            let errors = [
+                (libc::SOL_IP, libc::IP_RECVERR),
+                (libc::SOL_IPV6, libc::IPV6_RECVERR),
+            ];
+            if errors.contains(&kind) {
+                let error = libc::CMSG_DATA(message).cast::<libc::sock_extended_err>();
+                let errno = error.read_unaligned().ee_errno;
+                return Errno::from_raw_os_error(errno.cast_signed());
+            }
+            message = libc::CMSG_NXTHDR(header, message);
+        }
+    }
+    Errno::IO
 }
 
 #[expect(unsafe_code, reason = "plain C structures begin as zeros")]
@@ -284,8 +305,9 @@ mod tests {
         assert_eq!(sender.send(&to, [&b"two"[..]]), Err(Errno::CONNREFUSED));
         assert_eq!(sender.send(&to, [&b"two"[..]]), Ok(1));
         let mut back = Vec::new();
-        let count = take_refused(&to, |bytes| back.push(bytes.to_vec()));
-        assert_eq!((count, back), (2, vec![b"one".to_vec(), b"two".to_vec()]));
+        take_returned(&to, |why, bytes| back.push((why, bytes.to_vec())));
+        let both = [&b"one"[..], b"two"].map(|bytes| (Errno::CONNREFUSED, bytes.to_vec()));
+        assert_eq!(back, both);
         assert_eq!(sender.send(&to, [&b"three"[..]]), Ok(1));
     }
 }

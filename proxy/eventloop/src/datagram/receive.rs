@@ -19,9 +19,15 @@ pub struct Datagram<'a> {
     pub truncated: bool,
 }
 
+/// Between the rooms of two datagrams, so that their first lines do not all want the same
+/// place in a cache.
+const APART: usize = 4_096 + 64;
+
 /// Room for a batch of datagrams.
 pub struct Receiver {
     longest: usize,
+    /// From the room of one to that of the next.
+    stride: usize,
     bytes: Vec<u8>,
     names: Vec<libc::sockaddr_storage>,
     pieces: Vec<libc::iovec>,
@@ -43,15 +49,17 @@ impl Receiver {
         // SAFETY: all zeros is a valid value of each of these plain structures.
         #[expect(unsafe_code, reason = "plain C structures begin as zeros")]
         let (name, header) = unsafe { (MaybeUninit::zeroed().assume_init(), zeroed_header()) };
+        let stride = longest + APART;
         let mut this = Self {
             longest,
-            bytes: vec![0; batch * longest],
+            stride,
+            bytes: vec![0; batch * stride],
             names: vec![name; batch],
             pieces: Vec::with_capacity(batch),
             headers: vec![header; batch],
             filled: 0,
         };
-        for (chunk, _) in this.bytes.chunks_exact_mut(longest).zip(0..batch) {
+        for (chunk, _) in this.bytes.chunks_exact_mut(stride).zip(0..batch) {
             this.pieces.push(libc::iovec {
                 iov_base: chunk.as_mut_ptr().cast(),
                 iov_len: longest,
@@ -110,7 +118,7 @@ impl Receiver {
     pub fn datagrams(&self) -> impl Iterator<Item = Datagram<'_>> {
         let headers = self.headers[..self.filled].iter().enumerate();
         headers.map(|(nth, header)| {
-            let start = nth * self.longest;
+            let start = nth * self.stride;
             let len = (header.msg_len as usize).min(self.longest);
             Datagram {
                 bytes: &self.bytes[start..start + len],

@@ -17,8 +17,9 @@ mod streams;
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,6 @@ use eventloop::{Events, Interest, Poller, Waker};
 use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
-use self::counters::WorkerCounters;
 pub(super) use self::counters::WorkerTotals;
 use self::router::Router;
 use self::streams::Streams;
@@ -40,11 +40,17 @@ const RECEIVE_BATCH: usize = 64;
 /// Batches in a row before anything else has its turn.
 const BATCHES_PER_TURN: usize = 8;
 
+/// Reads from connections before datagrams have their turn.
+const STREAMS_AT_ONCE: u32 = 8;
+
 /// Datagrams in one turn from which on the worker rests before the next.
 const BUSY: usize = 4;
 
 /// How long it rests: what comes meanwhile has to fit into the socket.
 const REST: Duration = Duration::from_micros(300);
+
+/// How long a node whose socket could not be opened waits until that is tried again.
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the last lines may take to leave when the proxy ends.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -98,9 +104,25 @@ pub(super) struct Workers {
 struct Shared {
     waker: Waker,
     stop: AtomicBool,
-    counters: Arc<WorkerCounters>,
-    pending: AtomicU64,
+    /// What was counted up to the end of its last turn: nothing is on its way then that is
+    /// neither pending nor counted.
+    counted: Mutex<Counted>,
     udp: Option<OwnedFd>,
+    drops: Mutex<Drops>,
+}
+
+/// Datagrams that the kernel dropped: it counts up to 2³² and begins anew.
+#[derive(Debug, Default)]
+struct Drops {
+    last: u32,
+    total: u64,
+}
+
+/// What one worker has counted at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    counts: WorkerTotals,
+    pending: u64,
 }
 
 impl Workers {
@@ -121,11 +143,11 @@ impl Workers {
             let shared = Arc::new(Shared {
                 waker: Waker::new()?,
                 stop: AtomicBool::new(false),
-                counters: Arc::default(),
-                pending: AtomicU64::new(0),
+                counted: Mutex::default(),
                 udp,
+                drops: Mutex::default(),
             });
-            let router = Router::new(Arc::clone(&config.live), Arc::clone(&shared.counters));
+            let router = Router::new(Arc::clone(&config.live), Arc::default());
             let worker = Worker::new(
                 Arc::clone(&shared),
                 tcp.clone(),
@@ -175,12 +197,27 @@ impl Workers {
 
 impl Totals {
     fn add(&mut self, shared: &Shared) {
-        // First what has left, so that nothing leaves that has not come in.
-        self.counts.add(&shared.counters);
-        self.pending += shared.pending.load(Ordering::Acquire);
-        let drops = shared.udp.as_ref().map(datagram::receive_drops);
-        self.kernel_drops += drops.and_then(Result::ok).map_or(0, u64::from);
+        let counted = *lock(&shared.counted);
+        self.counts += counted.counts;
+        self.pending += counted.pending;
+        self.kernel_drops += shared.kernel_drops();
     }
+}
+
+impl Shared {
+    /// Datagrams that the kernel has dropped at our socket.
+    fn kernel_drops(&self) -> u64 {
+        let mut drops = lock(&self.drops);
+        if let Some(Ok(now)) = self.udp.as_ref().map(datagram::receive_drops) {
+            drops.total += u64::from(now.wrapping_sub(drops.last));
+            drops.last = now;
+        }
+        drops.total
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Worker {
@@ -194,6 +231,8 @@ struct Worker {
     flush_at: Option<Instant>,
     /// When the next portion of what was kept leaves.
     release_at: Option<Instant>,
+    /// When nodes that have no socket are to have one.
+    open_at: Option<Instant>,
 }
 
 impl Worker {
@@ -218,11 +257,14 @@ impl Worker {
             notices,
             flush_at: None,
             release_at: None,
+            open_at: None,
         })
     }
 
     fn run(mut self) {
-        if let Err(error) = self.serve() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        let outcome = outcome.unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
+        if let Err(error) = outcome {
             // Whoever hears of it may have ended.
             let _ = self.notices.send(Notice::Failed(error));
         }
@@ -233,16 +275,24 @@ impl Worker {
         loop {
             self.watch_sockets()?;
             self.poller.wait(&mut events, self.timeout())?;
-            // Before anything is taken in: what came after a change goes where that says.
+            // Whoever was told of new settings may count on them from now on.
             self.router.refresh();
-            let mut taken = 0;
+            let (mut taken, mut streams) = (0, 0);
             for (token, _) in events.iter() {
                 match token {
                     WAKER => self.shared.waker.drain(),
                     DATAGRAMS => taken = self.receive(BATCHES_PER_TURN),
                     LISTENER => self.streams.accept(&self.poller, &self.router.counters),
-                    token if token < STREAMS => self.heard((token - NODES) as usize),
-                    token => self.streams.read(token, &mut self.router),
+                    token if token < STREAMS => self.router.heard((token - NODES) as usize),
+                    token => {
+                        self.streams.read(token, &mut self.router);
+                        self.router.send(false, |node| tell(&self.notices, node));
+                        streams += 1;
+                        if streams % STREAMS_AT_ONCE == 0 {
+                            self.receive(1);
+                            self.send();
+                        }
+                    }
                 }
             }
             self.streams.resume(&self.poller);
@@ -291,9 +341,13 @@ impl Worker {
     /// Sends what is due.
     fn send(&mut self) {
         let now = Instant::now();
-        if self.release_at.is_some_and(|at| at <= now) || self.release_at.is_none() {
+        if self.release_at.is_none_or(|at| at <= now) {
             let more = self.router.release();
             self.release_at = more.then(|| now + router::RELEASE_PAUSE);
+        }
+        if self.open_at.is_none_or(|at| at <= now) {
+            let more = self.router.open_missing();
+            self.open_at = more.then(|| now + OPEN_PAUSE);
         }
         let after = self.router.flush_after();
         let is_due = after.is_zero() || self.flush_at.is_some_and(|at| at <= now);
@@ -301,25 +355,35 @@ impl Worker {
         if is_due {
             self.flush_at = None;
         }
+        if self.router.is_stuck() {
+            let soon = now + router::RELEASE_PAUSE;
+            self.release_at = Some(self.release_at.map_or(soon, |at| at.min(soon)));
+        }
         if self.flush_at.is_none() && self.router.is_filling() {
             self.flush_at = Some(now + after);
         }
-        self.shared
-            .pending
-            .store(self.router.pending(), Ordering::Release);
+        self.publish();
+    }
+
+    /// Lets others read what was counted.
+    fn publish(&self) {
+        let mut counted = Counted {
+            pending: self.router.pending(),
+            ..Counted::default()
+        };
+        counted.counts.add(&self.router.counters);
+        *lock(&self.shared.counted) = counted;
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let next = [self.flush_at, self.release_at, self.streams.resumes_at()];
+        let next = [
+            self.flush_at,
+            self.release_at,
+            self.open_at,
+            self.streams.resumes_at(),
+        ];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Something came from a node.
-    fn heard(&mut self, nth: usize) {
-        if let Some(node) = self.router.heard(nth) {
-            tell(&self.notices, node);
-        }
     }
 
     /// Watches the sockets of nodes that are new, and for room those that have none.
@@ -337,21 +401,26 @@ impl Worker {
 
     /// Takes what has arrived, and sends everything.
     fn finish(&mut self) {
-        let give_up_at = Instant::now() + LAST_LINES;
-        while self.receive(BATCHES_PER_TURN) > 0 && Instant::now() < give_up_at {}
-        self.streams.finish(&mut self.router);
+        let until = Instant::now() + LAST_LINES;
+        while self.receive(BATCHES_PER_TURN) > 0 && Instant::now() < until {}
+        self.streams.finish(&mut self.router, until);
+        let until = Instant::now() + LAST_LINES;
         loop {
+            // Who hears that we end may still have something to say.
+            self.receive(1);
             let more = self.router.release();
+            self.router.unblock();
             self.router.send(true, |_| {});
-            if !(more || self.router.is_blocked()) || Instant::now() >= give_up_at {
+            if !(more || self.router.is_blocked() || self.router.is_stuck())
+                || Instant::now() >= until
+            {
                 break;
             }
             thread::sleep(router::RELEASE_PAUSE);
         }
+        self.router.take_returned();
         self.router.drop_rest();
-        self.shared
-            .pending
-            .store(self.router.pending(), Ordering::Release);
+        self.publish();
     }
 }
 

@@ -16,6 +16,9 @@ use crate::statsd::settings::Node;
 /// How often a send is tried again because of what earlier datagrams brought back.
 const TRIES: usize = 8;
 
+/// Datagrams that are sent before it is seen whether earlier ones came back.
+const PORTION: usize = 64;
+
 /// A datagram that is ready to leave.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sealed {
@@ -46,6 +49,8 @@ pub(super) struct Outbox {
     held_lens: VecDeque<usize>,
     /// The socket has no room: it is polled for it.
     pub(super) blocked: bool,
+    /// The node's host has sent something back.
+    refused: bool,
     pub(super) watched_for_room: bool,
 }
 
@@ -61,6 +66,7 @@ impl Outbox {
             held: VecDeque::new(),
             held_lens: VecDeque::new(),
             blocked: false,
+            refused: false,
             watched_for_room: false,
         })
     }
@@ -122,15 +128,14 @@ impl Outbox {
         }
     }
 
-    /// Sends what is ready. Says whether the node's host sent something back.
-    pub(super) fn send(&mut self, sender: &mut Sender, counters: &WorkerCounters) -> bool {
-        let mut refused = false;
+    /// Sends what is ready.
+    pub(super) fn send(&mut self, sender: &mut Sender, counters: &WorkerCounters) {
         let mut tries = TRIES;
         self.blocked = false;
         while !self.sealed.is_empty() {
             let bytes = &self.bytes;
             let mut start = 0;
-            let datagrams = self.sealed.iter().map(|one| {
+            let datagrams = self.sealed.iter().take(PORTION).map(|one| {
                 start += one.len;
                 &bytes[start - one.len..start]
             });
@@ -139,11 +144,19 @@ impl Outbox {
                     self.blocked = true;
                     break;
                 }
-                Ok(sent) => self.left(sent, counters),
+                // A queue behind the socket is full: it has no event for room.
+                Err(Errno::NOBUFS) => break,
+                Ok(sent) => {
+                    self.left(sent, counters);
+                    if sent == PORTION {
+                        // The kernel keeps only a few hundred of those that came back.
+                        self.take_returned(counters);
+                    }
+                }
+                // The error may be that of an earlier datagram: it is told only once.
                 Err(errno) => {
-                    // The error may be that of an earlier datagram: it is told only once.
-                    let earlier = self.take_refused(counters) || errno == Errno::CONNREFUSED;
-                    refused |= earlier;
+                    let earlier = self.take_returned(counters) || errno == Errno::CONNREFUSED;
+                    self.refused |= errno == Errno::CONNREFUSED;
                     if earlier && tries > 0 {
                         tries -= 1;
                     } else {
@@ -152,7 +165,6 @@ impl Outbox {
                 }
             }
         }
-        refused
     }
 
     /// The first `sent` datagrams have left.
@@ -189,12 +201,22 @@ impl Outbox {
         self.bytes.drain(..len);
     }
 
-    /// Takes what the node's host sent back. Says whether there was anything.
-    pub(super) fn take_refused(&self, counters: &WorkerCounters) -> bool {
-        let refused = datagram::take_refused(self.fd.as_fd(), |_| {}) as u64;
+    /// Takes what came back of earlier datagrams. Says whether there was anything.
+    pub(super) fn take_returned(&mut self, counters: &WorkerCounters) -> bool {
+        let (mut refused, mut others) = (0, 0);
+        datagram::take_returned(self.fd.as_fd(), |why, _| match why {
+            Errno::CONNREFUSED => refused += 1,
+            _ => others += 1,
+        });
         counters.datagrams_refused.add(refused);
         self.node.counters.refused.fetch_add(refused, Relaxed);
-        refused > 0
+        self.refused |= refused > 0;
+        refused + others > 0
+    }
+
+    /// Whether the node's host has sent something back since this was last asked.
+    pub(super) fn was_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     /// Throws away what the node sends: nobody asked it anything.
@@ -233,14 +255,43 @@ impl Outbox {
 
     /// Keeps a line until the node is back. Says whether there was room for it.
     pub(super) fn hold(&mut self, line: &[u8], most: usize) -> bool {
-        let memory = self.held.len() + self.held_lens.len() * size_of::<usize>();
-        if memory + line.len() > most {
-            return false;
+        let has_room = self.held_bytes() + line.len() + size_of::<usize>() <= most;
+        if has_room {
+            self.held.extend(line);
+            self.held_lens.push_back(line.len());
+            self.node.counters.held_lines.fetch_add(1, Relaxed);
         }
-        self.held.extend(line);
-        self.held_lens.push_back(line.len());
-        self.node.counters.held_lines.fetch_add(1, Relaxed);
-        true
+        has_room
+    }
+
+    /// Keeps the lines that wait for the socket as well, before those that came after them.
+    /// Says how many lines there was no room for.
+    pub(super) fn hold_waiting(&mut self, most: usize) -> u64 {
+        let mut later = (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.held_lens),
+        );
+        let kept = later.1.len() as u64;
+        self.node.counters.held_lines.fetch_sub(kept, Relaxed);
+        let mut waiting = Vec::new();
+        self.take_waiting(|line| {
+            waiting.extend_from_slice(line);
+            waiting.push(b'\n');
+        });
+        let mut dropped = 0;
+        for line in protocol::statsd::lines(&waiting) {
+            dropped += u64::from(!self.hold(line, most));
+        }
+        for len in later.1.drain(..) {
+            let line: Vec<u8> = later.0.drain(..len).collect();
+            dropped += u64::from(!self.hold(&line, most));
+        }
+        dropped
+    }
+
+    /// What is kept takes so much memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len() + self.held_lens.len() * size_of::<usize>()
     }
 
     /// Whether lines are kept.
@@ -260,6 +311,11 @@ impl Outbox {
             taken += len + 1;
             self.node.counters.held_lines.fetch_sub(1, Relaxed);
             each(self, &line);
+        }
+        if self.held_lens.is_empty() {
+            // It may have been much, and may not be needed again for long.
+            self.held = VecDeque::new();
+            self.held_lens = VecDeque::new();
         }
     }
 }

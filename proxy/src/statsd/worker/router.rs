@@ -1,5 +1,6 @@
 //! From a line to the node that it belongs to.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ const SEND_BATCH: usize = 64;
 /// What is taken at once of lines that were kept: a node that has just come back must not
 /// lose them for want of room.
 const RELEASE_BYTES: usize = 64 * 1024;
+
+/// Such a share of all that is kept is taken at once if that is more.
+const RELEASE_SHARE: usize = 64;
 
 /// Between two such portions.
 pub(super) const RELEASE_PAUSE: Duration = Duration::from_millis(2);
@@ -126,16 +130,18 @@ impl Router {
 
     fn push(&mut self, to: usize, line: &[u8], kind: Kind) {
         let (policy, counters) = (self.settings.policy, &self.counters);
-        match &mut self.outboxes[to] {
-            Some(outbox) if outbox.waiting() < policy.queue_bytes || !outbox.blocked => {
-                outbox.push(line, kind, policy.mtu);
+        let Some(outbox) = &mut self.outboxes[to] else {
+            return counters.dropped_send_error.add((kind == Kind::Line).into());
+        };
+        if outbox.waiting() >= policy.queue_bytes {
+            if !outbox.blocked {
+                outbox.send(&mut self.sender, counters);
             }
-            outbox => match (kind, outbox) {
-                (Kind::Copy, _) => {}
-                (Kind::Line, Some(_)) => counters.dropped_queue_full.add(1),
-                (Kind::Line, None) => counters.dropped_send_error.add(1),
-            },
+            if outbox.waiting() >= policy.queue_bytes {
+                return counters.dropped_queue_full.add((kind == Kind::Line).into());
+            }
         }
+        outbox.push(line, kind, policy.mtu);
     }
 
     fn hold(&mut self, to: usize, line: &[u8]) {
@@ -153,10 +159,20 @@ impl Router {
             if all {
                 outbox.seal();
             }
-            if outbox.is_ready() && outbox.send(&mut self.sender, &self.counters) {
+            if outbox.is_ready() && !outbox.blocked {
+                outbox.send(&mut self.sender, &self.counters);
+            }
+            if outbox.was_refused() {
                 refused(&outbox.node);
             }
         }
+    }
+
+    /// Whether datagrams are ready that could not be sent, although their sockets have room:
+    /// they are to be tried again soon.
+    pub(super) fn is_stuck(&self) -> bool {
+        let mut outboxes = self.outboxes.iter().flatten();
+        outboxes.any(|outbox| outbox.is_ready() && !outbox.blocked)
     }
 
     /// Whether lines wait for company.
@@ -172,6 +188,13 @@ impl Router {
     /// Whether a socket has no room.
     pub(super) fn is_blocked(&self) -> bool {
         self.outboxes.iter().flatten().any(|outbox| outbox.blocked)
+    }
+
+    /// Tries sockets that had no room once more.
+    pub(super) fn unblock(&mut self) {
+        for outbox in self.outboxes.iter_mut().flatten() {
+            outbox.blocked = false;
+        }
     }
 
     /// Names the sockets that are to be watched in another way than before, by the number
@@ -196,68 +219,91 @@ impl Router {
         Ok(())
     }
 
-    /// Something came from a node: a datagram sent back, an answer, or room. Says whether
-    /// its host sent something back.
-    pub(super) fn heard(&mut self, nth: usize) -> Option<&Arc<Node>> {
-        let outbox = self.outboxes.get_mut(nth)?.as_mut()?;
-        let refused = outbox.take_refused(&self.counters);
-        outbox.discard_answers();
-        let sent = outbox.send(&mut self.sender, &self.counters);
-        (refused || sent).then_some(&outbox.node)
+    /// Something came from a node: a datagram sent back, an answer, or room.
+    pub(super) fn heard(&mut self, nth: usize) {
+        if let Some(outbox) = self.outboxes.get_mut(nth).and_then(Option::as_mut) {
+            outbox.take_returned(&self.counters);
+            outbox.discard_answers();
+            outbox.send(&mut self.sender, &self.counters);
+        }
     }
 
-    /// Takes up new settings: lines that wait for a node that is down or gone are placed
-    /// again.
+    /// Takes up new settings: lines that wait for a node that has gone down, or is gone, are
+    /// placed again.
     pub(super) fn refresh(&mut self) {
         let before = self.settings.current();
         if !self.settings.refresh() {
             return;
         }
-        let old = std::mem::take(&mut self.outboxes);
-        let mut homeless = Vec::new();
+        let (nodes, up) = (&self.settings.nodes, &self.settings.up);
+        let number = |list: &[Arc<Node>], node: &Arc<Node>| {
+            list.iter().position(|other| Arc::ptr_eq(other, node))
+        };
+        let policy = self.settings.policy;
+        let mut homeless = Homeless::default();
         let mut kept = Vec::new();
-        for mut outbox in old.into_iter().flatten() {
-            let mut take = |line: &[u8]| homeless.push(line.to_vec());
-            let nth = self
-                .settings
-                .nodes
-                .iter()
-                .position(|node| Arc::ptr_eq(node, &outbox.node));
-            let remap = self.settings.policy.remap;
-            let is_up = nth.is_some_and(|nth| self.settings.up[nth]);
-            if !is_up {
-                outbox.take_waiting(&mut take);
+        for mut outbox in std::mem::take(&mut self.outboxes).into_iter().flatten() {
+            let nth = number(nodes, &outbox.node);
+            let number_before = number(&before.nodes, &outbox.node);
+            let was_up = number_before.is_some_and(|nth| before.up[nth]);
+            let is_up = nth.is_some_and(|nth| up[nth]);
+            if nth.is_some() && policy.remap == WhenDown::Hold {
+                if was_up && !is_up {
+                    let dropped = outbox.hold_waiting(policy.hold_bytes);
+                    self.counters.dropped_hold_full.add(dropped);
+                }
+            } else {
+                // Copies for a node that stays down go on waiting.
+                if nth.is_none() || (was_up && !is_up) {
+                    outbox.take_waiting(|line| homeless.push(line));
+                }
+                if !is_up {
+                    outbox.take_held(usize::MAX, |_, line| homeless.push(line));
+                }
             }
-            if nth.is_none() || (!is_up && remap != WhenDown::Hold) {
-                outbox.take_held(usize::MAX, |_, line| take(line));
-            }
-            if nth.is_some() {
-                kept.push(outbox);
+            match nth {
+                Some(_) => kept.push(outbox),
+                None => _ = outbox.take_returned(&self.counters),
             }
         }
         self.outboxes = self.open_all(kept);
-        self.sockets_changed |= before.nodes.len() != self.settings.nodes.len()
-            || before
-                .nodes
-                .iter()
-                .zip(&self.settings.nodes)
-                .any(|(a, b)| !Arc::ptr_eq(a, b));
-        self.counters.rerouted.add(homeless.len() as u64);
-        for line in homeless {
-            self.place(&line);
+        self.counters.rerouted.add(homeless.lines);
+        // They come all at once: what is full leaves in between.
+        for portion in homeless.portions() {
+            statsd::lines(portion).for_each(|line| self.place(line));
+            for outbox in self.outboxes.iter_mut().flatten() {
+                outbox.send(&mut self.sender, &self.counters);
+            }
+        }
+    }
+
+    /// Tries again to have a socket for each node that has none. Says whether there is still
+    /// one without.
+    pub(super) fn open_missing(&mut self) -> bool {
+        if self.outboxes.iter().any(Option::is_none) {
+            let kept = std::mem::take(&mut self.outboxes);
+            self.outboxes = self.open_all(kept.into_iter().flatten().collect());
+        }
+        let mut both = self.settings.nodes.iter().zip(&self.outboxes);
+        both.any(|(node, outbox)| outbox.is_none() && node.is_found())
+    }
+
+    /// Takes what has come back before it is too late.
+    pub(super) fn take_returned(&mut self) {
+        for outbox in self.outboxes.iter_mut().flatten() {
+            outbox.take_returned(&self.counters);
         }
     }
 
     /// An outbox for each node of the settings: its own if it has one.
-    fn open_all(&self, mut kept: Vec<Outbox>) -> Vec<Option<Outbox>> {
+    fn open_all(&mut self, kept: Vec<Outbox>) -> Vec<Option<Outbox>> {
+        // All of them have another number now, maybe.
+        self.sockets_changed = true;
+        let key = |node: &Arc<Node>| Arc::as_ptr(node);
+        let mut kept: HashMap<_, _> = kept.into_iter().map(|one| (key(&one.node), one)).collect();
         let nodes = self.settings.nodes.iter();
         nodes
-            .map(|node| {
-                let own = kept
-                    .iter()
-                    .position(|outbox| Arc::ptr_eq(&outbox.node, node));
-                own.map(|own| kept.swap_remove(own)).or_else(|| open(node))
-            })
+            .map(|node| kept.remove(&key(node)).or_else(|| open(node)))
             .collect()
     }
 
@@ -270,8 +316,10 @@ impl Router {
             let Some(outbox) = outbox.as_mut().filter(|outbox| outbox.holds()) else {
                 continue;
             };
-            if self.settings.up[nth] && !outbox.blocked {
-                outbox.take_held(RELEASE_BYTES, |outbox, line| {
+            if self.settings.up[nth] && !outbox.is_ready() {
+                // More if much is kept: what comes meanwhile must not come faster.
+                let portion = RELEASE_BYTES.max(outbox.held_bytes() / RELEASE_SHARE);
+                outbox.take_held(portion, |outbox, line| {
                     outbox.push(line, Kind::Line, mtu);
                 });
             }
@@ -288,6 +336,33 @@ impl Router {
             outbox.take_held(usize::MAX, |_, _| held += 1);
             self.counters.dropped_node_down.add(held);
         }
+    }
+}
+
+/// Lines that have lost their place.
+#[derive(Default)]
+struct Homeless {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+impl Homeless {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+        self.lines += 1;
+    }
+
+    /// All of them, a few at a time.
+    fn portions(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let most = rest.len().min(RELEASE_BYTES);
+            let end = memchr::memchr(b'\n', &rest[most.saturating_sub(1)..])?;
+            let portion;
+            (portion, rest) = rest.split_at(most.saturating_sub(1) + end + 1);
+            Some(portion)
+        })
     }
 }
 

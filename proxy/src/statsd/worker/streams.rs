@@ -20,7 +20,7 @@ const MOST: usize = 4_096;
 /// Pause before the next accept when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections that are accepted, and reads that a connection has, in one turn.
+/// Connections that are accepted in one turn.
 const PER_TURN: usize = 16;
 
 /// What one read takes.
@@ -70,8 +70,7 @@ impl Streams {
                         counters.tcp_closed.add(1);
                         continue;
                     }
-                    let reassembler = Reassembler::default();
-                    entry.insert(Stream { fd, reassembler });
+                    entry.insert(Stream::new(fd));
                 }
                 Err(_) => {
                     // Most likely descriptors have run out. The listener would report it
@@ -101,59 +100,78 @@ impl Streams {
         }
     }
 
-    /// Reads what a connection has brought.
+    /// Reads some of what a connection has brought.
     pub(super) fn read(&mut self, token: u64, router: &mut Router) {
         let index = (token - STREAMS) as usize;
         let Some(stream) = self.open.get_mut(index) else {
             return;
         };
         self.room.resize(READ_BYTES, 0);
-        if !stream.read(&mut self.room, PER_TURN, router) {
+        if stream.read(&mut self.room, router) == Read::Over {
             self.open.remove(index);
             router.counters.tcp_closed.add(1);
         }
     }
 
-    /// Reads what every connection has brought, and closes them.
-    pub(super) fn finish(&mut self, router: &mut Router) {
+    /// Reads what every connection has brought, those that wait to be accepted included,
+    /// and closes them. Half a line at the end is no line: the rest of it was to follow.
+    pub(super) fn finish(&mut self, router: &mut Router, until: Instant) {
         self.room.resize(READ_BYTES, 0);
-        for mut stream in self.open.drain() {
-            if stream.read(&mut self.room, usize::MAX, router) {
-                stream.end(router);
+        let mut finish = |mut stream: Stream| {
+            while stream.read(&mut self.room, router) == Read::Some && Instant::now() < until {
+                router.send(false, |_| {});
             }
             router.counters.tcp_closed.add(1);
+        };
+        self.open.drain().for_each(&mut finish);
+        while let Some(listener) = &self.listener
+            && let Ok(Some(fd)) = net::accept(listener)
+            && Instant::now() < until
+        {
+            finish(Stream::new(fd));
         }
     }
 }
 
+/// What a read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// There may be more.
+    Some,
+    /// There was nothing.
+    Nothing,
+    /// The connection is over.
+    Over,
+}
+
 impl Stream {
-    /// Reads what is there, a few times. Says whether the connection goes on.
-    fn read(&mut self, room: &mut [u8], times: usize, router: &mut Router) -> bool {
-        for _ in 0..times {
-            match rustix::io::read(self.fd.as_fd(), &mut *room) {
-                Ok(0) => {
-                    self.end(router);
-                    return false;
-                }
-                Ok(len) => {
-                    router.counters.bytes_received.add(len as u64);
-                    let cut_before = self.reassembler.too_long();
-                    self.reassembler.push(&room[..len], |line| {
-                        router.counters.tcp_lines.add(1);
-                        router.line(line);
-                    });
-                    router.cut(self.reassembler.too_long() - cut_before);
-                    if len < room.len() {
-                        return true;
-                    }
-                }
-                Err(Errno::AGAIN) => return true,
-                Err(Errno::INTR) => {}
-                // What has come whole before a reset has been taken.
-                Err(_) => return false,
+    fn new(fd: OwnedFd) -> Self {
+        let reassembler = Reassembler::default();
+        Self { fd, reassembler }
+    }
+
+    /// Reads once.
+    fn read(&mut self, room: &mut [u8], router: &mut Router) -> Read {
+        match rustix::io::read(self.fd.as_fd(), &mut *room) {
+            Ok(0) => {
+                self.end(router);
+                Read::Over
             }
+            Ok(len) => {
+                router.counters.bytes_received.add(len as u64);
+                let cut_before = self.reassembler.too_long();
+                self.reassembler.push(&room[..len], |line| {
+                    router.counters.tcp_lines.add(1);
+                    router.line(line);
+                });
+                router.cut(self.reassembler.too_long() - cut_before);
+                Read::Some
+            }
+            Err(Errno::INTR) => Read::Some,
+            Err(Errno::AGAIN) => Read::Nothing,
+            // What has come whole before a reset has been taken.
+            Err(_) => Read::Over,
         }
-        true
     }
 
     /// The peer has ended its side: what it said last is a line as well.

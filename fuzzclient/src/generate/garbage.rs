@@ -1,19 +1,23 @@
 //! Datagrams that no statsd client sends: a function of the seed and of their number.
 
+use std::io;
+
 use rand::Rng;
 use rand::RngExt;
 use rand::rngs::Xoshiro256PlusPlus;
 
+use super::datagrams::{Datagrams, Next};
+
 /// Bytes of the largest datagram that UDP over IPv4 can carry: 65,535 less 20 bytes of IP
 /// header and 8 of UDP.
-pub(super) const LARGEST: usize = 65_507;
+pub(crate) const LARGEST: usize = 65_507;
 
 /// Newlines at most in a datagram of them.
 const MOST_NEWLINES: usize = 40;
 
 /// What a datagram is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     /// Lines without a `|`, without a `:`, or with nothing else.
     Broken,
     /// Names and values that a careless program takes for a format.
@@ -46,7 +50,7 @@ impl Kind {
     ];
 
     /// The name in the record.
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Broken => "broken",
             Self::Formats => "formats",
@@ -108,7 +112,7 @@ impl Garbage {
     }
 
     /// Puts the next datagram into `out`, and tells what it is.
-    pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Kind {
+    fn make(&mut self, out: &mut Vec<u8>) -> Kind {
         out.clear();
         let kind = Kind::ALL[self.turn % Kind::ALL.len()];
         self.turn += 1;
@@ -156,9 +160,15 @@ impl Garbage {
     }
 }
 
+impl Datagrams for Garbage {
+    fn next(&mut self, out: &mut Vec<u8>) -> io::Result<Next> {
+        Ok(Next::Datagram(self.make(out).name()))
+    }
+}
+
 /// Lines of a datagram: what newlines separate, empty ones apart. Counted without a codec:
 /// what is counted here is compared with what others count.
-pub(super) fn lines(datagram: &[u8]) -> u64 {
+pub(crate) fn lines(datagram: &[u8]) -> u64 {
     let pieces = datagram.split(|byte| *byte == b'\n');
     pieces.filter(|piece| !piece.is_empty()).count() as u64
 }
@@ -179,9 +189,9 @@ mod tests {
         let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
         let mut differ = false;
         for turn in 0..64 {
-            let kind = one.next(&mut a);
-            assert_eq!(same.next(&mut b), kind);
-            other.next(&mut c);
+            let kind = one.make(&mut a);
+            assert_eq!(same.make(&mut b), kind);
+            other.make(&mut c);
             assert_eq!(a, b);
             differ |= a != c;
             assert!(a.len() <= LARGEST, "{kind:?}");

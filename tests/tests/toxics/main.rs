@@ -1,0 +1,12 @@
+//! `harness toxics`, end to end: real processes, real sockets, and the published clients
+//! of Toxiproxy.
+
+mod churn;
+mod clients;
+mod command_line;
+mod datagrams;
+mod effects;
+mod relay;
+mod repeatable;
+mod started;
+mod wire;

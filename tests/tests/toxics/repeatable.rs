@@ -1,0 +1,49 @@
+//! Same seed, same faults.
+
+use serde_json::json;
+use tests::peer::End;
+
+use super::started::Pair;
+
+/// The sorted log of a run whose clients send the same in chunks of this many bytes.
+fn decisions(chunk: usize, seed: &str) -> Vec<String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("decisions.log");
+    let pair = Pair::start_with(&["--decisions", path.to_str().expect("plain"), "--seed", seed]);
+    let toxic = |kind: &str, toxicity: f64, attributes: serde_json::Value| {
+        let toxic = json!({"type": kind, "name": kind, "stream": "upstream",
+            "toxicity": toxicity, "attributes": attributes});
+        pair.toxics.call("POST", "/proxies/link/toxics", &toxic);
+    };
+    toxic("corrupt", 0.7, json!({"rate": 0.01}));
+    toxic(
+        "latency",
+        1.0,
+        json!({"latency": 2, "jitter": 2, "grain": 512}),
+    );
+    toxic("message_duplicate", 1.0, json!({"rate": 0.2}));
+    let text = "0123456789abcde\n".repeat(500);
+    for _ in 0..10 {
+        let (mut client, mut server) = pair.connect();
+        for part in text.as_bytes().chunks(chunk) {
+            client.send(part);
+        }
+        client.finish();
+        assert_eq!(server.rest().1, End::Orderly);
+    }
+    // The record is answered when the log is written.
+    let _ = pair.toxics.record("link");
+    let log = std::fs::read_to_string(&path).expect("a log");
+    let mut lines: Vec<String> = log.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn two_runs_decide_the_same_whatever_the_chunks_and_another_seed_otherwise() {
+    let first = decisions(8_000, "7");
+    assert!(first.len() > 1_000, "{}", first.len());
+    assert!(first == decisions(8_000, "7"), "the same again");
+    assert!(first == decisions(331, "7"), "in other chunks");
+    assert!(first != decisions(8_000, "8"), "with another seed");
+}
