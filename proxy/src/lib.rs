@@ -3,7 +3,8 @@
 //!
 //! In reading order: `foo`, `tcp` and `statsd` are the modes, each with its command line and
 //! what it tells of itself; `plane` moves the bytes of connections, for the first two.
-//! Shared by them: `discovery` looks names up, `live` hands new settings to workers, `watch`
+//! Shared by them: `discovery` looks names up, `file` reads what users
+//! name, `live` hands new settings to workers, `watch`
 //! notices that a file has changed, `counters`, `prometheus` and `printer` are for
 //! statistics, `allocations` counts memory, `shortage` tells our own errors from others'.
 //!
@@ -12,6 +13,7 @@
 mod allocations;
 mod counters;
 mod discovery;
+mod file;
 mod foo;
 mod live;
 mod plane;

@@ -244,7 +244,7 @@ fn probes_tell_that_the_target_died_hung_or_errs() {
         (
             what.last().cloned().unwrap(),
             record.stopped_by.clone(),
-            record.probes.unwrap().answered > 0,
+            record.probes.unwrap().made > 0,
         )
     };
     let dies = answering(move |line| {

@@ -113,7 +113,7 @@ pub(super) struct Options {
     pub(super) mtu: usize,
 
     /// Longest that a line waits for others to share a datagram with.
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = duration)]
     pub(super) flush: Duration,
 
     /// What to do with lines that are not statsd. They are counted in either case.
@@ -133,7 +133,8 @@ pub(super) struct Options {
     pub(super) queue_bytes: usize,
 
     /// Time between health checks of a node; also until a node without an admin port that
-    /// has refused datagrams is tried again. [default: 10s]
+    /// has refused datagrams is tried again, and twice as long each time that it refuses
+    /// them again. [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = interval)]
     pub(super) check_interval: Option<Duration>,
 
@@ -142,7 +143,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", value_parser = interval)]
     pub(super) check_timeout: Option<Duration>,
 
-    /// Checks in a row that must pass until a node that is down is up.
+    /// Checks in a row that must pass until a node that is down is up. Each time that its
+    /// host refuses datagrams again, twice as many, up to 64 times as many; as few as ever
+    /// once it has stayed up for 64 checks.
     #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
     pub(super) rise: u32,
 
@@ -182,7 +185,7 @@ const MAX_MTU: usize = 65_507;
 /// More threads than any machine has cores, and few enough to start.
 const MAX_THREADS: usize = 1_024;
 
-/// The longest time between checks: the clock must be able to say when the next one is.
+/// The longest duration: the clock must be able to say when it is over.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -209,10 +212,19 @@ fn mtu(text: &str) -> Result<usize, String> {
     })
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text).map_err(|error| error.to_string())?;
+    if time > LONGEST {
+        let most = LONGEST.as_secs() / 3_600;
+        return Err(format!("expected a duration up to {most}h, got {text:?}"));
+    }
+    Ok(time)
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
     if time.is_zero() {
         return Err("expected a duration above 0".to_owned());
     }
-    Ok(time.min(LONGEST))
+    Ok(time)
 }

@@ -2,16 +2,19 @@
 //! settings for the workers.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
-use tokio::task::{JoinHandle, JoinSet};
+use balance::hashring::HashRing;
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
 
 use super::board::Board;
 use super::check;
 use super::config::NodeAt;
 use super::nodes::{self, Event, Found};
 use super::plan::{CheckPlan, Origin, Plan};
-use super::settings::{Node, Settings};
+use super::settings::Settings;
+use super::worker::Notice;
 use crate::discovery::Discovery;
 use crate::live::Live;
 use crate::watch::{Stamps, Watch};
@@ -19,6 +22,7 @@ use crate::watch::{Stamps, Watch};
 /// A plan, and what there is to know of its nodes that are new.
 pub(super) struct Prepared {
     plan: Plan,
+    whole: Arc<HashRing>,
     found: HashMap<String, Found>,
 }
 
@@ -29,7 +33,7 @@ pub(super) struct Control {
     live: Arc<Live<Settings>>,
     discovery: Arc<Discovery>,
     /// A reload that is under way.
-    preparing: Option<JoinHandle<Prepared>>,
+    preparing: Option<JoinHandle<Result<Prepared, JoinError>>>,
     /// Another one was asked for meanwhile.
     again: bool,
     watch: Option<Watch>,
@@ -86,8 +90,20 @@ impl Control {
         self.board.wake_workers();
     }
 
-    /// A check has ended.
-    pub(super) fn checked(&mut self, event: &Event) {
+    /// Checks have ended. However many nodes that changes, workers are told once.
+    pub(super) fn checked(&mut self, events: impl IntoIterator<Item = Event>) {
+        let mut changed = false;
+        for event in events {
+            self.tell_shortage(&event);
+            changed |= self.board.members().checked(&event);
+        }
+        if changed {
+            self.publish();
+        }
+    }
+
+    /// Says once that nodes cannot be checked.
+    fn tell_shortage(&mut self, event: &Event) {
         match event.outcome() {
             Some(check::Outcome::NotAsked(why)) if !self.shortage_told => {
                 tracing::warn!("cannot check nodes, they stay as they are: {why}");
@@ -98,18 +114,25 @@ impl Control {
             }
             _ => {}
         }
-        let changed = self.board.members().checked(event);
-        if changed {
-            self.publish();
-        }
     }
 
-    /// A node's host has sent a datagram back.
-    pub(super) fn refused(&self, node: &Arc<Node>) {
-        let changed = self.board.members().refused(node);
+    /// Workers have something to say. However many nodes that changes, they are told once.
+    ///
+    /// # Errors
+    /// That of a worker that has ended.
+    pub(super) fn noticed(&self, notices: impl IntoIterator<Item = Notice>) -> io::Result<()> {
+        let mut changed = false;
+        for notice in notices {
+            match notice {
+                // Its host has sent a datagram back.
+                Notice::Refused(node) => changed |= self.board.members().refused(&node),
+                Notice::Failed(error) => return Err(error),
+            }
+        }
         if changed {
             self.publish();
         }
+        Ok(())
     }
 
     /// Names may stand for other addresses.
@@ -140,13 +163,7 @@ impl Control {
         }
         let planned = match self.origin.plan() {
             Ok(planned) => planned,
-            Err(error) => {
-                tracing::error!("the configuration stays as it was: {error}");
-                return self.board.note(|config| {
-                    config.reloads_failed += 1;
-                    config.error = Some(error.to_string());
-                });
-            }
+            Err(error) => return self.reload_failed(&error.to_string()),
         };
         for warning in &planned.warnings {
             tracing::warn!("{warning}");
@@ -157,25 +174,47 @@ impl Control {
         let discovery = Arc::clone(&self.discovery);
         self.preparing = Some(tokio::spawn(async move {
             let found = find_all(&discovery, unknown, plan.checks).await;
-            Prepared { plan, found }
+            let make = move || (Arc::new(plan.ring()), plan);
+            let (whole, plan) = spawn_blocking(make).await?;
+            Ok(Prepared { plan, whole, found })
         }));
     }
 
+    fn reload_failed(&self, why: &str) {
+        tracing::error!("the configuration stays as it was: {why}");
+        self.board.note(|config| {
+            config.reloads_failed += 1;
+            config.error = Some(why.to_owned());
+        });
+    }
+
     /// Waits for a reload that is under way.
-    pub(super) async fn prepared(&mut self) -> Option<Prepared> {
+    pub(super) async fn prepared(&mut self) -> Result<Prepared, JoinError> {
         let prepared = match &mut self.preparing {
             Some(preparing) => preparing.await,
             None => std::future::pending().await,
         };
         self.preparing = None;
-        prepared
-            .inspect_err(|error| tracing::error!("a reload has failed: {error}"))
-            .ok()
+        prepared.flatten()
     }
 
-    /// Brings a new plan into force.
-    pub(super) fn finish(&mut self, prepared: Prepared) {
-        let Prepared { mut plan, found } = prepared;
+    /// Ends a reload, and begins the next one if it was asked for.
+    pub(super) fn finish(&mut self, prepared: Result<Prepared, JoinError>) {
+        match prepared {
+            Ok(prepared) => self.bring_into_force(prepared),
+            Err(error) => self.reload_failed(&format!("preparing it failed: {error}")),
+        }
+        if std::mem::take(&mut self.again) {
+            self.reload();
+        }
+    }
+
+    fn bring_into_force(&self, prepared: Prepared) {
+        let Prepared {
+            mut plan,
+            whole,
+            found,
+        } = prepared;
         let fixed = self.board.plan().fixed.clone();
         let ignored = fixed.differences(&plan.fixed);
         if !ignored.is_empty() {
@@ -183,7 +222,9 @@ impl Control {
             tracing::warn!("what takes a restart stays as it is: {what}");
         }
         plan.fixed = fixed;
-        self.board.members().replace(&plan, found);
+        self.board.members().replace(&plan, whole, found);
+        // A name may have got its answer while other nodes were still looked at.
+        self.board.members().names_changed(&self.discovery);
         let hosts: Vec<_> = plan.nodes.iter().map(|at| at.host.clone()).collect();
         self.discovery
             .retain(|name| hosts.iter().any(|host| host == name));
@@ -195,8 +236,5 @@ impl Control {
             config.error = None;
             config.ignored = ignored;
         });
-        if std::mem::take(&mut self.again) {
-            self.reload();
-        }
     }
 }

@@ -31,6 +31,10 @@ use crate::watch::Stamps;
 /// How often the file is looked at for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Most that is heard of nodes before workers are told: a thousand nodes that go down
+/// together are one change, and all else has its turn in between.
+const AT_ONCE: usize = 1_024;
+
 /// How long the last statistics may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -168,7 +172,7 @@ impl Proxy {
         let found = control::find_all(&discovery, plan.nodes.clone(), plan.checks).await;
         let (event, events) = unbounded_channel();
         let mut members = Members::new(plan.checks, event);
-        members.replace(&plan, found);
+        members.replace(&plan, Arc::new(plan.ring()), found);
         let settings = members.settings(&plan);
         let up = settings.up.iter().filter(|up| **up).count();
         let live = Arc::new(Live::new(settings));
@@ -222,6 +226,7 @@ impl Proxy {
         let discovery = self.control.discovery();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut events, mut notices) = (Vec::new(), Vec::new());
         let failed = loop {
             tokio::select! {
                 _ = signals.stop.next() => break None,
@@ -229,12 +234,15 @@ impl Proxy {
                 _ = signals.reload.recv() => self.control.reload(),
                 _ = looks.tick() => self.control.look_at_file(),
                 () = discovery.changed.notified() => self.control.names_changed(),
-                Some(event) = self.events.recv() => self.control.checked(&event),
-                Some(prepared) = self.control.prepared() => self.control.finish(prepared),
-                Some(notice) = self.notices.recv() => match notice {
-                    Notice::Refused(node) => self.control.refused(&node),
-                    Notice::Failed(error) => break Some(error),
-                },
+                1.. = self.events.recv_many(&mut events, AT_ONCE) => {
+                    self.control.checked(events.drain(..));
+                }
+                prepared = self.control.prepared() => self.control.finish(prepared),
+                1.. = self.notices.recv_many(&mut notices, AT_ONCE) => {
+                    if let Err(error) = self.control.noticed(notices.drain(..)) {
+                        break Some(error);
+                    }
+                }
             }
         };
         self.board.stop_workers();

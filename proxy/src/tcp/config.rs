@@ -1,12 +1,13 @@
 //! The configuration file: reading it, and saying where it is wrong.
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use thiserror::Error;
 
 use super::options::Options;
+use crate::file;
 
 /// Larger files are not configurations of ours: thousands of backends fit.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -35,13 +36,11 @@ impl Source {
     /// # Errors
     /// Names it and what the system said.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let read = || {
-            if fs::metadata(path)?.len() > MAX_BYTES {
-                return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
-            }
-            fs::read_to_string(path)
+        let utf8 = |bytes| {
+            let text = String::from_utf8(bytes);
+            text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
         };
-        match read() {
+        match file::read(path, MAX_BYTES).and_then(utf8) {
             Ok(text) => Ok(Self {
                 path: path.to_owned(),
                 text,

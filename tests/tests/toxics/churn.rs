@@ -2,6 +2,7 @@
 //! and no byte is lost that was not meant to be.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use serde_json::json;
 use tests::peer::End;
@@ -37,6 +38,8 @@ fn ten_thousand_changes_lose_no_byte() {
                         .collect();
                     sent += lines.len() as u64;
                     client.send(lines.concat());
+                    // Traffic all the time, and not as much as there could be.
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 client.finish();
             });

@@ -7,30 +7,28 @@ try {
 } catch (error) {
   process.exit(77);
 }
-const { Toxiproxy, Toxic } = client;
+const { Toxiproxy } = client;
 const [api, upstream] = process.argv.slice(2);
 
 (async () => {
   const toxiproxy = new Toxiproxy('http://' + api);
-  assert.match(String(await toxiproxy.getVersion()), /2\.12\.0/);
+  assert.match(JSON.stringify(await toxiproxy.getVersion()), /2\.12\.0/);
   const proxy = await toxiproxy.createProxy({ name: 'a', listen: '127.0.0.1:0', upstream });
-  assert.strictEqual(proxy.isEnabled !== undefined ? proxy.isEnabled : proxy.enabled, true);
+  assert.strictEqual(proxy.enabled, true);
   await assert.rejects(toxiproxy.createProxy({ name: 'a', listen: '127.0.0.1:0', upstream }));
-  const toxic = new Toxic(proxy, { type: 'latency', attributes: { latency: 100, jitter: 10 } });
-  await proxy.addToxic(toxic);
-  await proxy.refreshToxics();
-  assert.strictEqual(proxy.toxics.length, 1);
-  assert.strictEqual(proxy.toxics[0].attributes.latency, 100);
-  assert.strictEqual(proxy.toxics[0].stream, 'downstream');
-  const added = proxy.toxics[0];
-  added.attributes.jitter = 5;
-  await added.update();
-  await added.refresh();
-  assert.strictEqual(added.attributes.jitter, 5);
-  await added.remove();
-  await assert.rejects(new Toxic(proxy, { type: 'fever', attributes: {} }) && proxy.addToxic(new Toxic(proxy, { type: 'fever', attributes: {} })));
-  await proxy.update({ enabled: false, listen: proxy.listen, upstream: proxy.upstream });
+  const toxic = { name: 'slow', type: 'latency', stream: 'upstream', toxicity: 1 };
+  const added = await proxy.addToxic({ ...toxic, attributes: { latency: 100, jitter: 10 } });
+  assert.deepStrictEqual(added.attributes, { latency: 100, jitter: 10 });
+  assert.strictEqual(added.stream, 'upstream');
+  const updated = await added.update({ ...toxic, attributes: { jitter: 5 } });
+  assert.deepStrictEqual(updated.attributes, { latency: 100, jitter: 5 });
+  await updated.remove();
+  await assert.rejects(proxy.addToxic({ type: 'fever', attributes: {} }));
+  const down = await proxy.update({ enabled: false, listen: proxy.listen, upstream });
+  assert.strictEqual(down.enabled, false);
+  assert.strictEqual(down.listen, proxy.listen);
   await toxiproxy.reset();
+  assert.strictEqual((await toxiproxy.get('a')).enabled, true);
   const all = await toxiproxy.populate([
     { name: 'a', listen: proxy.listen, upstream },
     { name: 'b', listen: '127.0.0.1:0', upstream },

@@ -1,7 +1,7 @@
 //! A server of links that runs.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use serde_json::{Value, json};
 use tests::{DEADLINE, Listener, Peer, Program};
@@ -43,6 +43,8 @@ impl Toxics {
         let mut stream = TcpStream::connect(&self.api).expect("the API");
         stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
         stream.write_all(request.as_bytes()).expect("it reads");
+        // What is cut short must not be waited for.
+        stream.shutdown(Shutdown::Write).expect("connected");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         answer

@@ -1,13 +1,13 @@
 //! The text of a configuration file, and where in it things stand.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::ConfigError;
+use crate::file;
 
 /// Larger files are not configurations: tens of thousands of nodes fit.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -29,14 +29,7 @@ impl Source {
     /// # Errors
     /// Names it and what the system said, or the line that is not UTF-8.
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let read = || {
-            let metadata = fs::metadata(path)?;
-            if metadata.len() > MAX_BYTES {
-                return Err(io::Error::other(format!("longer than {MAX_BYTES} bytes")));
-            }
-            fs::read(path)
-        };
-        let bytes = read().map_err(|error| ConfigError::Read {
+        let bytes = file::read(path, MAX_BYTES).map_err(|error| ConfigError::Read {
             path: path.to_owned(),
             error,
         })?;

@@ -323,3 +323,50 @@ fn datagrams_to_nobody_come_back_and_are_counted() {
     assert_eq!(totals.datagrams_refused, 50 - there);
     assert!(refused.len() == 1 && refused.contains_key("gone:1"));
 }
+
+#[test]
+fn a_burst_of_datagrams_to_nobody_is_counted_whole() {
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let node = Arc::new(Node::new("gone:1".to_owned(), gone.local_addr().unwrap()));
+    drop(gone);
+    let alone = Policy {
+        mtu: 0,
+        ..policy(WhenDown::Remap)
+    };
+    let (mut router, _live) = router(Settings::new(vec![node], vec![true], alone));
+    // More than the kernel keeps of them.
+    for n in 0..1_000 {
+        router.line(format!("key{n}:1|c").as_bytes());
+    }
+    send_all(&mut router);
+    router.take_returned();
+    let totals = totals(&router);
+    assert_eq!(
+        (totals.lines_forwarded, totals.datagrams_refused),
+        (1_000, 1_000)
+    );
+}
+
+#[test]
+fn a_node_that_flaps_gets_what_was_kept_in_order() {
+    let nodes = Nodes::new(1);
+    let (mut router, live) = router(nodes.settings(&[true], policy(WhenDown::Hold)));
+    let mut turn = |router: &mut Router, up: bool| {
+        live.set(nodes.settings(&[up], policy(WhenDown::Hold)));
+        router.refresh();
+    };
+    router.line(b"g:0|g");
+    turn(&mut router, false);
+    router.line(b"g:1|g");
+    turn(&mut router, true);
+    router.release();
+    router.line(b"g:2|g");
+    // What had been given to the socket waits again, before what came after it.
+    turn(&mut router, false);
+    router.line(b"g:3|g");
+    turn(&mut router, true);
+    send_all(&mut router);
+    let arrived = nodes.arrived().remove(0);
+    let lines: Vec<_> = arrived.iter().flat_map(|one| statsd::lines(one)).collect();
+    assert_eq!(lines, [b"g:0|g", b"g:1|g", b"g:2|g", b"g:3|g"]);
+}

@@ -1,8 +1,7 @@
 //! Certificate and key files, and which certificate a client gets.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use rustls::{Error, InconsistentKeys, SignatureScheme};
 
 use super::failure::TlsConfigError;
 use super::validity::Validity;
+use crate::file;
 
 /// The longest file that is read. System-wide lists of authorities have 250 KB.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -158,20 +158,16 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsConfigError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|source| TlsConfigError::Read {
-            path: path.into(),
-            source,
-        })?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(TlsConfigError::TooLong {
+    file::read(path, MAX_FILE_BYTES).map_err(|source| match source.kind() {
+        ErrorKind::FileTooLarge => TlsConfigError::TooLong {
             path: path.into(),
             max_bytes: MAX_FILE_BYTES,
-        });
-    }
-    Ok(bytes)
+        },
+        _ => TlsConfigError::Read {
+            path: path.into(),
+            source,
+        },
+    })
 }
 
 fn bad_pem(path: &Path, error: &pem::Error) -> TlsConfigError {
