@@ -11,10 +11,12 @@ use crate::account::Account;
 use crate::evidence::{Block, LoadEvidence};
 use crate::run::ScenarioRun;
 use lines::{lines, lines_per_cpu_s, lines_per_s, of_all_rounds};
+use notes::{of_a_kind, once};
 
 pub use lines::LineFigures;
 
 mod lines;
+mod notes;
 
 /// Samples below which no 99.9th percentile is given: ten beyond it.
 const P99_9_SAMPLES: u64 = 10_000;
@@ -291,37 +293,6 @@ pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
         n if n % 2 == 1 => Some(values[middle]),
         _ => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
-}
-
-fn once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut seen = Vec::new();
-    for text in texts {
-        if !seen.contains(text) {
-            seen.push(text.clone());
-        }
-    }
-    seen
-}
-
-/// Notes that differ only in their numbers are one, of one block among so many.
-fn of_a_kind<'a>(notes: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut kinds: Vec<(String, &String, usize)> = Vec::new();
-    for note in notes {
-        let kind: String = note.chars().filter(|c| !c.is_ascii_digit()).collect();
-        match kinds.iter_mut().find(|(known, ..)| *known == kind) {
-            Some((.., count)) => *count += 1,
-            None => kinds.push((kind, note, 1)),
-        }
-    }
-    let told = kinds.into_iter().map(|(kind, note, count)| {
-        // Without numbers they are all the same, and need no counting.
-        if count == 1 || kind == *note {
-            note.clone()
-        } else {
-            format!("{note} (one block; the like in {} more)", count - 1)
-        }
-    });
-    told.collect()
 }
 
 fn merged(cells: &[&Cell<'_>], name: &str) -> Option<Histogram<u64>> {

@@ -238,3 +238,59 @@ impl Control {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::discovery::Bounds;
+    use crate::statsd::nodes::Members;
+    use crate::statsd::worker::{Workers, WorkersConfig};
+
+    /// The control of a proxy that takes no lines.
+    fn control(line: &[&str]) -> Control {
+        let origin = Origin::of_line(line);
+        let plan = origin.plan().unwrap().plan;
+        let members = Members::new(plan.checks, unbounded_channel().0);
+        let live = Arc::new(Live::new(members.settings(&plan)));
+        let workers = WorkersConfig {
+            udp: Vec::new(),
+            tcp: None,
+            live: Arc::clone(&live),
+            notices: unbounded_channel().0,
+        };
+        let workers = Workers::start(workers).unwrap();
+        let board = Board::new(Vec::new(), members, plan, workers, None);
+        let bounds = Bounds {
+            least: Duration::from_secs(1),
+            most: Duration::from_secs(1),
+        };
+        let discovery = Discovery::new(None, bounds, CancellationToken::new()).unwrap();
+        Control::new(origin, None, Arc::new(board), live, Arc::new(discovery))
+    }
+
+    #[tokio::test]
+    async fn a_preparation_that_panics_is_a_failed_reload_and_the_next_one_goes_on() {
+        let mut control = control(&["--node", "127.0.0.1:1"]);
+        control.preparing = Some(tokio::spawn(async { panic!("a defect") }));
+        // Asked for while the other is under way.
+        control.reload();
+        let prepared = control.prepared().await;
+        control.finish(prepared);
+        let config = control.board.config();
+        assert_eq!((config.reloads, config.reloads_failed), (0, 1));
+        let error = config.error.unwrap();
+        assert!(error.contains("a defect"), "{error}");
+        let prepared = control.prepared().await;
+        control.finish(prepared);
+        let config = control.board.config();
+        assert_eq!((config.reloads, config.reloads_failed), (1, 1));
+        assert_eq!(config.error, None);
+        assert!(control.preparing.is_none());
+        control.board.stop_workers();
+    }
+}

@@ -353,3 +353,7 @@ impl Members {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "nodes_tests.rs"]
+mod tests;

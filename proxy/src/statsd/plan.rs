@@ -113,6 +113,19 @@ impl Origin {
         }
     }
 
+    /// What this command line, without the program's name, comes to.
+    #[cfg(test)]
+    pub(super) fn of_line(line: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: StatsdArgs,
+        }
+        let line = [&["proxy"], line].concat();
+        let line = <Line as clap::Parser>::parse_from(line);
+        Self::new(line.args)
+    }
+
     /// Reads the file and puts both together.
     ///
     /// # Errors

@@ -42,13 +42,21 @@ fn bad_arguments_are_one_line_that_names_what_is_accepted() {
         (&["--threads", "0"], &["\"0\"", "1 to"]),
         (&["--mtu", "70000"], &["70000", "65507"]),
         (&["--flush", "10"], &["\"10\"", "10s"]),
+        (
+            &["--flush", "18000000000000000000s"],
+            &["\"18000000000000000000s\"", "up to 8760h"],
+        ),
         (&["--on-malformed", "reply"], &["reply", "forward"]),
         (&["--remap", "move"], &["move", "mirror"]),
         (&["--check-interval", "0"], &["above 0"]),
+        (&["--check-interval", "8761h"], &["8761h", "up to 8760h"]),
+        (&["--check-timeout", "8761h"], &["8761h", "up to 8760h"]),
         (&["--rise", "0"], &["\"0\"", "at least 1"]),
         (&["--ready-fd", "1"], &["\"1\"", "descriptor"]),
         (&["--no-such-flag"], &["--no-such-flag"]),
         (&["-f", "/none.json"], &["/none.json"]),
+        (&["-f", "/dev/zero"], &["/dev/zero", "not a regular file"]),
+        (&["-f", "/"], &["/: ", "not a regular file"]),
     ];
     for (args, words) in cases {
         let with_node = args.contains(&"--node") || args.is_empty() || args[0] == "-f";

@@ -104,6 +104,39 @@ fn a_refused_datagram_marks_a_node_at_once() {
 }
 
 #[test]
+fn a_node_that_says_up_and_refuses_lines_is_believed_less_each_time() {
+    let (mut a, b) = (Node::start(), Node::start());
+    let proxy = Proxy::before(&[&a, &b], &OFTEN);
+    a.close();
+    // Some of these are for the one that refuses, whenever it is taken for up.
+    let keys = keys(30);
+    let whys = |state: &serde_json::Value| -> Vec<String> {
+        let history = node_of(state, &a.name())["history"].as_array().unwrap();
+        let why = |one: &serde_json::Value| one["why"].as_str().unwrap().to_owned();
+        history.iter().map(why).collect()
+    };
+    let state = proxy.state_when("the fourth return", |state| {
+        for key in &keys {
+            proxy.send(format!("{key}:1|c"));
+        }
+        whys(state).len() >= 9
+    });
+    let returns: Vec<_> = whys(&state)
+        .into_iter()
+        .step_by(2)
+        .skip(1)
+        .take(4)
+        .collect();
+    let expected = [
+        "a check passed",
+        "2 checks in a row passed",
+        "4 checks in a row passed",
+        "8 checks in a row passed",
+    ];
+    assert_eq!(returns, expected);
+}
+
+#[test]
 fn a_node_without_an_admin_port_is_up_until_it_refuses_and_is_tried_again() {
     let mut node = Node::start();
     let name = node.name();

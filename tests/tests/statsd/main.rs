@@ -10,6 +10,7 @@ mod operation;
 mod packing;
 mod reload;
 mod remap;
+mod route;
 mod routing;
 mod started;
 mod streams;

@@ -170,6 +170,10 @@ impl Node {
         format!("{{\"host\": \"{ip}\", \"port\": {port}, \"adminport\": {admin_port}}}")
     }
 
+    pub(crate) fn ip(&self) -> Ipv4Addr {
+        self.ip
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::Signal;
 use serde_json::Value;
 use tests::admin::state_at;
+use tests::dns::{Answer, NameServer, UNKNOWN};
 
-use crate::node::Node;
+use crate::node::{Node, Says};
 use crate::started::{Config, Proxy, count, history, keys, node_of, text_of};
 
 const OFTEN: &str = "\"checkInterval\": 20, \"automaticConfigReload\": false";
@@ -133,6 +134,57 @@ fn a_broken_file_keeps_what_runs_and_says_why() {
     let state = reload(&proxy);
     assert_eq!(state["config"]["error"], Value::Null);
     proxy.accounted(4);
+}
+
+#[test]
+fn a_file_that_would_never_end_is_refused_and_nothing_waits_for_it() {
+    let a = Node::start();
+    let config = Config::of(&[&a], OFTEN);
+    let proxy = config.start(&[]);
+    let path = config.path();
+    let fifo = || {
+        let kind = rustix::fs::FileType::Fifo;
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).expect("a FIFO");
+    };
+    let device = || std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+    for (failed, make) in [(1, &fifo as &dyn Fn()), (2, &device)] {
+        std::fs::remove_file(&path).expect("it is there");
+        make();
+        proxy.program.signal(Signal::HUP);
+        let state = proxy.state_when("the refusal", |state| {
+            count(&state["config"]["reloads_failed"]) == failed
+        });
+        let error = state["config"]["error"].as_str().unwrap();
+        assert!(error.ends_with("not a regular file"), "{error}");
+        assert_eq!(proxy.manage("ping\n"), "pong\n");
+    }
+    config.write(&text_of(&[&a], OFTEN));
+    assert_eq!(reload(&proxy)["config"]["error"], Value::Null);
+}
+
+#[test]
+fn a_name_that_is_found_while_other_nodes_are_asked_is_known_after_the_reload() {
+    let (a, silent, named) = (Node::start(), Node::start(), Node::start());
+    silent.say(Says::Nothing);
+    let dns = NameServer::start(UNKNOWN);
+    let config = Config::of(&[&a], OFTEN);
+    // Long enough for a second look-up, a second after the first.
+    let proxy = config.start(&["--resolver", dns.addr(), "--check-timeout", "3s"]);
+    let ip = named.ip().to_string();
+    let text = text_of(&[&a, &silent, &named], OFTEN);
+    config.write(&text.replace(&format!("\"{ip}\""), "\"metrics.test\""));
+    let before = reloads(&proxy.state());
+    proxy.program.signal(Signal::HUP);
+    dns.is_asked();
+    dns.set(Answer::Addresses(vec![named.ip()]));
+    proxy.program.expect_log(&format!("metrics.test is [{ip}]"));
+    proxy.state_when("the reload", |state| reloads(state) > before);
+    let name = format!("metrics.test:{}", named.port());
+    let state = proxy.state_when("the node to be up", |state| {
+        node_of(state, &name)["status"] == "up"
+    });
+    assert_eq!(node_of(&state, &name)["address"], named.name());
 }
 
 #[test]

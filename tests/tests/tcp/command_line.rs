@@ -133,6 +133,10 @@ fn bad_arguments_are_one_line_that_names_what_is_accepted() {
         (&["--driver", "kqueue", "a:1"], &["kqueue", "io_uring"]),
         (&["--config", "/none.toml"], &["/none.toml"]),
         (
+            &["--config", "/dev/zero"],
+            &["/dev/zero", "not a regular file"],
+        ),
+        (
             &["--source", "192.0.2.1", "127.0.0.1:1"],
             &["--source", "192.0.2.1", "assign"],
         ),

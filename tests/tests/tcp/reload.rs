@@ -68,6 +68,21 @@ fn a_reload_changes_backends_and_cuts_no_connection() {
 }
 
 #[test]
+fn a_file_that_would_never_end_is_refused_and_nothing_waits_for_it() {
+    let a = Server::start("a");
+    let config = Config::new(&format!("backends = [\"{}\"]", a.addr()));
+    let proxy = config.start();
+    std::fs::remove_file(config.path()).expect("it is there");
+    let kind = rustix::fs::FileType::Fifo;
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, config.path(), kind, mode, 0).expect("a FIFO");
+    let (head, body) = post(&proxy, "/reload");
+    assert!(!head.contains("200"), "{head} {body}");
+    assert!(body.contains("not a regular file"), "{head} {body}");
+    assert_eq!(reach(&proxy).1, "a");
+}
+
+#[test]
 fn what_stays_keeps_its_counters_and_what_returns_its_health() {
     let (a, b) = (Server::start("a"), Server::start("b"));
     let both = format!("backends = [\"{}\", \"{}\"]", a.addr(), b.addr());

@@ -1,6 +1,6 @@
 //! What is sent back, and what planted defects make of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use crate::record::{DefectHits, UpstreamRecord};
 
 /// How long an answer that is to change places waits for another to the same client.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(50);
+
+/// Clients whose latest answer is kept; with one more, all are forgotten.
+const MOST_REMEMBERED: usize = 16_384;
 
 /// A datagram that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +34,8 @@ pub(super) struct Answers {
     slow: VecDeque<(Instant, Answer)>,
     /// One that is to be overtaken, and when it leaves if none overtakes it.
     held: Option<(Instant, Answer)>,
-    /// The latest answer.
-    last: Option<Answer>,
+    /// The latest answer of each client, for answers that are stale.
+    last: HashMap<SocketAddr, Answer>,
     /// A wrong reply that was due and not possible yet.
     armed: Option<WrongKind>,
     /// The last two clients.
@@ -85,8 +88,10 @@ impl Answers {
         hits: &mut DefectHits,
     ) -> bool {
         let seed = process.config.seed;
-        let earlier = self.last.replace(answer.clone());
-        let earlier = earlier.filter(|earlier| earlier.to == answer.to);
+        if self.last.len() == MOST_REMEMBERED {
+            self.last.clear();
+        }
+        let earlier = self.last.insert(answer.to, answer.clone());
         if number.is_multiple_of(wrong.every) && self.armed.is_none() {
             self.armed = Some(wrong.due(number, seed));
         }

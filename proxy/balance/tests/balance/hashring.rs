@@ -85,6 +85,35 @@ proptest! {
     }
 
     #[test]
+    fn a_ring_made_of_another_is_the_one_made_from_names(
+        live in prop::collection::vec(any::<bool>(), 1..120),
+        again in prop::collection::vec(any::<bool>(), 120),
+    ) {
+        let names = names(live.len());
+        let same = |ring: &HashRing, live: &dyn Fn(usize) -> bool| {
+            let fresh = HashRing::new(&names, live);
+            prop_assert!(ring.points().eq(fresh.points()));
+            prop_assert_eq!(ring.points_per_node(), fresh.points_per_node());
+            for key in keys().take(200) {
+                prop_assert_eq!(ring.node_of_key(key.as_bytes()), fresh.node_of_key(key.as_bytes()));
+            }
+            Ok(())
+        };
+        let whole = HashRing::new(&names, |_| true);
+        let some = whole.of_live(|node| live[node]);
+        same(&some, &|node| live[node])?;
+        same(&some.of_live(|node| again[node]), &|node| live[node] && again[node])?;
+        // Seven nodes have a point less each than eight, and than six.
+        let eight = HashRing::new(&names[..names.len().min(8)], |_| true);
+        let seven = eight.of_live(|node| node < 7);
+        let fresh = HashRing::new(&names[..names.len().min(7)], |_| true);
+        prop_assert!(seven.points().eq(fresh.points()));
+        let six = seven.of_live(|node| node < 6);
+        let fresh = HashRing::new(&names[..names.len().min(6)], |_| true);
+        prop_assert!(six.points().eq(fresh.points()));
+    }
+
+    #[test]
     fn the_order_of_the_nodes_does_not_matter(
         order in Just((0..20).collect::<Vec<usize>>()).prop_shuffle(),
     ) {

@@ -351,7 +351,7 @@ fn a_burst_of_datagrams_to_nobody_is_counted_whole() {
 fn a_node_that_flaps_gets_what_was_kept_in_order() {
     let nodes = Nodes::new(1);
     let (mut router, live) = router(nodes.settings(&[true], policy(WhenDown::Hold)));
-    let mut turn = |router: &mut Router, up: bool| {
+    let turn = |router: &mut Router, up: bool| {
         live.set(nodes.settings(&[up], policy(WhenDown::Hold)));
         router.refresh();
     };

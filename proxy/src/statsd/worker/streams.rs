@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::counters::WorkerCounters;
 use super::router::Router;
-use super::{LISTENER, STREAMS};
+use super::turn::{LISTENER, STREAMS};
 
 /// Connections that a worker has open at most.
 const MOST: usize = 4_096;
