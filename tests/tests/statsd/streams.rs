@@ -1,5 +1,6 @@
 //! Lines that come over TCP.
 
+use rustix::process::Signal;
 use tests::Peer;
 use tests::peer::End;
 
@@ -82,4 +83,32 @@ fn it_may_be_the_only_way_in() {
     tests::eventually("the line of the other", || {
         node.lines().contains(&"b:1|c".to_owned()).then_some(())
     });
+}
+
+#[test]
+fn what_has_come_before_the_end_is_taken_and_half_a_line_is_not_a_line() {
+    let node = Node::start();
+    let mut proxy = Proxy::before(&[&node], &["--server", "tcp"]);
+    let mut cut = connect(&proxy);
+    cut.send("whole:1|c\nhalf:1|c|@0");
+    assert_eq!(node.lines_when(1), ["whole:1|c"]);
+    // They wait to be accepted when it is told to end: more than one turn accepts.
+    proxy.program.signal(Signal::STOP);
+    let waiting: Vec<_> = (0..100)
+        .map(|nth| {
+            let mut client = connect(&proxy);
+            client.send(format!("key{nth}:1|c\n"));
+            client
+        })
+        .collect();
+    proxy.program.signal(Signal::TERM);
+    proxy.program.signal(Signal::CONT);
+    assert!(proxy.program.wait().success());
+    let mut lines = node.lines_when(101);
+    lines.sort();
+    let mut expected: Vec<_> = (0..100).map(|nth| format!("key{nth}:1|c")).collect();
+    expected.push("whole:1|c".to_owned());
+    expected.sort();
+    assert_eq!(lines, expected);
+    drop((cut, waiting));
 }

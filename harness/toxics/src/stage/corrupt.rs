@@ -78,11 +78,12 @@ impl Stage for Corrupt {
             let mut bytes = BytesMut::from(&segment.bytes[..]);
             for (place, bit) in places {
                 bytes[place] ^= 1 << bit;
-                let offset = match context.medium {
-                    Medium::Stream => segment.offset + place as u64,
-                    Medium::Datagram => segment.offset,
+                // Of a stream, where in the segment it lies is chance of the chunks.
+                let (offset, value) = match context.medium {
+                    Medium::Stream => (segment.offset + place as u64, u64::from(bit)),
+                    Medium::Datagram => (segment.offset, (place as u64) * 8 + u64::from(bit)),
                 };
-                context.hit(offset, 1, "flip_bit", (place as u64) * 8 + u64::from(bit));
+                context.hit(offset, 1, "flip_bit", value);
             }
             segment.bytes = Bytes::from(bytes);
         }
