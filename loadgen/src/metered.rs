@@ -190,6 +190,8 @@ fn watch<D: Done>(
     let last = done.iter().map(Done::ended).max().unwrap_or(0);
     if slices.slice.phase != Phase::Drain {
         slices.cut(last.max(slices.began + 1), meters, observer);
+    } else {
+        slices.add_late(meters);
     }
     let since_start_ns = mono_ns().saturating_sub(timeline.measure_from);
     Ok(Seen {
@@ -253,5 +255,17 @@ impl Slices {
         self.began = now;
         observer.slice(&interval, &histograms::empty());
         self.intervals.push(interval);
+    }
+
+    /// What was due by the end and written later than that belongs to the last slice.
+    fn add_late(&mut self, meters: &[Arc<Meter>]) {
+        let (before, reading) = (self.before, Reading::of(meters));
+        if let Some(last) = self.intervals.last_mut()
+            && reading.sent > before.sent
+        {
+            last.sent += reading.sent - before.sent;
+            last.failed += reading.failed - before.failed;
+            last.bytes_sent += reading.bytes_sent.saturating_sub(before.bytes_sent);
+        }
     }
 }

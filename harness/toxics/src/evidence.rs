@@ -104,11 +104,12 @@ impl DecisionLog {
 
     /// Writes out what has gathered. A full disk ends the log, not the link.
     pub fn flush(&mut self) {
-        if !self.lines.is_empty() && !self.broken {
-            if let Err(error) = (&*self.file).write_all(&self.lines) {
-                tracing::error!("the log of decisions ends here: {error}");
-                self.broken = true;
-            }
+        if !self.lines.is_empty()
+            && !self.broken
+            && let Err(error) = (&*self.file).write_all(&self.lines)
+        {
+            tracing::error!("the log of decisions ends here: {error}");
+            self.broken = true;
         }
         self.lines.clear();
     }

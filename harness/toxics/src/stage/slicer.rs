@@ -106,7 +106,10 @@ impl Stage for Slicer {
         let cut = self.next_cut(offset, context.draws);
         let slice = len.min(usize::try_from(cut - offset).unwrap_or(usize::MAX));
         if slice < len {
-            context.hit(offset, slice, "cut", cut);
+            context.touch(slice);
+        }
+        if offset + slice as u64 == cut {
+            context.tell(cut, "cut", 0);
         }
         let segment = self.queue.split(slice);
         if self.delay_ns > 0 {

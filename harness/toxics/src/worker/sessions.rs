@@ -168,12 +168,12 @@ impl Session {
     }
 
     /// Takes a datagram of the client, which lies in the scratch space.
-    pub(super) fn from_client(&mut self, len: usize, scene: &mut Scene) {
+    pub(super) fn take_from_client(&mut self, len: usize, scene: &mut Scene) {
         self.take(Direction::Upstream, len, scene);
     }
 
     /// Takes what the upstream has sent.
-    pub(super) fn from_upstream(&mut self, scene: &mut Scene) {
+    pub(super) fn take_from_upstream(&mut self, scene: &mut Scene) {
         for _ in 0..DATAGRAMS {
             match recv(&self.socket, &mut scene.scratch[..], RecvFlags::empty()) {
                 Ok((_, n)) => self.take(Direction::Downstream, n, scene),

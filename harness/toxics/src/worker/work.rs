@@ -145,7 +145,7 @@ impl Work {
                     What::Port => self.receive(key),
                     What::Session => {
                         if let Some(session) = self.sessions.get_mut(key) {
-                            session.from_upstream(&mut self.scene);
+                            session.take_from_upstream(&mut self.scene);
                             self.set_session_alarm(key);
                         }
                     }
@@ -487,7 +487,7 @@ impl Work {
                     at
                 }
             };
-            self.sessions[session].from_client(len, &mut self.scene);
+            self.sessions[session].take_from_client(len, &mut self.scene);
             self.set_session_alarm(session);
         }
     }
