@@ -162,19 +162,27 @@ pub struct LoadArgs {
     #[arg(long, value_name = "N")]
     pub max_backlog: Option<u64>,
 
-    /// Write the record as JSON to this file, or to stdout for `-`
-    #[arg(long, value_name = "PATH|-")]
-    pub json: Option<PathBuf>,
-
     /// Write response times per interval as an HdrHistogram log
     #[arg(long, value_name = "PATH")]
     pub hlog: Option<PathBuf>,
+
+    /// Where it goes, and where its record goes.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
+}
+
+/// What each kind of load may be told of its outputs, and of how far it may go.
+#[derive(Clone, Debug, Args)]
+pub struct OutputArgs {
+    /// Write the record as JSON to this file, or to stdout for `-`
+    #[arg(long, value_name = "PATH|-")]
+    pub json: Option<PathBuf>,
 
     /// Write events as JSON lines to this open descriptor while the run goes on
     #[arg(long, value_name = "FD")]
     pub events_fd: Option<InheritedFd>,
 
-    /// Write one JSON line to this open descriptor when all connections are open
+    /// Write one JSON line to this open descriptor when all sockets are open
     #[arg(long, value_name = "FD")]
     pub ready_fd: Option<InheritedFd>,
 

@@ -197,7 +197,7 @@ fn plan(
     };
     let limited = args.requests.is_some();
     Ok(Plan {
-        targets: targets(&args.connect, args.allow_remote)?,
+        targets: targets(&args.connect, args.outputs.allow_remote)?,
         mode,
         connections: args.connections,
         pipeline,
@@ -362,10 +362,10 @@ fn flags(args: &LoadArgs, plan: &Plan) -> BTreeMap<String, Value> {
         ("drain", time(plan.drain)),
         ("connect-timeout", time(plan.connect_timeout)),
         ("max-backlog", json!(open.then_some(plan.max_backlog))),
-        ("json", path(&args.json)),
+        ("json", path(&args.outputs.json)),
         ("hlog", path(&args.hlog)),
-        ("allow-remote", json!(args.allow_remote)),
-        ("quiet", json!(args.quiet)),
+        ("allow-remote", json!(args.outputs.allow_remote)),
+        ("quiet", json!(args.outputs.quiet)),
     ];
     flags
         .into_iter()

@@ -1,16 +1,14 @@
 //! The command line of `loadgen statsd`.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use service::addr::HostPort;
-use service::ready::InheritedFd;
 use service::units::{format_duration, parse_duration};
 
-use super::RateArg;
+use super::{OutputArgs, RateArg};
 use crate::pacer::PacerChoice;
 use crate::schedule::Arrivals;
 use crate::statsd::{Popularity, Type};
@@ -153,25 +151,9 @@ pub struct StatsdArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub connect_timeout: Duration,
 
-    /// Write the record as JSON to this file, or to stdout for `-`
-    #[arg(long, value_name = "PATH|-")]
-    pub json: Option<PathBuf>,
-
-    /// Write events as JSON lines to this open descriptor while the run goes on
-    #[arg(long, value_name = "FD")]
-    pub events_fd: Option<InheritedFd>,
-
-    /// Write one JSON line to this open descriptor when all sockets are open
-    #[arg(long, value_name = "FD")]
-    pub ready_fd: Option<InheritedFd>,
-
-    /// Allow a target that is not on this machine
-    #[arg(long)]
-    pub allow_remote: bool,
-
-    /// Do not show progress
-    #[arg(long)]
-    pub quiet: bool,
+    /// Where it goes, and where its record goes.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
 }
 
 /// `--transport`.

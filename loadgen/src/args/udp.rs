@@ -6,10 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use protocol::probe::HEADER_BYTES;
 use service::addr::HostPort;
-use service::ready::InheritedFd;
 use service::units::parse_duration;
 
-use super::{RateArg, SegmentationArg};
+use super::{OutputArgs, RateArg, SegmentationArg};
 use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
@@ -120,29 +119,13 @@ pub struct UdpArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub drain: Option<Duration>,
 
-    /// Write the record as JSON to this file, or to stdout for `-`
-    #[arg(long, value_name = "PATH|-")]
-    pub json: Option<PathBuf>,
-
     /// Write response times per interval as an HdrHistogram log
     #[arg(long, value_name = "PATH")]
     pub hlog: Option<PathBuf>,
 
-    /// Write events as JSON lines to this open descriptor while the run goes on
-    #[arg(long, value_name = "FD")]
-    pub events_fd: Option<InheritedFd>,
-
-    /// Write one JSON line to this open descriptor when all sockets are open
-    #[arg(long, value_name = "FD")]
-    pub ready_fd: Option<InheritedFd>,
-
-    /// Allow a target that is not on this machine
-    #[arg(long)]
-    pub allow_remote: bool,
-
-    /// Do not show progress
-    #[arg(long)]
-    pub quiet: bool,
+    /// Where it goes, and where its record goes.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
 }
 
 fn lengths(text: &str) -> Result<Lengths, String> {

@@ -68,7 +68,7 @@ impl StatsdConfig {
         }
         let limited = args.lines.is_some();
         let plan = StatsdPlan {
-            targets: targets(&args.connect, args.allow_remote)?,
+            targets: targets(&args.connect, args.outputs.allow_remote)?,
             way: args.transport,
             pace,
             pack: match args.lines_per_datagram {
@@ -271,10 +271,15 @@ fn flags(args: &StatsdArgs, plan: &StatsdPlan) -> BTreeMap<String, Value> {
         ("connect-timeout", time(plan.connect_timeout)),
         (
             "json",
-            json!(args.json.as_ref().map(|path| path.display().to_string())),
+            json!(
+                args.outputs
+                    .json
+                    .as_ref()
+                    .map(|path| path.display().to_string())
+            ),
         ),
-        ("allow-remote", json!(args.allow_remote)),
-        ("quiet", json!(args.quiet)),
+        ("allow-remote", json!(args.outputs.allow_remote)),
+        ("quiet", json!(args.outputs.quiet)),
     ];
     flags
         .into_iter()

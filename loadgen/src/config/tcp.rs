@@ -254,7 +254,7 @@ fn families_agree(args: &TcpArgs, plan: &crate::plan::Plan) -> Result<(), Config
     }
     let loopback_only = plan.targets.iter().all(|target| target.ip().is_loopback());
     match plan.transport.sources.iter().find(|ip| !ip.is_loopback()) {
-        Some(ip) if loopback_only && !args.load.allow_remote => bad(format!(
+        Some(ip) if loopback_only && !args.load.outputs.allow_remote => bad(format!(
             "--source {ip} is not a loopback address, and --connect {} is one",
             args.load.connect
         )),

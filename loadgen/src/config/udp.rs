@@ -121,11 +121,7 @@ fn load(args: &UdpArgs) -> LoadArgs {
         // Nothing is connected to, and nothing waits.
         connect_timeout: Duration::from_secs(1),
         max_backlog: None,
-        json: args.json.clone(),
         hlog: args.hlog.clone(),
-        events_fd: args.events_fd,
-        ready_fd: args.ready_fd,
-        allow_remote: args.allow_remote,
-        quiet: args.quiet,
+        outputs: args.outputs.clone(),
     }
 }

@@ -58,11 +58,11 @@ impl<'a> Wanted<'a> {
     /// What the arguments of a load ask for.
     pub(crate) fn of(args: &'a LoadArgs, config: &Config, unit: Unit) -> Self {
         Self {
-            json: args.json.as_deref(),
+            json: args.outputs.json.as_deref(),
             hlog: args.hlog.as_deref(),
-            events_fd: args.events_fd,
-            ready_fd: args.ready_fd,
-            quiet: args.quiet,
+            events_fd: args.outputs.events_fd,
+            ready_fd: args.outputs.ready_fd,
+            quiet: args.outputs.quiet,
             program: config.program,
             target: args.connect.to_string(),
             lasts: config.plan.duration.map(|long| long + config.plan.warmup),

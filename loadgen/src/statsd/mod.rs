@@ -51,11 +51,11 @@ pub(crate) fn run(args: &StatsdArgs) -> ExitCode {
     };
     let plan = &config.plan;
     let wanted = Wanted {
-        json: args.json.as_deref(),
+        json: args.outputs.json.as_deref(),
         hlog: None,
-        events_fd: args.events_fd,
-        ready_fd: args.ready_fd,
-        quiet: args.quiet,
+        events_fd: args.outputs.events_fd,
+        ready_fd: args.outputs.ready_fd,
+        quiet: args.outputs.quiet,
         program: "loadgen statsd",
         target: args.connect.to_string(),
         lasts: plan.duration.map(|long| long + plan.warmup),

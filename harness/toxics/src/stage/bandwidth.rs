@@ -4,7 +4,7 @@
 //! plan and not by the clock of the piece before: late timers do not add up. Rate 0 holds
 //! everything, so that the sender has to wait as well.
 
-use super::{Queue, Stage, Step};
+use super::{LIMIT_BYTES, Queue, Stage, Step};
 use crate::attributes::{Attribute, Attributes};
 use crate::evidence::Context;
 use crate::item::{Item, Medium};
@@ -19,6 +19,9 @@ const BEHIND_NS: u64 = 50_000_000;
 
 /// A piece of more bytes is no longer sent in one call.
 const MOST_PIECE_BYTES: u64 = 64 * 1024;
+
+/// What is held at the highest rates.
+const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
 
 /// The kind.
 pub static KIND: Kind = Kind {
@@ -106,6 +109,15 @@ impl Stage for Bandwidth {
 
     fn held(&self) -> usize {
         self.queue.cost()
+    }
+
+    /// As much as leaves in the time by which the plan may lie behind: a worker that is
+    /// late must not find that there is nothing to make up with.
+    fn limit(&self) -> usize {
+        let in_time = self.bytes_per_second / (1_000_000_000 / BEHIND_NS);
+        usize::try_from(in_time).map_or(MOST_HELD_BYTES, |bytes| {
+            bytes.clamp(LIMIT_BYTES, MOST_HELD_BYTES)
+        })
     }
 
     fn update(&mut self, attributes: &Attributes, now_ns: u64) {

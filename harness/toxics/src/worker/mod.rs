@@ -9,6 +9,7 @@
 //! coarse, and a latency of ours must be right to two.
 
 mod connection;
+mod links;
 mod listener;
 mod mailbox;
 mod passing;

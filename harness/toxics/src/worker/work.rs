@@ -1,13 +1,11 @@
 //! One worker's event loop: who has a turn when.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use eventloop::{Events, Interest, Poller, net};
+use eventloop::{Events, Interest, Poller};
 use slab::Slab;
 use tokio::runtime::Handle;
 
@@ -18,17 +16,10 @@ use super::scene::{SCRATCH_BYTES, Scene};
 use super::sessions::{Arrival, DATAGRAMS, Port, Session};
 use super::timers::{Owner, Timers};
 use crate::evidence::{DecisionLog, now_ns};
-use crate::link::Link;
-
-/// Connections accepted in one turn.
-const ACCEPTS: usize = 64;
-
-/// Pause after accepting failed, as when descriptors ran out.
-const ACCEPT_BACKOFF_NS: u64 = 50_000_000;
 
 /// What an event is about: the lowest bits of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     Mail,
     Listener,
     Client,
@@ -46,7 +37,7 @@ const WHATS: [What; 6] = [
     What::Session,
 ];
 
-fn token(what: What, key: usize) -> u64 {
+pub(super) fn token(what: What, key: usize) -> u64 {
     (key as u64) << 3 | what as u64
 }
 
@@ -58,21 +49,21 @@ fn untoken(token: u64) -> (What, usize) {
 
 /// One worker.
 pub(super) struct Work {
-    scene: Scene,
-    mailboxes: Vec<Arc<Mailbox>>,
-    runtime: Handle,
-    timers: Timers,
-    serial: u64,
-    listeners: Slab<Listener>,
-    connections: Slab<Connection>,
-    ports: Slab<Port>,
-    sessions: Slab<Session>,
+    pub(super) scene: Scene,
+    pub(super) mailboxes: Vec<Arc<Mailbox>>,
+    pub(super) runtime: Handle,
+    pub(super) timers: Timers,
+    pub(super) serial: u64,
+    pub(super) listeners: Slab<Listener>,
+    pub(super) connections: Slab<Connection>,
+    pub(super) ports: Slab<Port>,
+    pub(super) sessions: Slab<Session>,
     /// Connections that have more to do right now.
-    hurried: Vec<usize>,
+    pub(super) hurried: Vec<usize>,
     /// Connections and sessions that are over, whose keys may still be in this batch of
     /// events.
-    over: Vec<usize>,
-    stopping: bool,
+    pub(super) over: Vec<usize>,
+    pub(super) stopping: bool,
 }
 
 impl Work {
@@ -222,7 +213,7 @@ impl Work {
         }
     }
 
-    fn set_session_alarm(&mut self, key: usize) {
+    pub(super) fn set_session_alarm(&mut self, key: usize) {
         if let Some(session) = self.sessions.get_mut(key) {
             let (due_ns, serial) = (session.due_ns(self.scene.now_ns), session.serial);
             let owner = Owner::Session(key);
@@ -233,7 +224,7 @@ impl Work {
     }
 
     /// Lets a connection do what it can.
-    fn turn(&mut self, key: usize) {
+    pub(super) fn turn(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -256,7 +247,7 @@ impl Work {
     }
 
     /// Ends a connection; its key is free after this batch of events.
-    fn end(&mut self, key: usize) {
+    pub(super) fn end(&mut self, key: usize) {
         if let Some(connection) = self.connections.get_mut(key)
             && connection.end(&self.scene)
         {
@@ -271,7 +262,7 @@ impl Work {
         self.hurried.retain(|key| self.connections.contains(*key));
     }
 
-    fn next_serial(&mut self) -> u64 {
+    pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial
     }
@@ -325,143 +316,6 @@ impl Work {
         }
     }
 
-    fn listen(
-        &mut self,
-        link: Arc<Link>,
-        socket: OwnedFd,
-        at: SocketAddr,
-        upstream: Vec<SocketAddr>,
-    ) {
-        let outcome = match link.medium {
-            crate::item::Medium::Stream => {
-                let serial = self.next_serial();
-                let entry = self.listeners.vacant_entry();
-                let token = token(What::Listener, entry.key());
-                let listener = Listener::new(link, serial, socket, at, token);
-                entry.insert(listener).take_chain(&self.scene.poller)
-            }
-            crate::item::Medium::Datagram => {
-                let entry = self.ports.vacant_entry();
-                let token = token(What::Port, entry.key());
-                let watched = self.scene.poller.add(&socket, token, Interest::Read);
-                entry.insert(Port::new(link, socket, upstream));
-                watched
-            }
-        };
-        if let Err(error) = outcome {
-            tracing::error!("cannot watch {at}: {error}");
-        }
-    }
-
-    fn accept(&mut self, key: usize) {
-        for _ in 0..ACCEPTS {
-            let Some(listener) = self.listeners.get_mut(key) else {
-                return;
-            };
-            let Some(socket) = listener.accepting() else {
-                listener.note_waiting();
-                return;
-            };
-            match net::accept(socket.as_fd()) {
-                Ok(None) => return,
-                Ok(Some(client)) => {
-                    let link = Arc::clone(&listener.link);
-                    self.assign(link, client);
-                }
-                Err(error) => {
-                    tracing::warn!("{} cannot accept: {error}", listener.link.name);
-                    let _ = listener.unwatch(&self.scene.poller);
-                    let due_ns = self.scene.now_ns + ACCEPT_BACKOFF_NS;
-                    self.timers
-                        .add(due_ns, Owner::Listener(key), listener.serial);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Numbers a connection and gives it to a worker, in turn.
-    fn assign(&mut self, link: Arc<Link>, client: OwnedFd) {
-        let connection = link.accepted.fetch_add(1, Relaxed);
-        let worker = usize::try_from(connection % self.mailboxes.len() as u64);
-        let worker = worker.expect("below their count");
-        if worker == self.scene.worker {
-            self.serve(link, connection, client);
-        } else {
-            let closings = link.closings.load(Relaxed);
-            self.mailboxes[worker].send(Order::Serve {
-                link,
-                closings,
-                connection,
-                client,
-            });
-        }
-    }
-
-    fn serve(&mut self, link: Arc<Link>, number: u64, client: OwnedFd) {
-        let serial = self.next_serial();
-        let upstream = link.upstream();
-        let connection = Connection::new(link, serial, number, client, &mut self.scene);
-        let key = self.connections.insert(connection);
-        let connection = &mut self.connections[key];
-        let watched = connection.client().map(|fd| {
-            self.scene
-                .poller
-                .add(fd, token(What::Client, key), Interest::Edge)
-        });
-        if let Some(Err(error)) = watched {
-            tracing::warn!("cannot watch a client: {error}");
-            self.end(key);
-            return;
-        }
-        if let Ok(ip) = upstream.host().parse() {
-            let to = vec![SocketAddr::new(ip, upstream.port())];
-            if connection.connect(to, token(What::Server, key), &self.scene) == Fate::Over {
-                self.end(key);
-                return;
-            }
-        } else {
-            let mailbox = Arc::clone(&self.mailboxes[self.scene.worker]);
-            self.runtime.spawn_blocking(move || {
-                let to = upstream.connect_candidates().unwrap_or_default();
-                mailbox.send(Order::Resolved { key, serial, to });
-            });
-        }
-        // Toxics that go by the clock begin to count.
-        self.turn(key);
-    }
-
-    fn take_chain(&mut self, link: u64) {
-        for (_, listener) in &mut self.listeners {
-            if listener.link.id == link
-                && let Err(error) = listener.take_chain(&self.scene.poller)
-            {
-                tracing::error!("{}: {error}", listener.link.name);
-            }
-        }
-        self.scene.now_ns = now_ns();
-        for key in keys(&self.connections, |connection| connection.link.id == link) {
-            self.connections[key].take_chain(&mut self.scene);
-            self.turn(key);
-        }
-        for key in keys(&self.sessions, |session| session.link.id == link) {
-            self.sessions[key].take_chain(&mut self.scene);
-            self.set_session_alarm(key);
-        }
-    }
-
-    fn close(&mut self, link: u64) {
-        self.listeners
-            .retain(|_, listener| listener.link.id != link);
-        self.ports.retain(|_, port| port.link.id != link);
-        for key in keys(&self.connections, |connection| connection.link.id == link) {
-            self.end(key);
-        }
-        for key in keys(&self.sessions, |session| session.link.id == link) {
-            self.sessions.remove(key).forget(&self.scene);
-        }
-    }
-
     fn receive(&mut self, key: usize) {
         for _ in 0..DATAGRAMS {
             let Some(port) = self.ports.get_mut(key) else {
@@ -491,11 +345,4 @@ impl Work {
             self.set_session_alarm(session);
         }
     }
-}
-
-fn keys<T>(slab: &Slab<T>, wanted: impl Fn(&T) -> bool) -> Vec<usize> {
-    let all = slab.iter();
-    all.filter(|(_, value)| wanted(value))
-        .map(|(key, _)| key)
-        .collect()
 }
