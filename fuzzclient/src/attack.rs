@@ -348,7 +348,11 @@ impl Attack {
             let Some(session) = &self.lanes[lane].session else {
                 continue;
             };
-            if let Some(end) = session.gave_up(now, self.plan.hang_after) {
+            let late = (now - self.shared.started).saturating_sub(self.plan.duration);
+            if self.shared.over && late >= self.plan.hang_after {
+                // A target that sends without end would keep it from ending for ever.
+                self.end(lane, End::Interrupted);
+            } else if let Some(end) = session.gave_up(now, self.plan.hang_after) {
                 // Whether the target hangs is what probes tell, if there are any.
                 let answered = end == End::Hung && self.prober.is_some();
                 self.end(lane, if answered { End::Silent } else { end });

@@ -116,6 +116,24 @@ fn a_target_that_neither_reads_nor_ends() {
 }
 
 #[test]
+fn a_target_that_never_stops_sending_does_not_keep_a_run_from_ending() {
+    let addr = mortal(usize::MAX, |stream| {
+        while stream.write_all(&[b'x'; 10_000]).is_ok() {}
+    });
+    let flags = [
+        "--bytes",
+        "10",
+        "--duration",
+        "100ms",
+        "--hang-after",
+        "200ms",
+    ];
+    let record = run(addr, &flags, 0);
+    assert_eq!(ends(&record), ["interrupted"]);
+    assert!(record.bytes_received > 0);
+}
+
+#[test]
 fn an_interrupted_run_leaves_its_record() {
     let (addr, listener) = listen();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -10,7 +10,7 @@ use protocol::foo::{Grammar, Kind, Scanner};
 mod order;
 
 /// What happens next.
-#[derive(Debug, libfuzzer_sys::arbitrary::Arbitrary)]
+#[derive(Debug, arbitrary::Arbitrary)]
 enum Step {
     /// The client sends this.
     Sends(Vec<u8>),

@@ -48,7 +48,8 @@ fn node() {
 
 #[test]
 fn python() {
-    let mut command = Command::new("python3");
+    let python = std::env::var("HARNESS_TEST_PYTHON");
+    let mut command = Command::new(python.as_deref().unwrap_or("python3"));
     command.arg(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/toxics/client.py"

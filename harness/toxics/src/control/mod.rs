@@ -7,13 +7,13 @@
 pub mod body;
 pub mod proxy;
 pub mod socket;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::Value;
-use service::addr::HostPort;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::error::ApiError;
@@ -25,6 +25,8 @@ use crate::toxic::Toxic;
 use crate::worker::{Order, Workers};
 use body::{Fields, NewLink};
 use proxy::Proxy;
+pub use wanted::check;
+use wanted::{new_links, upstream};
 
 /// Links that there may be: each has a socket.
 const MOST_LINKS: usize = 10_000;
@@ -376,36 +378,4 @@ fn check_room(proxy: &Proxy, more: usize) -> Result<(), ApiError> {
         return Err(ApiError::TooMany(text));
     }
     Ok(())
-}
-
-fn upstream(text: &str) -> Result<HostPort, ApiError> {
-    text.parse()
-        .map_err(|error| ApiError::BadBody(format!("upstream: {error}")))
-}
-
-/// Checks a list of links, without making any.
-///
-/// # Errors
-/// What is wrong with the first that is wrong.
-pub fn check(list: &Value) -> Result<(), ApiError> {
-    for link in new_links(list)? {
-        upstream(&link.upstream)?;
-        socket::parse(&link.listen)?;
-    }
-    Ok(())
-}
-
-fn new_links(list: &Value) -> Result<Vec<NewLink>, ApiError> {
-    let list = match list {
-        Value::Array(list) => list,
-        Value::Null => return Ok(Vec::new()),
-        _ => {
-            let text = "json: cannot unmarshal object into Go value of type []toxiproxy.Proxy";
-            return Err(ApiError::BadBody(text.to_owned()));
-        }
-    };
-    let places = list.iter().zip(1..);
-    places
-        .map(|(value, place)| body::new_link(value, Some(place)))
-        .collect()
 }
