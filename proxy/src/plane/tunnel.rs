@@ -29,14 +29,15 @@ const BIG_READS: u8 = 16;
 /// Turns that one connection may take before others have theirs.
 const TURNS: usize = 4;
 
-/// How often a transfer that has nothing to move steps aside for whoever sends before its
-/// worker goes to sleep. To be woken costs the sender more than its bytes do, and it comes
-/// late; while it moves, so much gathers that each turn is worth its system calls.
-const LINGER: u32 = 32;
+/// A transfer that has nothing to move steps aside for whoever sends, a few times, before
+/// its worker goes to sleep. To be woken costs the sender more than its bytes do, and it
+/// comes late; while it moves, so much gathers that each turn is worth its system calls.
+/// One time is earned by so many bytes, so that waiting never costs much beside moving: a
+/// sender who is slow would have us wait for him each time.
+const BYTES_PER_WAIT: usize = 16 * 1024;
 
-/// How many chances to linger at most go by after it was in vain. A sender who is slow
-/// would have us wait for him each time.
-const MOST_CHANCES: u8 = 127;
+/// Times that can be saved up.
+const MOST_WAITS: usize = 64;
 
 /// A pipe of the kernel's.
 #[derive(Debug)]
@@ -65,9 +66,8 @@ impl KernelPipe {
 pub(super) struct Tunnel {
     pipe: Option<KernelPipe>,
     filled: usize,
-    /// Chances to linger that go by from now on, and from the next time that it is in vain.
-    chances_left: u8,
-    chances: u8,
+    /// How often it may step aside.
+    waits: usize,
 }
 
 impl Tunnel {
@@ -82,26 +82,22 @@ impl Tunnel {
             return Ok(None);
         };
         let moved = move_bytes(from, pipe.write.as_fd(), pipe.capacity)?;
-        self.filled += moved.unwrap_or(0);
+        let bytes = moved.unwrap_or(0);
+        self.filled += bytes;
+        self.waits = (self.waits + bytes / BYTES_PER_WAIT).min(MOST_WAITS);
         Ok(moved)
     }
 
-    /// Waits a moment for a socket that has nothing, unless that was in vain lately.
+    /// Waits a moment for a socket that has nothing.
     fn linger(&mut self, from: BorrowedFd<'_>) -> Result<Option<usize>, Errno> {
-        if self.chances_left > 0 {
-            self.chances_left -= 1;
-            return Ok(None);
-        }
-        for _ in 0..LINGER {
+        while self.waits > 0 {
+            self.waits -= 1;
             std::thread::yield_now();
             let taken = self.fill(from);
             if taken != Ok(None) {
-                self.chances = 0;
                 return taken;
             }
         }
-        self.chances_left = self.chances;
-        self.chances = (self.chances * 2 + 1).min(MOST_CHANCES);
         Ok(None)
     }
 
