@@ -34,10 +34,10 @@ const TURNS: usize = 4;
 /// comes late; while it moves, so much gathers that each turn is worth its system calls.
 /// One time is earned by so many bytes, so that waiting never costs much beside moving: a
 /// sender who is slow would have us wait for him each time.
-const BYTES_PER_WAIT: usize = 16 * 1024;
+const BYTES_PER_WAIT: usize = 8 * 1024;
 
 /// Times that can be saved up.
-const MOST_WAITS: usize = 64;
+const MOST_WAITS: usize = 128;
 
 /// A pipe of the kernel's.
 #[derive(Debug)]
