@@ -19,7 +19,6 @@ use service::signals::Stop;
 use self::crew::BulkOutcome;
 use crate::args::{BulkArg, LoadArgs};
 use crate::config::Config;
-use crate::crew::CrewError;
 use crate::histograms::{encode, percentiles};
 use crate::idle::{Crowd, IdlePlan};
 use crate::outcome::seconds;
@@ -78,14 +77,9 @@ fn measure(
     let outcome = match crew::run(&config.plan, bulk, &stop, &mut output) {
         Ok(outcome) => outcome,
         Err(error) => {
-            let text = format!("{}: {error}", args.connect);
-            if let CrewError::NothingOpened(connects) = &error {
-                output.write_record(&record_of_nothing(config, connects, &text))?;
-            }
-            return match signal.try_recv() {
-                Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
-                Err(_) => Err(anyhow::anyhow!(text)),
-            };
+            return output.nothing_came(&error, &signal, |connects, why| {
+                record_of_nothing(config, connects, why)
+            });
         }
     };
     let came = bulk_record(bulk, &outcome);

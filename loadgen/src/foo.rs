@@ -8,7 +8,7 @@ use service::signals::Stop;
 
 use crate::args::{FooArgs, LoadArgs};
 use crate::config::{Config, Machine, fresh_seed};
-use crate::crew::{self, CrewError};
+use crate::crew;
 use crate::floor;
 use crate::idle::{Crowd, IdlePlan};
 use crate::output::{Output, Unit, Wanted};
@@ -59,14 +59,9 @@ fn measure(
     let outcome = match crew::run(&config.plan, &stop, &mut output) {
         Ok(outcome) => outcome,
         Err(error) => {
-            let text = format!("{}: {error}", args.connect);
-            if let CrewError::NothingOpened(connects) = &error {
-                output.write_record(&record_of_nothing(config, connects, &text))?;
-            }
-            return match signal.try_recv() {
-                Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
-                Err(_) => Err(anyhow::anyhow!(text)),
-            };
+            return output.nothing_came(&error, &signal, |connects, why| {
+                record_of_nothing(config, connects, why)
+            });
         }
     };
     let mut record = record(config, &outcome, floor);

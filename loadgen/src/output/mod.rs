@@ -10,18 +10,21 @@ use std::io::{self, Write};
 use std::os::fd::IntoRawFd as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use service::cli::USAGE;
 use service::ready::{InheritedFd, Ready};
+use service::signals::Stop;
 
 use crate::args::LoadArgs;
 use crate::config::Config;
-use crate::crew::Observer;
+use crate::crew::{CrewError, Observer};
 use crate::histograms::Histogram;
 use crate::outcome::Outcome;
 use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
+use crate::tally::ConnectTally;
 use files::{Events, IntervalLog, RecordFile};
 use progress::Progress;
 pub(crate) use progress::Unit;
@@ -126,6 +129,24 @@ impl Output {
             file.write(record).context("--json")?;
         }
         Ok(())
+    }
+
+    /// Writes the record of a run that could not begin or go on, and says how to exit: as
+    /// the signal that stopped it asks, or with what went wrong.
+    pub(crate) fn nothing_came(
+        &mut self,
+        error: &CrewError,
+        signal: &Receiver<Stop>,
+        record_of_nothing: impl FnOnce(&ConnectTally, &str) -> LoadRecord,
+    ) -> anyhow::Result<ExitCode> {
+        let text = format!("{}: {error}", self.target);
+        if let CrewError::NothingOpened(connects) = error {
+            self.write_record(&record_of_nothing(connects, &text))?;
+        }
+        match signal.try_recv() {
+            Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
+            Err(_) => Err(anyhow::anyhow!(text)),
+        }
     }
 
     /// Writes what is known at the end: the record, and unless that went to stdout, the

@@ -37,7 +37,6 @@ use self::summary::{Outcome, record, record_of_nothing};
 use self::worker::Worker;
 use crate::args::StatsdArgs;
 use crate::config::{Machine, StatsdConfig, fresh_seed};
-use crate::crew::CrewError;
 use crate::metered;
 use crate::output::{Output, Unit, Wanted};
 use crate::stop::{StopFlag, on_signals};
@@ -84,14 +83,9 @@ fn measure(
     let seen = match seen {
         Ok(seen) => seen,
         Err(error) => {
-            let text = format!("{}: {error}", args.connect);
-            if let CrewError::NothingOpened(connects) = &error {
-                output.write_record(&record_of_nothing(config, connects, &text))?;
-            }
-            return match signal.try_recv() {
-                Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
-                Err(_) => Err(anyhow::anyhow!(text)),
-            };
+            return output.nothing_came(&error, &signal, |connects, why| {
+                record_of_nothing(config, connects, why)
+            });
         }
     };
     let mut record = record(config, &Outcome::new(&plan, seen));

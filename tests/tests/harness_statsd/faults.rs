@@ -4,6 +4,15 @@ use tests::scenario::Run;
 
 use super::{HARNESS, SOON, account, block, scenario};
 
+/// One of the nodes is away for a while, in good order.
+const ENDED: &str = r#"
+        [[fault]]
+        at = "500ms"
+        for = "500ms"
+        process = "upstream.1"
+        action = "terminate"
+    "#;
+
 #[test]
 fn every_line_arrives_once_and_is_accounted_for() {
     let demands = [
@@ -64,20 +73,13 @@ fn a_node_that_is_killed_takes_its_record_with_it() {
 
 #[test]
 fn a_node_that_is_ended_in_good_order_leaves_its_record() {
-    let ended = r#"
-        [[fault]]
-        at = "500ms"
-        for = "500ms"
-        process = "upstream.1"
-        action = "terminate"
-    "#;
     let demands = [
         "received >= 95 %",
         "dropped = 0",
         "keys_moved > 0",
         "keys_moved_needlessly = 0",
     ];
-    let more = ended.to_owned() + &demands.map(account).concat();
+    let more = ENDED.to_owned() + &demands.map(account).concat();
     let run = Run::of_text(HARNESS, &scenario(3, SOON, "2s", &more), &[]);
     run.expect_code(0);
     let node = &block(&run, 0)["account"]["nodes"][1];
@@ -89,13 +91,6 @@ fn a_node_that_is_ended_in_good_order_leaves_its_record() {
 
 #[test]
 fn lines_for_a_node_that_is_away_are_kept_for_it() {
-    let ended = r#"
-        [[fault]]
-        at = "500ms"
-        for = "500ms"
-        process = "upstream.1"
-        action = "terminate"
-    "#;
     let hold =
         r#"args = ["--remap", "hold", "--check-interval", "100ms", "--check-timeout", "100ms"]"#;
     let demands = [
@@ -104,19 +99,12 @@ fn lines_for_a_node_that_is_away_are_kept_for_it() {
         "keys_moved = 0",
         "pending = 0",
     ];
-    let more = ended.to_owned() + &demands.map(account).concat();
+    let more = ENDED.to_owned() + &demands.map(account).concat();
     Run::of_text(HARNESS, &scenario(3, hold, "2s", &more), &[]).expect_code(0);
 }
 
 #[test]
 fn copies_to_a_node_that_is_away_are_no_lines_of_their_own() {
-    let ended = r#"
-        [[fault]]
-        at = "500ms"
-        for = "500ms"
-        process = "upstream.1"
-        action = "terminate"
-    "#;
     let mirror =
         r#"args = ["--remap", "mirror", "--check-interval", "100ms", "--check-timeout", "100ms"]"#;
     let demands = [
@@ -125,7 +113,7 @@ fn copies_to_a_node_that_is_away_are_no_lines_of_their_own() {
         "duplicated >= 0",
         "received >= 95 %",
     ];
-    let more = ended.to_owned() + &demands.map(account).concat();
+    let more = ENDED.to_owned() + &demands.map(account).concat();
     Run::of_text(HARNESS, &scenario(3, mirror, "2s", &more), &[]).expect_code(0);
 }
 
