@@ -14,7 +14,6 @@ use crate::outcome::Outcome;
 use crate::plan::{Opening, Plan};
 use crate::prober::Prober;
 use crate::record::FuzzRecord;
-use crate::recording::Recording;
 use crate::session::{End, Session, Shared, Step};
 
 const WAKER: u64 = u64::MAX;
@@ -22,10 +21,6 @@ const FEED: u64 = u64::MAX - 1;
 
 /// How often time limits are looked at.
 const TICK: Duration = Duration::from_millis(10);
-
-/// How long to wait with the next session when the target cut the last one short: a
-/// target that closes at once is not to be drowned in connections instead of garbage.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Room for replies. They are counted and forgotten, so it need not hold all.
 const REPLY_BYTES: usize = 256 * 1024;
@@ -70,7 +65,7 @@ impl Attack {
         let recording = plan
             .recording
             .as_ref()
-            .map(|path| Recording::create(path, raw, plan.keep));
+            .map(|keep| keep.begin(raw, plan.keep));
         let shared = Shared {
             started: Instant::now(),
             budget: Budget::new(plan.bytes, plan.rate),
@@ -151,7 +146,7 @@ impl Attack {
             }
             probes
         });
-        if !interrupted && self.observed.ended_by.is_none() {
+        if self.plan.last_look && !interrupted && self.observed.ended_by.is_none() {
             let target = self.plan.targets[self.target];
             self.observed.look_once_more(target, self.plan.hang_after);
         }
@@ -311,7 +306,7 @@ impl Attack {
             let pause = if end == End::Finished {
                 Duration::ZERO
             } else {
-                PAUSE
+                self.plan.pause
             };
             self.lanes[lane].open_at = Some(Instant::now() + pause);
         }

@@ -68,7 +68,7 @@ impl Barrage {
     /// That the recording cannot be created, or a descriptor could not be had.
     pub fn new(plan: Plan) -> io::Result<Self> {
         let recording = plan.recording.as_ref();
-        let recording = recording.map(|path| Recording::create(path, false, plan.keep));
+        let recording = recording.map(|keep| keep.begin(false, plan.keep));
         let interrupt = Interrupt::new()?;
         let poller = Poller::new()?;
         poller.add(interrupt.waker().as_ref(), WAKER, Interest::Edge)?;

@@ -4,7 +4,7 @@
 //! makes the bytes of each connection, `budget` says how many of them may leave now,
 //! `session` is one connection, [`attack`] opens and drives them, [`datagram`] is the same
 //! over UDP; [`probe`] asks whether the target lives, `prober` does so again and again,
-//! `watch` says what to make of it, `observed` collects what becomes of the sessions,
+//! [`watch`] says what to make of it, `observed` collects what becomes of the sessions,
 //! [`recording`] keeps what was sent, `outcome` ends in a [`record`], `report` says it in
 //! text. [`Interrupt`] ends a run from outside.
 //!
@@ -26,7 +26,7 @@ pub mod record;
 pub mod recording;
 mod report;
 mod session;
-mod watch;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -70,6 +70,18 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         }
     };
     service::cli::exit(outcome.map_err(|error| format!("{error:#}")), FAILED)
+}
+
+/// What these arguments are refused for, without running anything; the first is the
+/// program's name.
+///
+/// # Errors
+/// What is wrong, and what is accepted.
+pub fn check(args: &[String]) -> Result<(), String> {
+    use clap::Parser;
+    let client = FuzzClient::try_parse_from(args).map_err(|error| error.to_string())?;
+    let settled = client.mode.settle();
+    settled.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// A run that is ready to start.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::generate::{ByteStream, Datagrams, Pieces, Recipe, Script, Source, Streamed, Whole};
 use crate::probe::{Outcome, Probe};
-use crate::recording::Recorded;
+use crate::recording::{Memory, Recorded, Recording};
 
 /// Bytes of a datagram that is cut out of a source at most.
 const DATAGRAM_BYTES: usize = 1432;
@@ -23,6 +23,25 @@ pub enum Content {
     Source(Source),
     /// They were recorded.
     Replay(Arc<Vec<Recorded>>),
+}
+
+/// Where what is sent is kept.
+#[derive(Clone, Debug)]
+pub enum Keep {
+    /// A file, or a directory if it ends with a slash.
+    Path(PathBuf),
+    /// Memory.
+    Memory(Memory),
+}
+
+impl Keep {
+    /// Begins to keep, as [`Recording::create`] does.
+    pub(crate) fn begin(&self, raw: bool, last: Option<usize>) -> io::Result<Recording> {
+        match self {
+            Self::Path(path) => Recording::create(path, raw, last),
+            Self::Memory(memory) => Ok(Recording::in_memory(memory.clone())),
+        }
+    }
 }
 
 /// What to send to whom, and for how long.
@@ -53,9 +72,14 @@ pub struct Plan {
     /// How long the target may do nothing.
     pub hang_after: Duration,
     /// Where what is sent is kept.
-    pub recording: Option<PathBuf>,
+    pub recording: Option<Keep>,
     /// How many of the last connections are kept there; `None`: all.
     pub keep: Option<usize>,
+    /// How long to wait with the next session when the target cut the last one short: one that
+    /// closes at once is not to be drowned in connections instead of garbage.
+    pub pause: Duration,
+    /// Whether to look at the end if it still takes connections, if nobody else does.
+    pub last_look: bool,
     /// Every flag, for the record.
     pub config: BTreeMap<String, serde_json::Value>,
 }

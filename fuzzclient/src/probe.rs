@@ -1,9 +1,15 @@
 //! One valid request on a fresh connection: whether the target lives, told over the network
 //! alone.
 
+mod text;
+
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+pub use text::unescape;
 
 /// Bytes of an answer at most: it is one line, or a few.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;
@@ -36,23 +42,29 @@ pub struct Probe {
     pub usual: Option<Vec<u8>>,
 }
 
-/// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is asked. In JSON, bytes are text with escapes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Nothing: a connection is enough.
     Connect,
     /// These bytes, which are answered with something that holds one of those.
     Bytes {
         /// What is sent.
+        #[serde(with = "text::one")]
         send: Vec<u8>,
         /// What the answer holds, one of them; if there is none, any byte will do.
+        #[serde(with = "text::many")]
         expect: Vec<Vec<u8>>,
     },
     /// Requests of the Foo protocol, at once, which are answered in order: an answer that is
     /// lost, doubled, changed or another's shows.
     Foo,
+    /// Nothing, and our side is ended: any byte will do for an answer, and so will the end of
+    /// the other side.
+    End,
     /// This datagram, which nobody answers: only that nobody listens can be told.
-    Datagram(Vec<u8>),
+    Datagram(#[serde(with = "text::one")] Vec<u8>),
 }
 
 /// What came of it.
@@ -85,6 +97,9 @@ impl Probe {
             Question::Datagram(datagram) => {
                 knock(at, datagram).map(|()| Outcome::Answered(started.elapsed(), Vec::new()))
             }
+            Question::End => self
+                .connect(at)
+                .and_then(|stream| self.end(stream, started)),
             Question::Bytes { send, expect } => {
                 let holds = |answer: &[u8]| judge_parts(answer, expect);
                 let talk = |stream| self.talk(stream, started, send, &holds);
@@ -100,7 +115,7 @@ impl Probe {
     }
 
     /// Asks before any garbage, several times if that shows what the usual answer is.
-    pub(crate) fn learn(&mut self, target: SocketAddr) -> Outcome {
+    pub fn learn(&mut self, target: SocketAddr) -> Outcome {
         let first = self.ask(target);
         let Outcome::Answered(_, answer) = &first else {
             return first;
@@ -111,6 +126,14 @@ impl Probe {
             self.usual = Some(answer.clone());
         }
         first
+    }
+
+    fn end(&self, mut stream: TcpStream, started: Instant) -> io::Result<Outcome> {
+        stream.shutdown(Shutdown::Write)?;
+        stream.set_read_timeout(Some(self.patience))?;
+        let mut piece = [0; 4096];
+        let n = stream.read(&mut piece)?;
+        Ok(Outcome::Answered(started.elapsed(), piece[..n].to_vec()))
     }
 
     fn connect(&self, at: SocketAddr) -> io::Result<TcpStream> {

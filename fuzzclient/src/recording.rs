@@ -10,7 +10,7 @@ mod read;
 mod write;
 
 pub use read::{Recorded, RecordingError, append, read, read_directory, split};
-pub use write::Recording;
+pub use write::{Memory, Recording};
 
 /// The name of a connection's file in a directory of recordings, but for what says how it
 /// ended.

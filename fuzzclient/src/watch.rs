@@ -20,33 +20,37 @@ const SHOWN_BYTES: usize = 200;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub struct Found {
     /// Its name: `refuses`, `hung`, `froze`, `wrong`, `slow`.
-    pub(crate) what: &'static str,
+    pub what: &'static str,
     /// In a sentence.
-    pub(crate) detail: String,
+    pub detail: String,
     /// Whether nothing more is to be learned from this target.
-    pub(crate) ends_the_run: bool,
+    pub ends_the_run: bool,
     /// Whether nobody listens any more.
-    pub(crate) gone: bool,
+    pub gone: bool,
 }
 
 /// Looks at one probe after the other.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     slow_after: Duration,
     closed: u32,
     silent: u32,
     slow: u32,
     called_slow: bool,
-    pub(crate) made: u64,
-    pub(crate) answered: u64,
-    pub(crate) slowest: Duration,
+    /// Probes that were made.
+    pub made: u64,
+    /// Of these, rightly answered.
+    pub answered: u64,
+    /// The longest time that such an answer took.
+    pub slowest: Duration,
 }
 
 impl Watch {
     /// Answers that take longer than this are slow.
-    pub(crate) fn new(slow_after: Duration) -> Self {
+    #[must_use]
+    pub fn new(slow_after: Duration) -> Self {
         Self {
             slow_after,
             closed: 0,
@@ -60,12 +64,13 @@ impl Watch {
     }
 
     /// Whether the next probe is to be made at once, because the last was not answered.
-    pub(crate) fn is_suspicious(&self) -> bool {
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
         self.closed + self.silent > 0
     }
 
     /// Looks at the outcome of a probe.
-    pub(crate) fn see(&mut self, outcome: &Outcome) -> Option<Found> {
+    pub fn see(&mut self, outcome: &Outcome) -> Option<Found> {
         self.made += 1;
         match outcome {
             Outcome::Answered(took, _) => self.answered(*took),

@@ -54,6 +54,7 @@ pub fn run(
         host: host::describe(),
         binaries: binaries.clone(),
         design: plan.design.clone(),
+        suite: plan.suite.clone(),
     };
     let progress = Progress::new(plan.block_count(), settings.quiet);
     let recorder = RefCell::new(Recorder::open(&directory, progress)?);
@@ -106,7 +107,11 @@ async fn scenarios(
         scratch: scratch.path().to_owned(),
     };
     for planned in &plan.scenarios {
-        if let Some(stop) = scenario(&shared, planned, &mut stop).await {
+        let end = scenario(&shared, planned, &mut stop).await;
+        if let Some(End::Broken) = end {
+            break;
+        }
+        if let Some(End::Stopped(stop)) = end {
             let signal = match stop {
                 Stop::Terminate => "SIGTERM",
                 Stop::Interrupt => "SIGINT",
@@ -123,8 +128,16 @@ async fn scenarios(
     Ok(())
 }
 
-/// Runs one scenario; tells who ended the run, if somebody did.
-async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals) -> Option<Stop> {
+/// Why no further scenario is run.
+enum End {
+    /// Somebody ended the run.
+    Stopped(Stop),
+    /// Something happened that must not in a scenario that is watched.
+    Broken,
+}
+
+/// Runs one scenario; tells what ended the run, if something did.
+async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals) -> Option<End> {
     let emit = |event| shared.recorder.borrow_mut().take(event);
     let scenario = &planned.scenario;
     emit(Event::ScenarioStarted(ScenarioHeader {
@@ -146,6 +159,10 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
             emit(Event::ScenarioEnded { problem: None });
             None
         }
+        Err(Cut::Broken) => {
+            emit(Event::ScenarioEnded { problem: None });
+            Some(End::Broken)
+        }
         Err(Cut::Problem(problem)) => {
             emit(Event::ScenarioEnded {
                 problem: Some(problem),
@@ -153,7 +170,7 @@ async fn scenario(shared: &Shared<'_>, planned: &Planned, stop: &mut StopSignals
             None
         }
         // What was cut short has no end.
-        Err(Cut::Stopped(stop)) => Some(stop),
+        Err(Cut::Stopped(stop)) => Some(End::Stopped(stop)),
     }
 }
 

@@ -12,6 +12,8 @@ use crate::supervisor::spawn::Spec;
 const NGINX: &str = include_str!("../templates/nginx.conf");
 const HAPROXY: &str = include_str!("../templates/haproxy.cfg");
 const ENVOY: &str = include_str!("../templates/envoy.yaml");
+const NGINX_UDP: &str = include_str!("../templates/nginx-udp.conf");
+const ENVOY_UDP: &str = include_str!("../templates/envoy-udp.yaml");
 const STATSD: &str = include_str!("../templates/statsd.js");
 
 /// Where Debian keeps the module that nginx needs for relaying TCP, if it is not built
@@ -23,8 +25,10 @@ const NGINX_STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 pub struct Backend {
     /// As the harness calls it: `upstream.1`.
     pub name: String,
-    /// Where it listens.
+    /// Where the proxy finds it: at a link, if there is one in between.
     pub at: SocketAddr,
+    /// Where it listens itself.
+    pub server: SocketAddr,
     /// Its share among the others.
     pub weight: Option<u32>,
     /// Where it is asked how it is, if that is another port.
@@ -62,8 +66,8 @@ pub fn own_flags(mode: Mode, listen: &str, backends: &[Backend]) -> Vec<OsString
             args.extend(backends.first().map(|first| first.at.to_string().into()));
         }
         Mode::Tcp => args.extend(backends.iter().map(|one| one.argument().into())),
-        // They may have to be in a file instead.
-        Mode::Statsd => {}
+        // They may have to be in a file instead. Ours has no mode for any datagrams.
+        Mode::Statsd | Mode::Udp => {}
     }
     args
 }
@@ -81,19 +85,22 @@ pub fn node_flags(backends: &[Backend]) -> Vec<OsString> {
 }
 
 /// What to start for `subject`, whose program is known, so that it listens and forwards
-/// as it is told. Configuration goes to `scratch`.
+/// as it is told, datagrams in mode `udp`. Configuration goes to `scratch`.
 ///
 /// # Errors
 /// That its configuration cannot be written.
 pub fn spec(
     subject: &Descriptor,
     program: PathBuf,
+    mode: Mode,
     at: At,
     backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
     match subject {
-        Descriptor::Template(template) => from_template(*template, program, at, backends, scratch),
+        Descriptor::Template(template) => {
+            from_template(*template, program, mode, at, backends, scratch)
+        }
         Descriptor::Command(command) => Ok(Spec {
             program,
             args: command_line(command, at, backends),
@@ -126,12 +133,15 @@ fn command_line(command: &str, at: At, backends: &[Backend]) -> Vec<OsString> {
 fn from_template(
     template: Template,
     program: PathBuf,
+    mode: Mode,
     at: At,
     backends: &[Backend],
     scratch: &Path,
 ) -> Result<Spec, String> {
     let scratch = std::path::absolute(scratch).map_err(|error| error.to_string())?;
     let (source, name) = match template {
+        Template::Nginx if mode == Mode::Udp => (NGINX_UDP, "nginx.conf"),
+        Template::Envoy if mode == Mode::Udp => (ENVOY_UDP, "envoy.yaml"),
         Template::Nginx => (NGINX, "nginx.conf"),
         Template::Haproxy => (HAPROXY, "haproxy.cfg"),
         Template::Envoy => (ENVOY, "envoy.yaml"),
@@ -232,6 +242,7 @@ fn line(template: Template, backend: &Backend) -> String {
         at,
         weight,
         admin,
+        ..
     } = backend;
     match template {
         Template::Nginx => {
@@ -269,6 +280,7 @@ mod tests {
         let backend = |nth: u16, weight| Backend {
             name: format!("upstream.{nth}"),
             at: at(10_002 + nth),
+            server: at(10_002 + nth),
             weight,
             admin: Some(at(10_012 + nth)),
         };
@@ -286,6 +298,8 @@ mod tests {
             (Template::Nginx, NGINX),
             (Template::Haproxy, HAPROXY),
             (Template::Envoy, ENVOY),
+            (Template::Nginx, NGINX_UDP),
+            (Template::Envoy, ENVOY_UDP),
             (Template::Statsd, STATSD),
         ] {
             let filled = fill(source, template, listen, &backends, Path::new("/d"));

@@ -15,6 +15,7 @@
 pub mod block;
 pub mod cli;
 pub mod comparison;
+pub mod crash;
 pub mod descriptor;
 pub mod engine;
 pub mod foreign;

@@ -12,7 +12,8 @@ use crate::descriptor::{Descriptor, Template};
 use crate::peers;
 use crate::ports::Ports;
 use crate::revision::RevisionError;
-use crate::scenario::{Action, Fault, Mode, Scenario, Upstream, limits};
+use crate::scenario::fault::nemesis;
+use crate::scenario::{Action, Fault, Mode, Scenario, Upstream, limits, udp};
 use crate::schedule::{Schedule, rounds};
 
 /// A whole run.
@@ -28,6 +29,10 @@ pub struct Plan {
     pub pid: Option<u32>,
     /// Whether children may leave core dumps.
     pub core_dumps: bool,
+    /// Where every decision of the links is written, if it is.
+    pub decisions: Option<PathBuf>,
+    /// The suite that it runs, if it does.
+    pub suite: Option<String>,
     /// What it sets out to compare.
     pub design: Option<Design>,
 }
@@ -52,6 +57,8 @@ pub struct Planned {
     /// The ports of the upstream and of the proxy, the same in every block; any free ones
     /// if absent.
     pub ports: Option<Ports>,
+    /// The command that does it again, if somebody may want to know.
+    pub again: String,
 }
 
 /// What is wrong with a plan.
@@ -103,7 +110,7 @@ impl Planned {
     ///
     /// # Errors
     /// That a descriptor in it is wrong, or that it cannot be carried out.
-    pub fn new(scenario: Scenario, source: String, run_seed: u64) -> Result<Self, PlanError> {
+    pub fn new(mut scenario: Scenario, source: String, run_seed: u64) -> Result<Self, PlanError> {
         let wrong = |reason: String| PlanError::Scenario {
             scenario: scenario.name.clone(),
             reason,
@@ -113,6 +120,7 @@ impl Planned {
             .seed
             .unwrap_or_else(|| split(run_seed, &scenario.name));
         let mut subjects = Vec::new();
+        let is_of_udp = scenario.proxy.mode == Mode::Udp;
         for text in std::iter::once(&scenario.proxy.descriptor).chain(&scenario.proxy.against) {
             let subject: Descriptor = text.parse()?;
             let ignores_args = subject != Descriptor::Direct && !subject.takes_our_flags();
@@ -122,8 +130,11 @@ impl Planned {
                 )));
             }
             if let Some(fault) = scenario.fault.iter().find(|fault| !can(&subject, fault)) {
-                let word = fault.action.word();
-                return Err(wrong(format!("fault: {subject} cannot be told to {word}")));
+                let word = fault.word();
+                let target = fault.target();
+                return Err(wrong(format!(
+                    "fault: {word} of {target} cannot be done where {subject} is under test"
+                )));
             }
             let is_for_statsd = match &subject {
                 Descriptor::Template(template) => Some(template.is_for_statsd()),
@@ -134,10 +145,14 @@ impl Planned {
                 let mode = scenario.proxy.mode.word();
                 return Err(wrong(format!("{subject} is no proxy of mode \"{mode}\"")));
             }
+            if is_of_udp {
+                udp::relays(&subject).map_err(wrong)?;
+            }
             if !subjects.contains(&subject) {
                 subjects.push(subject);
             }
         }
+        scenario.fault = nemesis::drawn(&scenario, seed);
         let schedule = Schedule::Rounds(rounds::rotated(scenario.rounds, &subjects, seed));
         Ok(Self {
             scenario,
@@ -148,6 +163,7 @@ impl Planned {
             compared: false,
             noise: None,
             ports: None,
+            again: String::new(),
         })
     }
 
@@ -159,7 +175,10 @@ impl Planned {
         match subject {
             Descriptor::Running(_) if given.iter().any(|one| one.listen.is_none()) => Vec::new(),
             Descriptor::Running(_) => given.clone(),
-            _ if given.is_empty() => vec![Upstream::default()],
+            _ if given.is_empty() => vec![Upstream {
+                mode: self.scenario.proxy.mode.usual_server(),
+                ..Upstream::default()
+            }],
             _ => given.clone(),
         }
     }
@@ -247,13 +266,22 @@ impl Plan {
 /// ended and held as any process; how they are told something is known of ours alone, and
 /// of a command line it is its own affair.
 fn can(subject: &Descriptor, fault: &Fault) -> bool {
-    let is_at_proxy = fault.process == "proxy";
+    // Who runs already forwards to where it was told, past any link of ours.
+    let is_running = matches!(subject, Descriptor::Running(_));
+    let is_behind = |name: &&String| name.starts_with("proxy-upstream");
+    if is_running && fault.link.iter().chain(&fault.links).any(|name| is_behind(&name)) {
+        return false;
+    }
+    let at_proxy = fault.is_at("proxy") || fault.processes.iter().any(|name| name == "proxy");
+    let Some(action) = fault.action else {
+        return !at_proxy || !matches!(subject, Descriptor::Direct | Descriptor::Running(_));
+    };
     match subject {
-        Descriptor::Direct | Descriptor::Running(_) => !is_at_proxy,
-        Descriptor::Template(Template::Statsd) if fault.action.is_at_management() => true,
-        Descriptor::Template(Template::Nginx) if fault.action == Action::Reload => true,
-        Descriptor::Command(_) => !fault.action.is_about_backend(),
-        _ => subject.takes_our_flags() || !fault.action.is_for_proxy(),
+        Descriptor::Direct | Descriptor::Running(_) => !at_proxy,
+        Descriptor::Template(Template::Statsd) if action.is_at_management() => true,
+        Descriptor::Template(Template::Nginx) if action == Action::Reload => true,
+        Descriptor::Command(_) => !action.is_about_backend(),
+        _ => subject.takes_our_flags() || !action.is_for_proxy(),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Ports {
     pub admin: SocketAddr,
     /// Where it is asked how it is.
     pub management: SocketAddr,
+    /// The links in front of the servers, if there are any.
+    pub links: Vec<SocketAddr>,
 }
 
 impl Ports {
@@ -40,15 +42,17 @@ impl Ports {
             .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
             .filter(|addr| TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok());
         let first_ports = free.next().zip(free.next()).zip(free.next());
-        let all: Vec<SocketAddr> = free.take(2 * upstreams).collect();
-        let (upstreams, managements) = all.split_at(all.len().div_ceil(2));
+        let all: Vec<SocketAddr> = free.take(3 * upstreams).collect();
+        let (upstreams, others) = all.split_at(all.len().div_ceil(3));
+        let (managements, links) = others.split_at(others.len().div_ceil(2));
         match first_ports {
-            Some(((proxy, admin), management)) if !managements.is_empty() => Ok(Self {
+            Some(((proxy, admin), management)) if !links.is_empty() => Ok(Self {
                 upstreams: upstreams.to_vec(),
                 managements: managements.to_vec(),
                 proxy,
                 admin,
                 management,
+                links: links.to_vec(),
             }),
             _ => Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -74,10 +78,11 @@ mod tests {
     fn free_ports_out_of_the_way() {
         let ports = Ports::choose(1, 3).unwrap();
         let proxys = vec![ports.proxy, ports.admin, ports.management];
-        let mut all = [ports.upstreams.clone(), ports.managements.clone(), proxys].concat();
+        let servers = [ports.upstreams, ports.managements, ports.links].concat();
+        let mut all = [servers, proxys].concat();
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 9, "{all:?}");
+        assert_eq!(all.len(), 12, "{all:?}");
         assert!(all.iter().all(|at| at.port() < ephemeral_start()));
         let held = TcpListener::bind(ports.proxy).unwrap();
         let others = Ports::choose(1, 1).unwrap();

@@ -14,6 +14,7 @@ use service::clock::mono_ns;
 use crate::echoes::Echoes;
 use crate::histograms::{self, Histogram};
 use crate::judge::Replies;
+use crate::kinds::Kinds;
 use crate::load_meter::LoadMeter;
 use crate::merge::Merge;
 use crate::outcome::{Outcome, outcome};
@@ -50,6 +51,7 @@ pub(crate) struct SliceDone {
     pub(crate) sent: u64,
     pub(crate) answered: u64,
     pub(crate) failed: u64,
+    pub(crate) kinds: Kinds,
     pub(crate) connections: Connections,
     pub(crate) response: Histogram,
 }

@@ -36,6 +36,7 @@ mod foo;
 pub mod histograms;
 mod idle;
 pub mod judge;
+mod kinds;
 mod link;
 mod load_meter;
 mod merge;

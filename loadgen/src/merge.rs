@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::crew::{Connections, Observer, SliceDone};
 use crate::histograms::{self, Histogram};
+use crate::kinds::Kinds;
 use crate::outcome::seconds;
 use crate::record::Interval;
 use crate::timeline::{Phase, Slice};
@@ -24,6 +25,7 @@ struct Pending {
     sent: u64,
     answered: u64,
     failed: u64,
+    kinds: Kinds,
     connections: Connections,
     response: Histogram,
 }
@@ -46,6 +48,7 @@ impl Merge {
             sent,
             answered,
             failed,
+            kinds,
             connections,
             mut response,
         } = part;
@@ -56,6 +59,7 @@ impl Merge {
                 sent,
                 answered,
                 failed,
+                kinds,
                 connections,
                 response,
             };
@@ -66,6 +70,7 @@ impl Merge {
         pending.sent += sent;
         pending.answered += answered;
         pending.failed += failed;
+        pending.kinds.add(&kinds);
         pending.connections.add(&connections);
         pending
             .response
@@ -113,6 +118,7 @@ impl Pending {
             sent: self.sent,
             answered: self.answered,
             failed: self.failed,
+            failed_kinds: self.kinds.named(),
             connections_opened: self.connections.opened,
             connections_completed: self.connections.completed,
             connections_failed: self.connections.failed,

@@ -334,6 +334,10 @@ pub struct Interval {
     pub answered: u64,
     /// Failures seen in it.
     pub failed: u64,
+    /// The same by kind, and answers that belong to no open request; kinds that did not
+    /// occur are absent. Bulk and statsd tell no kinds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_kinds: BTreeMap<String, u64>,
     /// Connections opened in it.
     #[serde(default)]
     pub connections_opened: u64,

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use crate::crew::{Connections, FromWorker, SliceDone};
 use crate::histograms::{self, Histogram};
+use crate::kinds::Kinds;
 use crate::load_meter::LoadMeter;
 use crate::recorder::Recorder;
 use crate::timeline::{Phase, Slice, Timeline};
@@ -27,6 +28,7 @@ struct Reported {
     sent: u64,
     answered: u64,
     failed: u64,
+    kinds: Kinds,
     connections: Connections,
 }
 
@@ -108,6 +110,7 @@ impl Slices {
             sent: books.sent(),
             answered: books.warmup.answered() + books.measured.answered(),
             failed: books.warmup.failed_total() + books.measured.failed_total(),
+            kinds: Kinds::of(books),
             connections,
         };
         let empty = self
@@ -120,6 +123,7 @@ impl Slices {
             sent: now.sent - self.reported.sent,
             answered: now.answered - self.reported.answered,
             failed: now.failed - self.reported.failed,
+            kinds: now.kinds.since(&self.reported.kinds),
             connections: now.connections.since(&self.reported.connections),
             response: std::mem::replace(&mut recorder.response, empty),
         };

@@ -5,7 +5,7 @@ use tests::scenario::Run;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
 const METERED_RELAY: &str = env!("CARGO_BIN_EXE_test-metered-relay");
-const BROKEN_RELAY: &str = env!("CARGO_BIN_EXE_test-broken-relay");
+const BROKEN_PROXY: &str = env!("CARGO_BIN_EXE_test-broken-proxy");
 
 /// Short blocks, from 500/s on and not beyond 4k/s.
 fn search(bound: &str, proxy: &str) -> Run {
@@ -79,7 +79,9 @@ fn where_no_rate_holds_it_is_exit_code_1() {
 
 #[test]
 fn wrong_answers_are_no_capacity() {
-    let relay = format!("cmd:{BROKEN_RELAY} corrupt {{listen}} {{forward}}");
+    let relay = format!(
+        "cmd:{BROKEN_PROXY} foo --listen {{listen}} --forward {{forward}} --defect corrupts"
+    );
     let run = search("p99 < 60ms", &relay);
     assert_eq!(run.code, 1, "{}\n{}", run.stdout, run.stderr);
     run.expect_text("requests failed");

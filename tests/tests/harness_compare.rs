@@ -12,7 +12,7 @@ use tests::{Program, eventually};
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
 const PROXY: &str = env!("CARGO_BIN_EXE_test-proxy");
-const BROKEN_RELAY: &str = env!("CARGO_BIN_EXE_test-broken-relay");
+const BROKEN_PROXY: &str = env!("CARGO_BIN_EXE_test-broken-proxy");
 const PLANTED_RELAY: &str = env!("CARGO_BIN_EXE_test-planted-relay");
 
 /// A load that is never too much, since it waits for its answers, in blocks that are over
@@ -117,7 +117,9 @@ fn a_slower_relay_is_called_slower_and_noise_is_measured_once() {
 
 #[test]
 fn what_loses_messages_is_worse_however_fast() {
-    let corrupt = format!("cmd:{BROKEN_RELAY} corrupt {{listen}} {{forward}}");
+    let corrupt = format!(
+        "cmd:{BROKEN_PROXY} foo --listen {{listen}} --forward {{forward}} --defect corrupts"
+    );
     let run = compare(&relay(""), &corrupt, &["--lenient"]);
     run.expect_code(1).expect_text("worse integrity");
 }

@@ -5,7 +5,6 @@ use tests::scenario::Run;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
 const PROXY: &str = env!("CARGO_BIN_EXE_test-proxy");
-const BROKEN_RELAY: &str = env!("CARGO_BIN_EXE_test-broken-relay");
 
 /// A scenario in which everybody should survive.
 fn all_survive(defect: &str, more: &str) -> String {
@@ -121,42 +120,6 @@ fn a_server_that_dies_is_named_with_its_last_words() {
         .expect_text("Decode error");
     let run = Run::of_text(HARNESS, &all_survive("panic-on-invalid-utf8", fuzz), &[]);
     run.expect_code(4).expect_text("101");
-}
-
-#[test]
-fn broken_relays_are_caught_under_the_right_name() {
-    let scenario = r#"
-        [[upstream]]
-
-        [[load]]
-        rate = "2k/s"
-        connections = 4
-        pipeline = 8
-        warmup = "0"
-        duration = "2s"
-
-        [[expect]]
-        load = "failed = 0"
-    "#;
-    for (fault, named) in [
-        ("corrupt", "corrupted"),
-        ("drop", "lost"),
-        ("duplicate", "duplicated"),
-        ("swap", "reordered"),
-    ] {
-        let proxy = format!("cmd:{BROKEN_RELAY} {fault} {{listen}} {{forward}}");
-        let run = Run::of_text(HARNESS, scenario, &["--proxy", &proxy]);
-        run.expect_code(1);
-        let seen = run.failed(named);
-        assert!(seen > 0, "{fault} is not called {named}:\n{}", run.stdout);
-        for other in ["corrupted", "lost", "duplicated", "reordered", "misrouted"] {
-            let count = if other == named { 0 } else { run.failed(other) };
-            assert!(
-                count <= seen / 10,
-                "{fault}: {count} × {other} beside {seen} × {named}"
-            );
-        }
-    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use service::units::{Size, format_duration, parse_duration};
 use super::probing::Probing;
 use super::{Aim, addresses};
 use crate::generate::{Corpus, Recipe, Source, Strategy};
-use crate::plan::{Content, Plan};
+use crate::plan::{Content, Keep, Plan};
 use crate::recording::{self, Recorded};
 
 /// Bytes of a run for which no limit is given.
@@ -25,6 +25,9 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 
 /// The same for a run that is expected to end by something else.
 const LONG_DURATION: Duration = Duration::from_secs(60);
+
+/// How long a target that cuts a session short is left alone.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// More sessions at once than this need more descriptors than a process may have.
 const MAX_CONNECTIONS: u64 = 20_000;
@@ -173,8 +176,10 @@ impl Flags {
             follow,
             probe,
             hang_after: self.hang_after,
-            recording: self.record.clone(),
+            recording: self.record.clone().map(Keep::Path),
             keep: self.keep.map(|keep| keep as usize),
+            pause: PAUSE,
+            last_look: true,
             config: self.config(aim, strategy, bytes, duration),
         })
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use service::addr::HostPort;
@@ -11,7 +11,7 @@ use service::units::parse_duration;
 
 use super::addresses;
 use crate::generate::Protocol;
-use crate::probe::{Probe, Question};
+use crate::probe::{Probe, Question, unescape};
 
 /// A line that every statsd server takes.
 const METRIC: &[u8] = b"fuzzclient.alive:0|c\n";
@@ -87,7 +87,7 @@ impl Probing {
                 bail!("--probe connect sends nothing: it contradicts --probe-send")
             }
             Some(text) => Question::Bytes {
-                send: unescape("--probe-send", text)?,
+                send: unescaped("--probe-send", text)?,
                 expect: self.expected()?,
             },
             None if self.probe == How::Connect => Question::Connect,
@@ -113,60 +113,12 @@ impl Probing {
 
     fn expected(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let texts = self.probe_expect.iter();
-        texts.map(|text| unescape("--probe-expect", text)).collect()
+        texts
+            .map(|text| unescaped("--probe-expect", text))
+            .collect()
     }
 }
 
-/// The bytes that a text with escapes stands for.
-fn unescape(flag: &str, text: &str) -> anyhow::Result<Vec<u8>> {
-    let wrong = |what: &str| {
-        anyhow!("{flag}: {what:?} is no escape; \\r, \\n, \\t, \\0, \\xNN and \\\\ are")
-    };
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        bytes.extend_from_slice(before.as_bytes());
-        let mut chars = after.chars();
-        let simple = match chars.next() {
-            Some('r') => b'\r',
-            Some('n') => b'\n',
-            Some('t') => b'\t',
-            Some('0') => 0,
-            Some('\\') => b'\\',
-            Some('x') => {
-                let digits = after
-                    .get(1..3)
-                    .ok_or_else(|| wrong(&format!("\\{after}")))?;
-                let byte = u8::from_str_radix(digits, 16);
-                bytes.push(byte.map_err(|_| wrong(&format!("\\x{digits}")))?);
-                rest = &after[3..];
-                continue;
-            }
-            other => {
-                return Err(wrong(&format!(
-                    "\\{}",
-                    other.map_or(String::new(), String::from)
-                )));
-            }
-        };
-        bytes.push(simple);
-        rest = chars.as_str();
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes() {
-        let of = |text| unescape("--probe-send", text).map_err(|error| error.to_string());
-        assert_eq!(of(r"a\r\n\t\0\\\x41\xffz").unwrap(), b"a\r\n\t\0\\A\xffz");
-        assert_eq!(of("plain").unwrap(), b"plain");
-        for wrong in [r"\q", r"\", r"\x4", r"\xzz"] {
-            assert!(of(wrong).unwrap_err().contains("--probe-send"), "{wrong}");
-        }
-    }
+fn unescaped(flag: &'static str, text: &str) -> anyhow::Result<Vec<u8>> {
+    unescape(text).map_err(anyhow::Error::msg).context(flag)
 }

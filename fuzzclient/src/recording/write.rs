@@ -5,12 +5,29 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::file_stem;
 use crate::generate::Ending;
 
 /// Bytes gathered before they are written to the file.
 const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// What is kept in memory, for whoever reads it there. A clone is the same memory.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    /// Takes what was kept out of it.
+    #[must_use]
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Where what is sent is kept.
 #[derive(Debug)]
@@ -22,6 +39,8 @@ pub struct Recording {
 enum Place {
     /// One file, as it comes.
     File { file: BufWriter<File>, raw: bool },
+    /// Memory, as it comes.
+    Memory(Memory),
     /// One file, with the last connections only: written at the end.
     Last { path: PathBuf, last: Last<Vec<u8>> },
     /// A file for each connection.
@@ -96,6 +115,14 @@ impl Recording {
         Ok(Self { place })
     }
 
+    /// Keeps everything in memory, as in a file that is not raw.
+    #[must_use]
+    pub fn in_memory(memory: Memory) -> Self {
+        Self {
+            place: Place::Memory(memory),
+        }
+    }
+
     /// Keeps what a connection has sent.
     ///
     /// # Errors
@@ -104,6 +131,7 @@ impl Recording {
         match &mut self.place {
             Place::File { file, raw: true } => file.write_all(bytes),
             Place::File { file, raw: false } => piece(file, connection, bytes),
+            Place::Memory(memory) => piece(&mut *memory.lock(), connection, bytes),
             Place::Last { last, .. } => {
                 piece(last.kept.entry(connection).or_default(), connection, bytes)
             }
@@ -134,6 +162,7 @@ impl Recording {
         match &mut self.place {
             Place::File { raw: true, .. } => Ok(()),
             Place::File { file, raw: false } => file.write_all(line.as_bytes()),
+            Place::Memory(memory) => memory.lock().write_all(line.as_bytes()),
             Place::Last { last, .. } => {
                 last.kept
                     .entry(connection)
@@ -172,6 +201,7 @@ impl Recording {
     pub fn finish(self) -> io::Result<()> {
         match self.place {
             Place::File { mut file, .. } => file.flush(),
+            Place::Memory(_) => Ok(()),
             Place::Last { path, last } => {
                 let all: Vec<u8> = last.kept.into_values().flatten().collect();
                 std::fs::write(&path, all).map_err(|error| named(&path, error))

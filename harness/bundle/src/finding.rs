@@ -131,6 +131,9 @@ pub struct Finding {
     pub after_bytes: u64,
     /// Connections that had been opened by then.
     pub after_connections: u64,
+    /// Milliseconds since the target was ready.
+    #[serde(default)]
+    pub after_ms: u64,
 }
 
 impl fmt::Display for Finding {

@@ -40,6 +40,6 @@ pub use files::{Bundle, ReadError, WriteError};
 pub use finding::{Death, Finding, Resource, What, Who};
 pub use key::Key;
 pub use minimize::{Minimized, Oracle, Progress, Repeats, Settings};
-pub use origin::{Origin, Process};
+pub use origin::{Asked, Origin, Process, Turn};
 pub use session::{Connection, Session, Size, Transport};
 pub use verdict::Verdict;

@@ -1,6 +1,7 @@
 //! How the bytes came about and what they were sent to: `session.json`.
 
 use fuzzclient::generate::{Ending, Protocol, Strategy};
+use fuzzclient::probe::Question;
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Who;
@@ -29,10 +30,39 @@ pub struct Origin {
     /// What came from outside: the path of the corpus, the source or the recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Which strategy was whose turn, if they took turns: connection N was made by that of the
+    /// last turn that begins at N or before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Turn>,
+    /// How it was told whether the target lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// What was started, in this order; garbage goes to the last.
     pub processes: Vec<Process>,
     /// The connections of `session.bin`, in order.
     pub connections: Vec<Opened>,
+}
+
+/// A strategy's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// Its first connection.
+    pub first_connection: u64,
+    /// The strategy.
+    pub strategy: Strategy,
+}
+
+/// How it is told whether a target lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// What it is asked.
+    pub question: Question,
+    /// An answer that takes longer than this is none.
+    pub hang_after_ms: u64,
+    /// An answer that takes longer than this is slow.
+    pub slow_after_ms: u64,
 }
 
 /// A process of the target.

@@ -12,10 +12,11 @@ use std::process::Command;
 
 use bundle::origin::SCHEMA_VERSION;
 use bundle::{
-    Bundle, Connection, Death, Finding, Key, Minimized, Origin, Process, Session, Transport,
+    Asked, Bundle, Connection, Death, Finding, Key, Minimized, Origin, Process, Session, Transport, Turn,
     Verdict, What, Who, store,
 };
 use fuzzclient::generate::{Ending, Protocol, Strategy};
+use fuzzclient::probe::Question;
 
 fn connection(number: u64, bytes: &[u8], ending: Ending) -> Connection {
     Connection {
@@ -45,6 +46,7 @@ fn bundle(signal: &str, stack_top: Option<&str>) -> Bundle {
         stack_top: stack_top.map(str::to_owned),
         after_bytes: 15,
         after_connections: 3,
+        after_ms: 7,
     };
     let command: Vec<String> = ["python3", "it's.py", "{listen}"]
         .map(str::to_owned)
@@ -58,6 +60,8 @@ fn bundle(signal: &str, stack_top: Option<&str>) -> Bundle {
         strategy: Some(Strategy::Mutate),
         seed: 7,
         from: None,
+        turns: vec![Turn { first_connection: 0, strategy: Strategy::Random }],
+        asked: Some(Asked { question: Question::Bytes { send: b"\xff\n".to_vec(), expect: vec![b"up".to_vec()] }, hang_after_ms: 1000, slow_after_ms: 100 }),
         processes: vec![Process {
             who: Who::Command,
             command,

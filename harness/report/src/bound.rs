@@ -4,9 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use service::units;
 
 use crate::expect::ExpectError;
+use value::{parse_percent, parse_value};
+
+mod value;
 
 /// A figure that can be demanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,6 +28,8 @@ pub enum Metric {
     Rate,
     /// Requests that went wrong in any way, and connections that could not be opened.
     Failed,
+    /// The share of requests that failed or were never answered.
+    ErrorRate,
     /// Connections that could not be opened, or that failed once they were, idle ones
     /// included.
     FailedConnections,
@@ -45,6 +49,10 @@ pub enum Metric {
     Corrupted,
     /// Answers to somebody else's request.
     Misrouted,
+    /// Datagrams that never came to the server.
+    LostThere,
+    /// Datagrams that came to the server, and whose answer did not come back.
+    LostBack,
     /// CPU time of the proxy's process tree for each request.
     CpuPerMsg,
     /// The most resident memory of the proxy's process tree.
@@ -69,6 +77,8 @@ pub enum Unit {
     Rate,
     /// Pieces.
     Count,
+    /// Percent.
+    Share,
     /// Bytes.
     Size,
     /// Gigabits, for each second of something.
@@ -77,7 +87,7 @@ pub enum Unit {
 
 impl Metric {
     /// All, in the order in which they are listed to a user.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::P50,
         Self::P90,
         Self::P99,
@@ -85,6 +95,7 @@ impl Metric {
         Self::Max,
         Self::Rate,
         Self::Failed,
+        Self::ErrorRate,
         Self::FailedConnections,
         Self::Wrong,
         Self::Unanswered,
@@ -93,6 +104,8 @@ impl Metric {
         Self::Reordered,
         Self::Corrupted,
         Self::Misrouted,
+        Self::LostThere,
+        Self::LostBack,
         Self::CpuPerMsg,
         Self::PeakMemory,
         Self::Throughput,
@@ -112,6 +125,7 @@ impl Metric {
             Self::Max => "max",
             Self::Rate => "rate",
             Self::Failed => "failed",
+            Self::ErrorRate => "error_rate",
             Self::FailedConnections => "failed_connections",
             Self::Wrong => "wrong",
             Self::Unanswered => "unanswered",
@@ -120,6 +134,8 @@ impl Metric {
             Self::Reordered => "reordered",
             Self::Corrupted => "corrupted",
             Self::Misrouted => "misrouted",
+            Self::LostThere => "lost_there",
+            Self::LostBack => "lost_back",
             Self::CpuPerMsg => "cpu_per_msg",
             Self::PeakMemory => "peak_memory",
             Self::Throughput => "throughput",
@@ -146,7 +162,30 @@ impl Metric {
     #[must_use]
     pub fn is_known_by_interval(self) -> bool {
         self.quantile().is_some()
-            || matches!(self, Self::Rate | Self::Failed | Self::FailedConnections)
+            || self.is_kind()
+            || matches!(
+                self,
+                Self::Rate | Self::Failed | Self::FailedConnections | Self::ErrorRate | Self::Wrong
+            )
+    }
+
+    /// Whether it is one of the kinds that failed requests and answers too many have.
+    #[must_use]
+    pub fn is_kind(self) -> bool {
+        matches!(
+            self,
+            Self::Lost | Self::Duplicated | Self::Reordered | Self::Corrupted | Self::Misrouted
+        )
+    }
+
+    /// Whether it may be demanded as a share of the requests sent: `lost < 1 %`.
+    #[must_use]
+    pub fn has_share(self) -> bool {
+        self.is_kind()
+            || matches!(
+                self,
+                Self::Failed | Self::Wrong | Self::Unanswered | Self::LostThere | Self::LostBack
+            )
     }
 
     /// The unit of its values.
@@ -157,6 +196,7 @@ impl Metric {
                 Unit::Time
             }
             Self::Rate | Self::LinesPerCpuSecond => Unit::Rate,
+            Self::ErrorRate => Unit::Share,
             Self::PeakMemory => Unit::Size,
             Self::Throughput | Self::BitsPerCpuSecond => Unit::Gigabits,
             _ => Unit::Count,
@@ -228,8 +268,12 @@ pub struct Bound {
     pub metric: Metric,
     /// The comparison.
     pub op: Op,
-    /// In the metric's unit: microseconds, per second, pieces or bytes.
+    /// In the metric's unit: microseconds, per second, pieces or bytes; in percent where
+    /// that is demanded.
     pub value: f64,
+    /// Whether a count is demanded in percent of the requests sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub percent: bool,
     /// The value as it was written.
     pub written: String,
 }
@@ -251,11 +295,18 @@ impl FromStr for Bound {
 
     fn from_str(text: &str) -> Result<Self, ExpectError> {
         let (metric, op, written) = parts(text)?;
-        let value = parse_value(metric, &written)?;
+        let share = written
+            .strip_suffix('%')
+            .filter(|_| metric.has_share() || metric.unit() == Unit::Share);
+        let value = match share {
+            Some(share) => parse_percent(metric, share.trim(), &written)?,
+            None => parse_value(metric, &written)?,
+        };
         Ok(Self {
             metric,
             op,
             value,
+            percent: share.is_some(),
             written,
         })
     }
@@ -323,42 +374,6 @@ fn parts(text: &str) -> Result<(Metric, Op, String), ExpectError> {
             }
         })?;
     Ok((metric, op, written.to_owned()))
-}
-
-fn parse_value(metric: Metric, written: &str) -> Result<f64, ExpectError> {
-    let error = |reason: String| ExpectError::Value {
-        metric: metric.word(),
-        reason,
-    };
-    match metric.unit() {
-        Unit::Time => units::parse_duration(written)
-            .map(|duration| duration.as_secs_f64() * 1e6)
-            .map_err(|e| error(e.to_string())),
-        Unit::Rate => written
-            .parse::<units::Rate>()
-            .map(units::Rate::per_second)
-            .map_err(|e| error(e.to_string())),
-        Unit::Size => written
-            .parse::<units::Size>()
-            .map(|size| size.0 as f64)
-            .map_err(|e| error(e.to_string())),
-        Unit::Gigabits => gigabits(written)
-            .ok_or_else(|| error(format!("expected bits such as \"10Gbit\", got {written:?}"))),
-        Unit::Count => written
-            .parse::<u64>()
-            .map(|count| count as f64)
-            .map_err(|_| error(format!("expected a whole number, got {written:?}"))),
-    }
-}
-
-/// `10Gbit`, `800Mbit`: per second, whether that is written or not.
-fn gigabits(written: &str) -> Option<f64> {
-    let text = written.strip_suffix("/s").unwrap_or(written);
-    let (number, unit) = [("Gbit", 1.0), ("Mbit", 1e-3), ("kbit", 1e-6)]
-        .into_iter()
-        .find_map(|(word, unit)| Some((text.strip_suffix(word)?, unit)))?;
-    let number: f64 = number.trim().parse().ok()?;
-    (number.is_finite() && number >= 0.0).then_some(number * unit)
 }
 
 #[cfg(test)]

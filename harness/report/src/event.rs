@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::design::{Arm, Noise};
 
+pub use crate::broken::Broken;
+pub use crate::fault::{Fault, Limits, LinkCounts, Touch, Touched, Toxic};
 pub use crate::header::{Binary, Host, RunHeader, ScenarioHeader};
 
 /// An event and when it was seen.
@@ -35,6 +37,8 @@ pub enum Role {
     Load,
     /// A fuzz client.
     Fuzz,
+    /// The process of the links between them.
+    Link,
 }
 
 impl Role {
@@ -46,6 +50,7 @@ impl Role {
             Self::Proxy => "proxy",
             Self::Load => "load client",
             Self::Fuzz => "fuzz client",
+            Self::Link => "process of the links",
         }
     }
 }
@@ -202,6 +207,27 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A fault on a link grows: a step of a ramp.
+    FaultChanged {
+        /// Which: see [`Fault::id`].
+        id: String,
+        /// How strong it is from now on.
+        attributes: BTreeMap<String, serde_json::Value>,
+    },
+    /// What a fault on a link has touched, told when it is over or the block ends.
+    FaultTouched {
+        /// Which: see [`Fault::id`].
+        id: String,
+        /// What.
+        touch: Touch,
+    },
+    /// What went over the links, told when clients have ended.
+    LinksCounted {
+        /// By the names of the links.
+        links: BTreeMap<String, LinkCounts>,
+    },
+    /// Something happened that must not in a run that is watched: it ends with that.
+    InvariantBroken(Broken),
     /// The proxy says that it thinks differently of a backend now.
     BackendChanged(Transition),
     /// All processes of the block are gone.
@@ -249,23 +275,6 @@ pub enum Target {
     Proxy,
     /// At the upstream, past any proxy.
     Upstream,
-}
-
-/// Something that is done on purpose while clients are at work.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// Its number in the scenario from 1, with that of the repetition behind it: `2`, `2.7`.
-    pub id: String,
-    /// What it is done to: `upstream.1`, `proxy`.
-    pub target: String,
-    /// What is done, by its word in a scenario.
-    pub action: String,
-    /// The backend that the proxy is told about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backend: Option<String>,
-    /// The backends that are in its configuration from then on, if that changes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub nodes: Vec<String>,
 }
 
 /// A change in what a proxy thinks of a backend; the event's own time is the proxy's.

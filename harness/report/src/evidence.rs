@@ -1,12 +1,20 @@
 //! What one block of a run showed: plain data, all that verdicts may look at.
 
+use std::collections::BTreeMap;
+
 use fuzzclient::record::FuzzRecord;
 use loadgen::record::LoadRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
 use crate::compare::design::Arm;
-use crate::event::{Audit, Exit, Fault, Probe, ProbeOutcome, Role, Sample, Target, Transition};
+use crate::event::{
+    Audit, Broken, Exit, LinkCounts, Probe, ProbeOutcome, Role, Sample, Target, Transition,
+};
+
+pub use faults::FaultEvidence;
+
+mod faults;
 
 /// One block: fresh processes, one fixed schedule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,12 +47,18 @@ pub struct Block {
     /// What was done on purpose while they did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultEvidence>,
+    /// What went over the links between the parties, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, LinkCounts>,
     /// What the proxy said that it thinks of its backends, in order of time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<TimedTransition>,
     /// What became of every line, if lines of statsd were sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// What must not have happened, if it did and the block was ended for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
     /// What kept the block from running as planned.
     pub problem: Option<String>,
 }
@@ -56,7 +70,7 @@ impl Block {
         match role {
             Role::Upstream => self.upstream.as_ref(),
             Role::Proxy => self.proxy.as_ref(),
-            Role::Load | Role::Fuzz => None,
+            Role::Load | Role::Fuzz | Role::Link => None,
         }
     }
 
@@ -154,6 +168,16 @@ pub struct ProcessEvidence {
     pub samples: Vec<TimedSample>,
     /// What it says that it counted.
     pub counts: Option<serde_json::Value>,
+    /// The same of those in its place before it that ended in good order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_counts: Vec<serde_json::Value>,
+    /// How often one in its place came to serve.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lives: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ProcessEvidence {
@@ -177,6 +201,17 @@ impl ProcessEvidence {
     #[must_use]
     pub fn last_sample(&self) -> Option<&Sample> {
         self.samples.last().map(|timed| &timed.sample)
+    }
+
+    /// What it and those in its place before it counted, one after the other.
+    pub fn all_counts(&self) -> impl Iterator<Item = &serde_json::Value> {
+        self.earlier_counts.iter().chain(&self.counts)
+    }
+
+    /// Whether none of them ended without telling.
+    #[must_use]
+    pub fn told_all(&self) -> bool {
+        self.counts.is_some() && self.earlier_counts.len() as u64 + 1 >= self.lives
     }
 
     /// Undecodable lines that it reported on stderr.
@@ -331,30 +366,6 @@ pub struct FuzzEvidence {
     pub record: Option<FuzzRecord>,
     /// Why there is none.
     pub problem: Option<String>,
-}
-
-/// Something that was done on purpose, and when.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FaultEvidence {
-    /// What.
-    #[serde(flatten)]
-    pub fault: Fault,
-    /// When it began.
-    pub began_mono_ns: u64,
-    /// When it was undone or done with; none if it lasted to the end.
-    pub ended_mono_ns: Option<u64>,
-    /// Why it could not be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-}
-
-impl FaultEvidence {
-    /// As in a sentence: `kill upstream.1`, `drain upstream.1`.
-    #[must_use]
-    pub fn words(&self) -> String {
-        let whom = self.fault.backend.as_ref().unwrap_or(&self.fault.target);
-        format!("{} {whom}", self.fault.action)
-    }
 }
 
 /// A change in what a proxy thinks of a backend, and when.

@@ -6,7 +6,9 @@ use crate::account::demand::Demand;
 use crate::bound::{Bound, Metric, TimesBound};
 use crate::event::Role;
 
-pub use crate::fate::{Change, Fate, Part};
+pub use crate::fate::{Change, Fate, Part, What};
+
+mod faults;
 
 /// One demand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,6 +87,28 @@ pub enum Claim {
     Account(Demand),
     /// Every fault of the timeline could be done.
     FaultsDone,
+    /// Every fault on a link touched something.
+    FaultsTouched,
+    /// Nothing happened that must not in a run that is watched.
+    Invariants,
+    /// How soon after every fault a load is served as before.
+    Recovery {
+        /// Which load; every one if none is named.
+        load: Option<String>,
+        /// Within how much time, in microseconds.
+        within_us: f64,
+        /// That as it was written.
+        written: String,
+    },
+    /// A process uses no more than before the faults.
+    Back {
+        /// `proxy`, `upstream.1`, or `upstream` for all of them.
+        process: String,
+        /// More of what.
+        what: What,
+    },
+    /// No request was delivered twice.
+    AtMostOnce,
     /// The load clients kept their schedule, so that their times may be judged.
     Valid {
         /// Which load; every one if none is named.
@@ -224,25 +248,14 @@ impl Expectation {
     /// # Errors
     /// Says what is accepted.
     pub fn backend(backend: &str, change: Change, text: &str) -> Result<Self, ExpectError> {
-        let written = text.trim().trim_start_matches('<').trim_start_matches('=');
-        let written = written.trim();
-        let error = |reason: String| ExpectError::Value {
-            metric: change.word(),
-            reason,
-        };
-        if !text.trim().starts_with('<') {
-            return Err(error(format!(
-                "expected a time such as \"< 2s\", got {text:?}"
-            )));
-        }
-        let within = service::units::parse_duration(written).map_err(|e| error(e.to_string()))?;
+        let (within_us, written) = faults::within(text, change.word())?;
         Ok(Self {
             text: format!("{backend} {} within {written}", change.word()),
             claim: Claim::Backend {
                 backend: backend.to_owned(),
                 change,
-                within_us: within.as_secs_f64() * 1e6,
-                written: written.to_owned(),
+                within_us,
+                written,
             },
             origin: Origin::Scenario,
         })
@@ -329,6 +342,14 @@ pub enum ExpectError {
     /// Not known of a part of a run.
     #[error("{text:?} cannot be told of a part of the run; accepted: {accepted}")]
     Part {
+        /// What was written.
+        text: String,
+        /// What is accepted.
+        accepted: String,
+    },
+    /// Not something that a process uses.
+    #[error("unknown {text:?}; accepted: {accepted}")]
+    What {
         /// What was written.
         text: String,
         /// What is accepted.

@@ -55,6 +55,47 @@ impl Change {
     }
 }
 
+/// What a process uses, and has to give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Open descriptors.
+    Descriptors,
+    /// Resident memory.
+    Memory,
+    /// Threads.
+    Threads,
+}
+
+impl What {
+    /// All, in the order in which they are listed to a user.
+    pub const ALL: [Self; 3] = [Self::Descriptors, Self::Memory, Self::Threads];
+
+    /// The word in a scenario.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Descriptors => "descriptors",
+            Self::Memory => "memory",
+            Self::Threads => "threads",
+        }
+    }
+}
+
+impl FromStr for What {
+    type Err = ExpectError;
+
+    fn from_str(text: &str) -> Result<Self, ExpectError> {
+        Self::ALL
+            .into_iter()
+            .find(|what| what.word() == text)
+            .ok_or_else(|| ExpectError::What {
+                text: text.to_owned(),
+                accepted: Self::ALL.map(Self::word).join(", "),
+            })
+    }
+}
+
 /// What becomes of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,7 +9,7 @@ use loadgen::record::{Client, Counts, Interval, Latencies, LoadRecord, Percentil
 use crate::capacity::{self, CapacityPlan};
 use crate::event::{
     Binary, Event, Exit, Fault, Host, Mark, Phase, Probe, ProbeOutcome, Role, RunHeader, Sample,
-    ScenarioHeader, Stamped, Target, Transition,
+    ScenarioHeader, Stamped, Target, Touch, Toxic, Transition,
 };
 use crate::expect::{Expectation, Fate, Origin};
 use crate::figures::encode;
@@ -297,11 +297,38 @@ impl Story {
             id: id(),
             target: target.to_owned(),
             action: action.to_owned(),
-            backend: None,
-            nodes: Vec::new(),
+            ..Fault::default()
         };
         self.at(from_ms, Event::FaultBegan(fault))
             .at(to_ms, Event::FaultEnded { id: id() })
+    }
+
+    /// A toxic on a link from one moment to another.
+    pub(crate) fn toxic(self, link: &str, kind: &str, from_ms: u64, to_ms: u64) -> Self {
+        let mut story = self.fault(link, kind, from_ms, to_ms);
+        for stamped in story.0.iter_mut().rev().take(2) {
+            if let Event::FaultBegan(fault) = &mut stamped.event {
+                fault.on_link = true;
+                fault.toxic = Some(Toxic {
+                    stream: "downstream".to_owned(),
+                    toxicity: 1.0,
+                    ..Toxic::default()
+                });
+            }
+        }
+        story
+    }
+
+    /// What the fault of that id touched.
+    pub(crate) fn touched(self, id: &str, hits: u64) -> Self {
+        let touch = Touch {
+            hits,
+            bytes: 20 << 10,
+            connections: 8,
+            ..Touch::default()
+        };
+        let id = id.to_owned();
+        self.at(2_000, Event::FaultTouched { id, touch })
     }
 
     /// The proxy thinks differently of a backend.

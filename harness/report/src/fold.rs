@@ -169,6 +169,8 @@ fn is_notable(event: &Event) -> bool {
             | Event::CpuMark { .. }
             | Event::Counted { .. }
             | Event::ProxyCounted { .. }
+            | Event::LinksCounted { .. }
+            | Event::FaultTouched { .. }
     )
 }
 
@@ -220,6 +222,11 @@ impl Block {
                     process.exit.take_if(|exit| exit.exit.asked || !is_known);
                 }
             }
+            Event::ChildReady { role, name, .. } => {
+                if let Some(process) = self.of(*role, Some(name)) {
+                    process.lives += 1;
+                }
+            }
             Event::Exited { role, name, exit } => {
                 if let Some(process) = self.of(*role, Some(name)) {
                     // A death stays one, even if a successor ends in good order.
@@ -247,7 +254,8 @@ impl Block {
             }
             Event::Counted { role, name, counts } => {
                 if let Some(process) = self.of(*role, name.as_deref()) {
-                    process.counts = Some(sink::in_short(counts));
+                    let earlier = process.counts.replace(sink::in_short(counts));
+                    process.earlier_counts.extend(earlier);
                 }
             }
             Event::Audit(audit) => {
@@ -283,6 +291,13 @@ impl Block {
                     self.faults[at].problem = Some(reason.clone());
                 }
             }
+            Event::FaultTouched { id, touch } => {
+                if let Some(at) = find(&mut self.faults, id) {
+                    self.faults[at].touched = Some(touch.clone());
+                }
+            }
+            Event::InvariantBroken(broken) => self.broken = Some(broken.clone()),
+            Event::LinksCounted { links } => self.links.clone_from(links),
             Event::BackendChanged(transition) => {
                 self.transitions.push(TimedTransition {
                     mono_ns,
@@ -343,7 +358,7 @@ impl Block {
                 self.more_upstreams.get_mut(nth - 1)
             }
             (Role::Proxy, _) => Some(self.proxy.get_or_insert_default()),
-            (Role::Load | Role::Fuzz, _) => None,
+            (Role::Load | Role::Fuzz | Role::Link, _) => None,
         }
     }
 

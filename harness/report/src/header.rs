@@ -23,6 +23,9 @@ pub struct RunHeader {
     pub lenient: bool,
     /// Wall-clock time.
     pub started_unix_ms: u64,
+    /// The suite that its scenarios are, if that is what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suite: Option<String>,
     /// The machine.
     pub host: Host,
     /// The programs that take part.

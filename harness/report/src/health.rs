@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{ProbeOutcome, Role};
-use crate::evidence::{Block, ProcessEvidence, TimedProbe};
+use crate::evidence::{Block, FaultEvidence, ProcessEvidence, TimedProbe};
 use crate::expect::Fate;
 
 /// A probe that takes longer than this found the process frozen, if others were fast.
@@ -18,6 +18,9 @@ const SLOW_NS: u64 = 100_000_000;
 /// How far before and after a probe the upstream's trouble excuses the proxy: the time
 /// after which a probe is given up.
 const EXCUSE_NS: u64 = 1_000_000_000;
+
+/// What the names of the links to the servers begin with.
+const BEHIND_THE_PROXY: &str = "proxy-upstream";
 
 /// What became of a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,7 +152,7 @@ fn of_process(block: &Block, role: Role, name: &str, process: &ProcessEvidence) 
         .filter(|probe| {
             let mut upstreams = upstreams.iter();
             !upstreams.any(|upstream| excuses(upstream, probe))
-                && !is_on_purpose(block, role, name, probe)
+                && !is_on_purpose(block, role, name, process, probe)
         })
         .collect();
     let all_probes = |up: &ProcessEvidence| median_ns(&up.probes.iter().collect::<Vec<_>>());
@@ -160,25 +163,46 @@ fn of_process(block: &Block, role: Role, name: &str, process: &ProcessEvidence) 
     judge(process, &probes, upstream_lies, upstream_is_slow)
 }
 
-/// Whether a probe went wrong while somebody who had to answer it was ended or held on
-/// purpose. Behind a proxy that is any server; a proxy that is told to take on another
-/// configuration or to hand over has no excuse.
-fn is_on_purpose(block: &Block, role: Role, name: &str, probe: &TimedProbe) -> bool {
-    const HOLDS: [&str; 4] = ["kill", "terminate", "freeze", "restart"];
-    let concerns = |target: &str| {
-        target == name || (role == Role::Proxy && target.starts_with(Role::Upstream.word()))
+/// Whether a probe went wrong while somebody who had to answer it was ended, held or short
+/// of something on purpose, or could not be reached over a link. Behind a proxy that is any
+/// server; a proxy that is told to take on another configuration or to hand over has no
+/// excuse.
+fn is_on_purpose(
+    block: &Block,
+    role: Role,
+    name: &str,
+    process: &ProcessEvidence,
+    probe: &TimedProbe,
+) -> bool {
+    // Shortly after the end it may still be excused, but only who answers at last is well.
+    let answers_later = || {
+        let begun = probe.probe.begun_mono_ns;
+        let mut probes = process.probes.iter();
+        probes.any(|later| is_good(later) && later.probe.begun_mono_ns > begun)
     };
     let mut faults = block.faults.iter();
-    !is_good(probe)
-        && faults.any(|fault| {
-            let until = fault
-                .ended_mono_ns
-                .map_or(u64::MAX, |ended| ended.saturating_add(EXCUSE_NS));
-            HOLDS.contains(&fault.fault.action.as_str())
-                && concerns(&fault.fault.target)
-                && probe.mono_ns >= fault.began_mono_ns
-                && probe.probe.begun_mono_ns <= until
-        })
+    faults.any(|fault| {
+        let is_bad = !is_good(probe) || (fault.fault.on_link && probe.took_ns() >= SLOW_NS);
+        let lasted =
+            |until: u64| probe.mono_ns >= fault.began_mono_ns && probe.probe.begun_mono_ns <= until;
+        let ended = fault.ended_mono_ns.unwrap_or(u64::MAX);
+        is_bad
+            && excuses_by_itself(fault, role, name)
+            && (lasted(ended) || (lasted(ended.saturating_add(EXCUSE_NS)) && answers_later()))
+    })
+}
+
+/// Whether a fault is reason enough for a probe of that process to go wrong. Probes do not
+/// take the links on the clients' side.
+fn excuses_by_itself(fault: &FaultEvidence, role: Role, name: &str) -> bool {
+    const HOLDS: [&str; 5] = ["kill", "terminate", "freeze", "restart", "limit"];
+    let target = fault.fault.target.as_str();
+    if fault.fault.on_link {
+        return role == Role::Proxy && target.starts_with(BEHIND_THE_PROXY);
+    }
+    let concerns =
+        target == name || (role == Role::Proxy && target.starts_with(Role::Upstream.word()));
+    HOLDS.contains(&fault.fault.action.as_str()) && concerns
 }
 
 fn judge(

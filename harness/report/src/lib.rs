@@ -15,13 +15,17 @@
 
 pub mod account;
 pub mod bound;
+pub mod broken;
 pub mod capacity;
 pub mod compare;
 pub mod csv;
+pub mod datagrams;
+pub mod delivery;
 pub mod event;
 pub mod evidence;
 pub mod expect;
 pub mod fate;
+pub mod fault;
 pub mod figures;
 #[cfg(test)]
 mod fixtures;

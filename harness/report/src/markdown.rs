@@ -3,7 +3,7 @@
 use crate::compare::Gravity;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::tournament::beside;
-use crate::text::{account, columns, compare, curves, faults, number};
+use crate::text::{account, columns, compare, curves, datagrams, faults, number, suite};
 use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
@@ -11,6 +11,8 @@ use crate::verdict::Outcome;
 #[must_use]
 pub fn render(run: &RunFile) -> String {
     let mut out = format!("## {}\n\n", crate::text::outcome(run));
+    out.push_str(&whole_suite(run));
+    let run = &*suite::in_full(run);
     out.extend(Table::of(run).as_ref().map(tournament));
     for scenario in run
         .scenarios
@@ -41,6 +43,7 @@ pub fn render(run: &RunFile) -> String {
             out.push_str(&format!("| {} |\n", cells.join(" | ")));
         }
         out.push('\n');
+        out.push_str(&passages(scenario));
         out.push_str(&happened(scenario));
     }
     for scenario in run.scenarios.iter().filter(|s| s.has_garbage()) {
@@ -103,9 +106,46 @@ fn not_messages(scenario: &ScenarioRun) -> String {
     out + &happened(scenario) + &accounts(scenario)
 }
 
+/// A suite in one table.
+fn whole_suite(run: &RunFile) -> String {
+    let Some(title) = suite::title(run) else {
+        return String::new();
+    };
+    let mut out = format!(
+        "### {}\n\n| {} |\n|{}{}\n",
+        cell(&title),
+        suite::HEAD.join(" | "),
+        " --- |".repeat(3),
+        " ---: |".repeat(5) + " --- |"
+    );
+    for row in suite::rows(run) {
+        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out + &format!("\n{}\n\n", suite::NOTE)
+}
+
+/// What became of every datagram.
+fn passages(scenario: &ScenarioRun) -> String {
+    let rows = datagrams::rows(scenario);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = datagrams::HEAD.join(" | ");
+    let mut out = format!("| {head} |\n| --- |{}\n", " ---: |".repeat(6));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out + "\n"
+}
+
 /// What was done on purpose.
 fn happened(scenario: &ScenarioRun) -> String {
-    let faults = faults::lines(scenario);
+    let mut faults = faults::lines(scenario);
+    if !faults.is_empty() {
+        faults.extend(faults::in_flight(scenario));
+    }
     let mut out: String = faults
         .iter()
         .map(|line| format!("- {}\n", cell(line)))

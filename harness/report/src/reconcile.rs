@@ -42,12 +42,12 @@ pub fn rows(scenario: &ScenarioRun) -> Vec<Row> {
 }
 
 fn block_rows(block: &Block, config: &serde_json::Value) -> Vec<Row> {
-    // Bytes that come back are no requests to those who only pass them on, and lines of
-    // statsd have an account of their own.
+    // Bytes that come back are no requests to those who only pass them on; lines of
+    // statsd and datagrams have accounts of their own.
     let mode = config.pointer("/proxy/mode");
     if matches!(
         mode.and_then(serde_json::Value::as_str),
-        Some("tcp" | "statsd")
+        Some("tcp" | "statsd" | "udp")
     ) {
         return Vec::new();
     }

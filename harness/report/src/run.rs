@@ -98,6 +98,13 @@ impl ScenarioRun {
             .filter(|block| block.subject != self.subject())
     }
 
+    /// What the proxy does: `foo` unless the scenario says something else.
+    #[must_use]
+    pub fn mode(&self) -> &str {
+        let mode = self.header.config.pointer("/proxy/mode");
+        mode.and_then(serde_json::Value::as_str).unwrap_or("foo")
+    }
+
     /// Whether garbage is part of it.
     #[must_use]
     pub fn has_garbage(&self) -> bool {

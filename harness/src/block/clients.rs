@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use report::event::{Event, Role, Target};
+use report::event::{Event, Limits, Role, Target};
 use rustix::process::Signal;
 use service::units::format_duration;
 
@@ -14,7 +14,7 @@ use super::start::words;
 use super::{Block, Cut, GRACE};
 use crate::plan::split;
 use crate::scenario::fault::{self, Step};
-use crate::scenario::{Fuzz, Load, Mode, flags};
+use crate::scenario::{Fuzz, Load, Mode, flags, garbage};
 use crate::supervisor::spawn::{Spec, THIS_EXECUTABLE};
 
 /// How long clients go on after upstream or proxy died: time to see what that does to
@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(700);
 /// A client that is yet to begin.
 enum Client<'a> {
     Load(&'a Load),
-    Fuzz(&'a Fuzz),
+    Fuzz(Fuzz),
 }
 
 impl Client<'_> {
@@ -55,7 +55,8 @@ impl Block<'_> {
     pub(super) async fn run_clients(&mut self) -> Result<(), Cut> {
         let planned = self.planned;
         let loads = planned.scenario.load.iter().map(Client::Load);
-        let clients = loads.chain(planned.scenario.fuzz.iter().map(Client::Fuzz));
+        let fuzzes = planned.scenario.fuzz.iter().flat_map(Fuzz::each_time);
+        let clients = loads.chain(fuzzes.map(Client::Fuzz));
         let faults = fault::timeline(&planned.scenario.fault).into_iter();
         let mut waiting: Vec<Due<'_>> = clients
             .map(Due::Client)
@@ -65,23 +66,26 @@ impl Block<'_> {
         let begun = Instant::now();
         for next in waiting {
             let due = begun + next.at();
-            self.listen_until(due.min(self.deadline), Self::is_anybody_dead)
+            self.listen_until(due.min(self.deadline), Self::is_over_early)
                 .await?;
-            if due > self.deadline && !self.is_anybody_dead() {
+            if due > self.deadline && !self.is_over_early() {
                 return Err(self.took_too_long());
             }
-            if self.is_anybody_dead() {
+            if self.is_over_early() {
                 break;
             }
             match next {
                 Due::Client(Client::Load(load)) => self.start_load(load)?,
-                Due::Client(Client::Fuzz(fuzz)) => self.start_fuzz(fuzz)?,
+                Due::Client(Client::Fuzz(fuzz)) => self.start_fuzz(&fuzz)?,
                 Due::Fault(step) => self.do_step(&step).await?,
             }
         }
-        let done = |block: &Self| block.are_clients_done() || block.is_anybody_dead();
+        let done = |block: &Self| block.are_clients_done() || block.is_over_early();
         if !self.listen_until(self.deadline, done).await? {
             return Err(self.took_too_long());
+        }
+        if self.are_links_dead() {
+            return Err(Cut::Problem("the process of the links died".to_owned()));
         }
         if !self.are_clients_done() {
             self.listen_until(Instant::now() + LINGER, Self::are_clients_done)
@@ -146,10 +150,15 @@ impl Block<'_> {
             .any(|child| !is_client(child.role) && !child.is_running() && !child.is_replaced)
     }
 
+    /// Whether there is no sense in going on.
+    fn is_over_early(&self) -> bool {
+        self.is_anybody_dead() || self.is_broken()
+    }
+
     fn address(&self, target: Target) -> Result<SocketAddr, Cut> {
         let at = match target {
-            Target::Proxy => self.entry,
-            Target::Upstream => self.backends.first().map(|backend| backend.at),
+            Target::Proxy => self.door.or(self.entry),
+            Target::Upstream => self.backends.first().map(|backend| backend.server),
         };
         at.ok_or_else(|| Cut::Problem("there is no upstream of ours to aim at".to_owned()))
     }
@@ -188,30 +197,8 @@ impl Block<'_> {
         let seed = split(self.plan.seed, &format!("fuzz {}", fuzz.name)).to_string();
         let mode = fuzz.mode.word();
         let mut args = words(&["fuzzclient", mode, "--connect", &at.to_string()]);
-        args.extend(words(&[
-            "--duration",
-            &format_duration(fuzz.duration),
-            "--seed",
-            &seed,
-        ]));
-        if fuzz.mode == Mode::Foo {
-            let connections = fuzz.connections.to_string();
-            args.extend(words(&[
-                "--strategy",
-                fuzz.strategy.word(),
-                "--connections",
-                &connections,
-            ]));
-        }
-        if let Some(rate) = fuzz.rate {
-            args.extend(words(&["--rate", &rate.per_second().to_string()]));
-        }
-        if let Some(bytes) = fuzz.bytes {
-            args.extend(words(&["--bytes", &bytes.to_string()]));
-        }
-        if fuzz.until_crash {
-            args.extend(words(&["--until-crash"]));
-        }
+        args.extend(garbage::of(fuzz).into_iter().map(OsString::from));
+        args.extend(words(&["--seed", &seed]));
         self.emit(Event::FuzzStarted {
             name: fuzz.name.clone(),
             target: fuzz.target,
@@ -243,7 +230,7 @@ impl Block<'_> {
             args,
             write_fds,
             core_dumps: self.shared.plan.core_dumps,
-            descriptors: None,
+            limits: Limits::default(),
         };
         let at = self.start(role, name, target, &spec)?;
         self.children[at].record = Some(record);

@@ -16,7 +16,13 @@ impl Block<'_> {
     /// Ends all children, clients first, and the upstream last so that nobody suffers
     /// from its end.
     pub(super) async fn end_everything(&mut self) {
-        for role in [Role::Fuzz, Role::Load, Role::Proxy, Role::Upstream] {
+        for role in [
+            Role::Fuzz,
+            Role::Load,
+            Role::Proxy,
+            Role::Link,
+            Role::Upstream,
+        ] {
             self.look(role);
             self.end(role).await;
         }

@@ -5,13 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use report::event::{Event, Fault, Role};
+use report::event::{Event, Fault, Limits, Role, Toxic};
 use rustix::process::Signal;
 
 use super::{Block, Cut, GRACE};
-use crate::scenario::fault::Step;
-use crate::scenario::{Action, Scenario};
+use crate::scenario::fault::{Deed, Step};
+use crate::scenario::{self, Action, Scenario};
+use crate::supervisor::limit::limit;
 use crate::supervisor::spawn::{signal_group, signal_process};
+use crate::supervisor::tree;
 
 /// How long the kernel may take to tear down what was killed.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -45,39 +47,12 @@ impl From<service::signals::Stop> for Undone {
 impl Block<'_> {
     /// Does one step of the timeline.
     pub(super) async fn do_step(&mut self, step: &Step) -> Result<(), Cut> {
-        let scenario = &self.planned.scenario;
-        let target = canonical(scenario, &step.process);
-        let backend = step.backend.as_ref().map(|name| canonical(scenario, name));
-        if !step.undoes {
-            self.emit(Event::FaultBegan(Fault {
-                id: step.id.clone(),
-                target: target.clone(),
-                action: step.action.word().to_owned(),
-                backend: backend.clone(),
-                nodes: step
-                    .nodes
-                    .iter()
-                    .map(|name| canonical(scenario, name))
-                    .collect(),
-            }));
+        if !step.undoes && !matches!(step.deed, Deed::Change(_)) {
+            self.emit(Event::FaultBegan(described(&self.planned.scenario, step)));
         }
-        let done = match step.action {
-            Action::Kill => self.end_process(&target, Signal::KILL).await,
-            Action::Terminate => self.end_process(&target, Signal::TERM).await,
-            Action::Freeze => self.hold(&target, Signal::STOP),
-            Action::Thaw => self.hold(&target, Signal::CONT),
-            Action::Restart => self.restart(&target).await,
-            Action::Reload => self.reload(&step.nodes).await,
-            Action::SilentClients => self.connect_silently(),
-            Action::HangUp => {
-                self.silent.clear();
-                Ok(())
-            }
-            Action::Upgrade => self.upgrade().await,
-            Action::Drain | Action::Disable | Action::Enable => {
-                let backend = backend.unwrap_or_default();
-                self.tell_proxy(&backend, step.action.word()).await
-            }
+        let done = match step.deed {
+            Deed::Act(action) if step.fault.link.is_none() => self.act(action, step).await,
+            _ => self.do_to_links(step).await,
         };
         let id = step.id.clone();
         match done {
@@ -85,6 +60,66 @@ impl Block<'_> {
             Ok(()) => self.emit(Event::FaultEnded { id }),
             Err(Undone::Reason(reason)) => self.emit(Event::FaultFailed { id, reason }),
             Err(Undone::Cut(cut)) => return Err(cut),
+        }
+        Ok(())
+    }
+
+    /// Does something to a process.
+    async fn act(&mut self, action: Action, step: &Step) -> Result<(), Undone> {
+        let scenario = &self.planned.scenario;
+        let target = canonical(scenario, step.fault.target());
+        match action {
+            Action::Kill => self.end_process(&target, Signal::KILL).await,
+            Action::Terminate => self.end_process(&target, Signal::TERM).await,
+            Action::Freeze => self.hold(&target, Signal::STOP),
+            Action::Thaw => self.hold(&target, Signal::CONT),
+            Action::Restart => self.restart(&target).await,
+            Action::Reload => self.reload(&step.fault.nodes).await,
+            Action::SilentClients => self.connect_silently(),
+            Action::HangUp => {
+                self.silent.clear();
+                Ok(())
+            }
+            Action::Upgrade => self.upgrade().await,
+            Action::Drain | Action::Disable | Action::Enable => {
+                let backend = step.fault.backend.as_ref();
+                let backend = backend.map(|name| canonical(scenario, name));
+                self.tell_proxy(&backend.unwrap_or_default(), action.word()).await
+            }
+            Action::Limit => self.limit(&target, &step.id, limits(&step.fault)),
+            Action::Unlimit => self.unlimit(&step.id),
+            Action::Down | Action::Up => Err(Undone::Reason("that is for a link".to_owned())),
+        }
+    }
+
+    /// Lets a process and its children use no more than this.
+    fn limit(&mut self, target: &str, id: &str, limits: Limits) -> Result<(), Undone> {
+        let at = self.running(target)?;
+        let pid = self.children[at].pid;
+        for pid in std::iter::once(pid).chain(tree::children(pid)) {
+            let before = limit(pid, limits);
+            let before = before.map_err(|error| {
+                Undone::Reason(format!("{target} cannot be limited: {error}"))
+            })?;
+            self.limited.push((id.to_owned(), pid, before));
+        }
+        Ok(())
+    }
+
+    /// Lets the processes of that fault use as much as before; one that is gone needs nothing.
+    fn unlimit(&mut self, id: &str) -> Result<(), Undone> {
+        let (mine, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.limited)
+            .into_iter()
+            .partition(|(of, ..)| of == id);
+        self.limited = others;
+        for (_, pid, before) in mine {
+            let is_there = std::path::Path::new(&format!("/proc/{pid}")).exists();
+            if let Err(error) = limit(pid, before)
+                && is_there
+            {
+                let reason = format!("the limit cannot be taken back: {error}");
+                return Err(Undone::Reason(reason));
+            }
         }
         Ok(())
     }
@@ -208,7 +243,38 @@ fn is_called(role: Role, name: &str, target: &str) -> bool {
     match role {
         Role::Proxy => target == "proxy",
         Role::Upstream => target == name,
-        Role::Load | Role::Fuzz => false,
+        Role::Load | Role::Fuzz | Role::Link => false,
+    }
+}
+
+/// What a process is limited to.
+fn limits(fault: &scenario::Fault) -> Limits {
+    Limits {
+        descriptors: fault.descriptors,
+        memory_bytes: fault.memory.map(|size| size.0),
+    }
+}
+
+/// A fault as events tell it.
+fn described(scenario: &Scenario, step: &Step) -> Fault {
+    let fault = &step.fault;
+    let is_limit = fault.action == Some(Action::Limit);
+    let nodes = fault.nodes.iter().map(|name| canonical(scenario, name));
+    Fault {
+        id: step.id.clone(),
+        target: canonical(scenario, fault.target()),
+        action: fault.word().to_owned(),
+        backend: fault.backend.as_ref().map(|name| canonical(scenario, name)),
+        nodes: nodes.collect(),
+        drawn: fault.drawn,
+        toxic: fault.toxic.as_ref().map(|_| Toxic {
+            stream: fault.stream.clone().unwrap_or_else(|| "downstream".to_owned()),
+            toxicity: fault.toxicity.unwrap_or(1.0),
+            attributes: fault.attributes.clone(),
+            to: fault.to.clone(),
+        }),
+        limits: is_limit.then(|| limits(fault)),
+        on_link: fault.link.is_some(),
     }
 }
 

@@ -4,14 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use report::event::{Event, Role, Target};
+use report::event::{Event, ProbeOutcome, Role, Target};
 use service::addr::HostPort;
 
 use super::{Block, Cut, START_PATIENCE};
 use crate::descriptor::{Descriptor, Template};
 use crate::foreign;
+use crate::scenario::Mode;
 use crate::supervisor::spawn::Spec;
-use crate::supervisor::udp;
+use crate::supervisor::{datagram, udp};
 
 /// How often a foreign proxy is started again on another port, because somebody took
 /// the one that was reserved for it.
@@ -66,12 +67,13 @@ impl Block<'_> {
             }
         } else {
             let scratch = &self.shared.scratch;
-            foreign::spec(subject, program, whereabouts, &self.backends, scratch)
+            let mode = self.planned.scenario.proxy.mode;
+            foreign::spec(subject, program, mode, whereabouts, &self.backends, scratch)
                 .map_err(problem)?
         };
         let spec = Spec {
             core_dumps: self.shared.plan.core_dumps,
-            descriptors: self.planned.scenario.proxy.descriptors,
+            limits: self.proxy_limits(),
             ..spec
         };
         let at = self.start(Role::Proxy, &subject.to_string(), Target::Proxy, &spec)?;
@@ -109,10 +111,10 @@ impl Block<'_> {
         at: usize,
         listen: SocketAddr,
     ) -> Result<(), Cut> {
-        // A proxy for lines takes no connections: that its socket is there has to do.
-        let is_about_lines = self.is_about_lines();
+        // A proxy for datagrams takes no connections: that its socket is there has to do.
+        let is_of_datagrams = self.planned.scenario.has_datagrams();
         self.wait_until(at, || {
-            if is_about_lines {
+            if is_of_datagrams {
                 udp::look(listen).is_some()
             } else {
                 TcpStream::connect_timeout(&listen, CONNECT_PATIENCE).is_ok()
@@ -158,26 +160,39 @@ impl Block<'_> {
     }
 
     /// Something that runs already has to be there.
-    pub(super) fn find_running(&self, addr: &HostPort) -> Result<SocketAddr, Cut> {
+    pub(super) async fn find_running(&self, addr: &HostPort) -> Result<SocketAddr, Cut> {
         let problem = |reason: String| Cut::Problem(format!("addr:{addr}: {reason}"));
         let candidates = addr
             .connect_candidates()
             .map_err(|error| problem(error.to_string()))?;
-        let reached = candidates
-            .iter()
-            // Whoever takes lines takes no connections, and answers nothing.
-            .find(|at| {
-                let connected = || TcpStream::connect_timeout(at, 4 * CONNECT_PATIENCE);
-                self.is_about_lines() || connected().is_ok()
-            })
-            .ok_or_else(|| problem("nothing answers there".to_owned()))?;
+        let mut reached = None;
+        for at in candidates {
+            if self.is_reached(at).await {
+                reached = Some(at);
+                break;
+            }
+        }
+        let reached = reached.ok_or_else(|| problem("nothing answers there".to_owned()))?;
         self.emit(Event::ChildStarted {
             role: Role::Proxy,
             name: self.plan.subject.to_string(),
             pid: self.shared.plan.pid.unwrap_or(0),
             command: Vec::new(),
         });
-        Ok(*reached)
+        Ok(reached)
+    }
+
+    /// Whether somebody is there.
+    async fn is_reached(&self, at: SocketAddr) -> bool {
+        match self.planned.scenario.proxy.mode {
+            // Whoever takes lines takes no connections, and answers nothing.
+            Mode::Statsd => true,
+            Mode::Udp => {
+                let (outcome, _) = datagram::ask(at, 0, 4 * CONNECT_PATIENCE).await;
+                outcome == ProbeOutcome::Answered
+            }
+            Mode::Foo | Mode::Tcp => TcpStream::connect_timeout(&at, 4 * CONNECT_PATIENCE).is_ok(),
+        }
     }
 }
 

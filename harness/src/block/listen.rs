@@ -28,6 +28,7 @@ impl Block<'_> {
         done: impl Fn(&Self) -> bool,
     ) -> Result<bool, Stop> {
         loop {
+            self.look_at_events();
             if done(self) {
                 return Ok(true);
             }
@@ -38,7 +39,8 @@ impl Block<'_> {
             if now >= self.next_look {
                 self.look(Role::Upstream);
                 self.look(Role::Proxy);
-                self.next_look = now + LOOK_PAUSE;
+                self.look(Role::Link);
+                self.next_look = now + LOOK_PAUSE.max(self.pause);
             }
             let wake = deadline.min(self.next_look);
             tokio::select! {
@@ -146,6 +148,8 @@ impl Block<'_> {
         match role {
             Role::Load => self.take_load_record(at),
             Role::Fuzz => self.take_fuzz_record(at),
+            // It is asked while it runs.
+            Role::Link => {}
             Role::Upstream | Role::Proxy => {
                 if let Some(counts) = child.stdout.output(Output::last_object) {
                     let name = self.name_in_events(role, &name);

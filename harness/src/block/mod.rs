@@ -2,38 +2,44 @@
 //! events.
 //!
 //! This module is the order of things; `start` starts our own processes, `foreign` those of
-//! other people, both by `launch`. `clients` runs the schedule, `faults` does what is done on
+//! other people, both by `launch`, `links` what is put between them. `clients` runs the schedule, `faults` does what is done on
 //! purpose, `successor` follows a proxy that is upgraded, `backends` asks and tells it what
 //! to think of its servers, `lines` what became of the lines that it took. `ending` leaves nobody behind. `listen` is the one loop through
-//! which all waiting goes.
+//! which all waiting goes; `watch` sees meanwhile whether anything happens that must not, by
+//! the `invariants`.
 
 mod backends;
 mod clients;
 mod ending;
 mod faults;
 mod foreign;
+mod invariants;
 mod launch;
 mod lines;
+mod links;
 mod listen;
 mod start;
 mod successor;
+mod watch;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use report::event::{Binary, Event, Phase, ProbeOutcome, Role};
+use report::event::{Binary, Event, Limits, Phase, ProbeOutcome, Role};
 use service::signals::{Stop, StopSignals};
 use tokio::sync::mpsc;
 
 use self::backends::Transitions;
+use self::links::Links;
+use self::watch::Watching;
 use crate::descriptor::Descriptor;
 use crate::foreign::Backend;
 use crate::plan::{Plan, Planned, split};
 use crate::ports::Ports;
 use crate::recorder::Recorder;
-use crate::scenario::{Server, Upstream};
+use crate::scenario::{Mode, Server, Upstream};
 use crate::schedule::BlockPlan;
 use crate::supervisor::child::Child;
 use crate::supervisor::guard::Guard;
@@ -45,6 +51,10 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a process may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often a process is looked at and probed in a block at most, however long it is: what
+/// is kept of a run must not grow without bounds.
+const MOST_LOOKS: u32 = 2_000;
 
 /// What all blocks of a run share.
 #[derive(Debug)]
@@ -68,6 +78,8 @@ pub enum Cut {
     Stopped(Stop),
     /// Something is wrong with the harness, or with what it was to start.
     Problem(String),
+    /// Something has happened that must not in a scenario that is watched: the run ends.
+    Broken,
 }
 
 impl From<Stop> for Cut {
@@ -86,8 +98,14 @@ struct Block<'a> {
     notes: mpsc::UnboundedReceiver<Note>,
     sink: Sink,
     phase: SharedPhase,
-    /// Where clients connect.
+    /// Where the proxy listens; the first server, if there is no proxy.
     entry: Option<SocketAddr>,
+    /// Where clients connect, if that is a link.
+    door: Option<SocketAddr>,
+    /// The links between the parties, if there are any.
+    links: Option<Links>,
+    /// What processes might use before they were limited.
+    limited: Vec<(String, u32, Limits)>,
     /// The servers, as far as they are ours.
     backends: Vec<Backend>,
     /// Where the proxy is told what to think of its backends, if it can be told.
@@ -110,6 +128,10 @@ struct Block<'a> {
     /// Who ended the run, if somebody did.
     stopped: Option<Stop>,
     next_look: Instant,
+    /// Between two looks at what processes use, and between two probes.
+    pause: Duration,
+    /// What must not happen, and what has been seen of it.
+    watching: Option<Watching>,
 }
 
 struct Probed {
@@ -137,6 +159,9 @@ pub async fn run(
         sink,
         phase: SharedPhase::default(),
         entry: None,
+        door: None,
+        links: None,
+        limited: Vec::new(),
         backends: Vec::new(),
         admin: None,
         management: None,
@@ -150,6 +175,8 @@ pub async fn run(
         deadline: Instant::now() + planned.scenario.timeout,
         stopped: None,
         next_look: Instant::now(),
+        pause: planned.scenario.length() / MOST_LOOKS,
+        watching: None,
     };
     block.emit(Event::BlockStarted {
         round: plan.round,
@@ -165,11 +192,17 @@ pub async fn run(
     let stopped = block.stopped;
     let problem = match &outcome {
         Err(Cut::Problem(problem)) => Some(problem.clone()),
-        Ok(()) | Err(Cut::Stopped(_)) => stopped.map(|_| "interrupted".to_owned()),
+        Ok(()) | Err(Cut::Stopped(_) | Cut::Broken) => stopped.map(|_| "interrupted".to_owned()),
     };
     block.emit(Event::BlockEnded { problem });
     // Also if that came while the block ended: nothing more is started.
-    stopped.map_or(outcome, |stop| Err(Cut::Stopped(stop)))
+    if let Some(stop) = stopped {
+        return Err(Cut::Stopped(stop));
+    }
+    if outcome.is_ok() && block.is_broken() {
+        return Err(Cut::Broken);
+    }
+    outcome
 }
 
 impl Block<'_> {
@@ -180,8 +213,11 @@ impl Block<'_> {
         self.first_probes().await?;
         self.phase.set(Phase::During);
         self.watch_backends();
+        self.begin_watching();
         self.run_clients().await?;
+        self.end_watching();
         self.settle_lines().await?;
+        self.settle_links().await?;
         self.last_probes().await?;
         self.last_state().await;
         self.audit_if_suspicious().await
@@ -194,7 +230,9 @@ impl Block<'_> {
     /// Whoever goes down and comes back must find its port free.
     fn choose_ports(&mut self) -> Result<(), Cut> {
         self.ports.clone_from(&self.planned.ports);
-        let must_stay = !self.planned.scenario.fault.is_empty() || self.is_about_lines();
+        // And no socket of a client may take that of a proxy for datagrams meanwhile.
+        let is_of_datagrams = self.planned.scenario.has_datagrams();
+        let must_stay = !self.planned.scenario.fault.is_empty() || is_of_datagrams;
         if self.ports.is_none() && must_stay {
             let count = self.planned.scenario.upstream.len().max(1);
             // Which node gets a key depends on the nodes' ports: subjects that are set beside
@@ -214,7 +252,8 @@ impl Block<'_> {
     /// What the server of that number has to answer.
     fn check_of(&self, nth: usize) -> Check {
         let upstream = self.planned.scenario.upstream.get(nth);
-        match upstream.map_or(Server::Foo, |upstream| upstream.mode) {
+        let usual = self.planned.scenario.proxy.mode.usual_server();
+        match upstream.map_or(usual, |upstream| upstream.mode) {
             Server::Foo if self.backends.is_empty() => Check::Seq,
             Server::Foo => Check::Digest,
             // Such a server keeps its last words until the client has ended.
@@ -226,12 +265,16 @@ impl Block<'_> {
             // Such a server does not say how it is.
             Server::Statsd if upstream.is_some_and(is_silent) => Check::Open,
             Server::Statsd => Check::Health,
+            Server::UdpEcho => Check::Datagram,
         }
     }
 
     /// What the proxy has to answer. Where clients begin with more than their bytes, a
     /// probe that does not is only to be taken.
     fn check_of_proxy(&self) -> Check {
+        if self.planned.scenario.proxy.mode == Mode::Udp {
+            return Check::Datagram;
+        }
         if self.is_about_lines() {
             return Check::Health;
         }
@@ -254,7 +297,7 @@ impl Block<'_> {
             .map(|(nth, backend)| notes::Probed {
                 role: Role::Upstream,
                 name: several.then(|| backend.name.clone()),
-                at: backend.admin.unwrap_or(backend.at),
+                at: backend.admin.unwrap_or(backend.server),
                 check: self.check_of(nth),
             })
             .collect();
@@ -271,7 +314,8 @@ impl Block<'_> {
             check: self.check_of_proxy(),
         }));
         for whom in targets {
-            notes::probe_on_and_on(whom.clone(), self.phase.clone(), self.sink.clone());
+            let pause = self.pause.max(notes::PROBE_PAUSE);
+            notes::probe_on_and_on(whom.clone(), pause, self.phase.clone(), self.sink.clone());
             self.probed.push(Probed {
                 whom,
                 count: 0,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
-use report::event::Role;
+use report::event::{Limits, Role};
 use service::addr::HostPort;
 
 use super::{Block, Cut, START_PATIENCE};
@@ -30,10 +30,12 @@ impl Block<'_> {
             self.backends.push(Backend {
                 name: self.planned.scenario.upstream_name(nth),
                 at,
+                server: at,
                 weight: upstream.weight,
                 admin,
             });
         }
+        self.start_links().await?;
         self.entry = self.backends.first().map(|backend| backend.at);
         Ok(())
     }
@@ -58,15 +60,24 @@ impl Block<'_> {
         } else {
             args.extend(words(&["--seed", &self.plan.seed.to_string()]));
         }
+        if upstream.mode == Server::UdpEcho
+            && let Some(size) = upstream.receive_buffer
+        {
+            args.extend(words(&["--receive-buffer", &size.to_string()]));
+        }
         let name = self.planned.scenario.upstream_name(nth);
-        self.start_ours(Role::Upstream, &name, args, None).await
+        let limits = Limits {
+            descriptors: upstream.descriptors,
+            memory_bytes: upstream.memory.map(|size| size.0),
+        };
+        self.start_ours(Role::Upstream, &name, args, limits).await
     }
 
     pub(super) async fn start_proxy(&mut self) -> Result<(), Cut> {
         let subject = self.plan.subject.clone();
         match &subject {
             Descriptor::Direct => {}
-            Descriptor::Running(addr) => self.entry = Some(self.find_running(addr)?),
+            Descriptor::Running(addr) => self.entry = Some(self.find_running(addr).await?),
             _ if self.backends.is_empty() => {
                 return Err(Cut::Problem(
                     "there is no upstream to forward to".to_owned(),
@@ -76,13 +87,13 @@ impl Block<'_> {
                 let listen = self.own_port(|ports| ports.proxy);
                 let mut args = words(&["proxy"]);
                 args.extend(self.own_flags(&listen, more)?);
-                let limit = self.planned.scenario.proxy.descriptors;
-                let at = self.start_ours(Role::Proxy, "proxy", args, limit).await?;
+                let limits = self.proxy_limits();
+                let at = self.start_ours(Role::Proxy, "proxy", args, limits).await?;
                 self.entry = Some(at);
             }
             _ => self.entry = Some(self.start_foreign(&subject).await?),
         }
-        Ok(())
+        self.open_client_link().await
     }
 
     /// How our own proxy is started, and whatever takes its flags.
@@ -119,7 +130,7 @@ impl Block<'_> {
     /// Whether the proxy is to read its configuration again.
     fn needs_config(&self) -> bool {
         let mut faults = self.planned.scenario.fault.iter();
-        faults.any(|fault| fault.action == Action::Reload)
+        faults.any(|fault| fault.action == Some(Action::Reload))
     }
 
     /// Writes the configuration that our own proxy reads its backends from.
@@ -152,6 +163,15 @@ impl Block<'_> {
         ports.map_or_else(|| ANY.to_owned(), |ports| which(ports).to_string())
     }
 
+    /// What the proxy may use.
+    pub(super) fn proxy_limits(&self) -> Limits {
+        let proxy = &self.planned.scenario.proxy;
+        Limits {
+            descriptors: proxy.descriptors,
+            memory_bytes: proxy.memory.map(|size| size.0),
+        }
+    }
+
     /// Starts this executable again as one of its parts, and waits for its readiness
     /// line.
     async fn start_ours(
@@ -159,14 +179,14 @@ impl Block<'_> {
         role: Role,
         name: &str,
         args: Vec<OsString>,
-        descriptors: Option<u64>,
+        limits: Limits,
     ) -> Result<SocketAddr, Cut> {
         let spec = Spec {
             program: THIS_EXECUTABLE.into(),
             args,
             write_fds: vec!["--ready-fd"],
             core_dumps: self.shared.plan.core_dumps,
-            descriptors,
+            limits,
         };
         self.start_and_wait(role, name, spec).await
     }
@@ -188,7 +208,9 @@ impl Block<'_> {
         let child = &self.children[at];
         let sockets = child.sockets.as_ref();
         let socket = |role: &str| sockets.and_then(|sockets| sockets.get(role)?.parse().ok());
-        let Some(listen) = socket("listen") else {
+        // The process of the links is steered at its API; its links come and go.
+        let door = if role == Role::Link { "api" } else { "listen" };
+        let Some(listen) = socket(door) else {
             return Err(self.start_failure(at).await);
         };
         if role == Role::Proxy {

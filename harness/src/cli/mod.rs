@@ -2,7 +2,11 @@
 
 mod bench;
 mod compare;
+mod corpus;
+mod crash;
 mod list;
+mod minimize;
+mod replay;
 mod report;
 mod run;
 mod tournament;
@@ -46,6 +50,10 @@ enum Command {
     Compare(compare::Compare),
     Tournament(tournament::Tournament),
     Report(report::Report),
+    Crash(Box<crash::Crash>),
+    Replay(replay::Replay),
+    Minimize(minimize::Minimize),
+    Corpus(corpus::CorpusArgs),
     /// Run a reference server, sound or with planted defects: see "harness upstream --help"
     Upstream,
     /// Serve links with faults behind Toxiproxy's API, or steer them: "harness toxics --help"
@@ -108,6 +116,11 @@ struct Common {
     #[arg(long)]
     core_dumps: bool,
 
+    /// Write every decision of the links to this directory, a file for each block; sorted,
+    /// those of two runs with the same seed and traffic are equal
+    #[arg(long, value_name = "DIR")]
+    decisions: Option<PathBuf>,
+
     /// Show nothing while it runs
     #[arg(long, short)]
     quiet: bool,
@@ -127,6 +140,10 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Compare(compare)) => compare::execute(&compare),
         Some(Command::Tournament(tournament)) => tournament::execute(&tournament),
         Some(Command::Report(report)) => report::execute(&report),
+        Some(Command::Crash(crash)) => crash::execute(&crash),
+        Some(Command::Replay(replay)) => replay::execute(&replay),
+        Some(Command::Minimize(minimize)) => minimize::execute(&minimize),
+        Some(Command::Corpus(corpus)) => corpus::execute(&corpus),
         // It is taken before arguments are parsed, and is here for the help.
         Some(Command::Upstream) => usage("upstream: expected \"harness upstream MODE …\""),
         Some(Command::Toxics { args }) => {

@@ -43,6 +43,8 @@ fn what_is_missing_or_far_away_is_refused_before_anything_starts() {
             allow_remote: false,
             pid: None,
             core_dumps: false,
+            decisions: None,
+            suite: None,
             design: None,
         }
     };
@@ -84,6 +86,8 @@ fn what_would_be_ignored_is_refused() {
         allow_remote: false,
         pid: Some(1),
         core_dumps: false,
+        decisions: None,
+        suite: None,
         design: None,
     };
     let error = plan.check(&|_| {}).unwrap_err();

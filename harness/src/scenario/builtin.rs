@@ -61,6 +61,48 @@ builtin! {
     "statsd-silent-client",
     "statsd-silent-health",
     "statsd-ring-change";
+    "udp/":
+    "udp-echo";
+    "soak/":
+    "soak-foo",
+    "soak-tcp",
+    "soak-statsd";
+    "chaos/":
+    "chaos-latency",
+    "chaos-jitter",
+    "chaos-latency-growing",
+    "chaos-bandwidth",
+    "chaos-slow-close",
+    "chaos-blackhole",
+    "chaos-resets",
+    "chaos-resets-behind",
+    "chaos-slicer",
+    "chaos-corruption",
+    "chaos-cut",
+    "chaos-half-open",
+    "chaos-upstream-killed",
+    "chaos-upstream-frozen",
+    "chaos-upstream-restarted",
+    "chaos-flapping",
+    "chaos-two-faults",
+    "chaos-drain",
+    "chaos-slow-clients",
+    "chaos-flood",
+    "chaos-descriptors",
+    "chaos-memory",
+    "chaos-foo-drop",
+    "chaos-foo-duplicate",
+    "chaos-foo-swap",
+    "chaos-foo-stale",
+    "chaos-tcp-drain",
+    "chaos-tcp-blackhole",
+    "chaos-statsd-loss",
+    "chaos-statsd-duplicate",
+    "chaos-statsd-reorder",
+    "chaos-udp-loss",
+    "chaos-udp-duplicate",
+    "chaos-udp-reorder",
+    "chaos-udp-corruption";
 }
 
 /// What a scenario is about, for a list of them.
@@ -68,9 +110,14 @@ builtin! {
 pub fn group(scenario: &Scenario) -> &'static str {
     match scenario.proxy.mode {
         _ if QUICK.contains(&scenario.name.as_str()) => "quick suite",
+        _ if scenario.watch.is_some() => "soak: everything at random, until something breaks",
+        _ if scenario.name.starts_with("chaos-") => {
+            "chaos: faults on links and processes, clients that misbehave"
+        }
         Mode::Tcp if scenario.rounds > 2 => "speed (proxy tcp)",
         Mode::Tcp => "servers and orders that come and go (proxy tcp)",
         Mode::Statsd => "lines, each accounted for (proxy statsd)",
+        Mode::Udp => "datagrams there and back (any relay of UDP)",
         Mode::Foo if scenario.rounds > 1 => "speed (proxy foo)",
         Mode::Foo => "defects and crashes (proxy foo)",
     }
@@ -79,11 +126,20 @@ pub fn group(scenario: &Scenario) -> &'static str {
 /// What `harness` runs without arguments.
 pub const QUICK: [&str; 4] = ["latency", "crash-direct", "crash-forward", "crash-shield"];
 
-/// The scenario of that name.
+/// The scenario of that name; of one for several modes, with a mode behind its name, the one
+/// for that.
 #[must_use]
 pub fn named(name: &str) -> Option<Scenario> {
-    let (name, source) = SOURCES.iter().find(|(known, _)| *known == name)?;
-    Some(parse::text(source, name).expect("a test reads every built-in scenario"))
+    let read = |name: &str| {
+        let (name, source) = SOURCES.iter().find(|(known, _)| *known == name)?;
+        Some(parse::text(source, name).expect("a test reads every built-in scenario"))
+    };
+    read(name).or_else(|| {
+        let (name, mode) = name.rsplit_once('-')?;
+        let scenario = read(name).filter(|scenario| !scenario.modes.is_empty())?;
+        let mode = scenario.modes.iter().find(|known| known.word() == mode).copied()?;
+        scenario.each_mode(Some(mode)).pop()
+    })
 }
 
 /// All of them.

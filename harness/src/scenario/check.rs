@@ -5,15 +5,25 @@ use report::fold::MOST_UPSTREAMS;
 use super::parse::ScenarioError;
 use super::source::Source;
 use super::{Mode, Scenario};
-use super::{fault, flags, limits, statsd};
+use super::{fault, flags, garbage, limits, statsd, udp};
 use crate::descriptor::Descriptor;
 
 /// Descriptors without which no program starts.
 const LEAST_DESCRIPTORS: u64 = 16;
 
 impl Source<'_> {
-    /// What the types cannot say.
+    /// What the types cannot say, in every mode that it is run in.
     pub(super) fn check(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
+        if let Err(reason) = scenario.check_modes() {
+            let line = self.line_of_key_below(0, "modes");
+            return Err(self.wrong(line, format!("modes: {reason}")));
+        }
+        self.check_one(scenario)?;
+        let mut others = scenario.modes.iter().skip(1);
+        others.try_for_each(|mode| self.check_one(&scenario.in_mode(*mode)))
+    }
+
+    fn check_one(&self, scenario: &Scenario) -> Result<(), ScenarioError> {
         let top = |key: &str, reason: &str| {
             Err(self.wrong(self.line_of_key_below(0, key), format!("{key}: {reason}")))
         };
@@ -48,7 +58,9 @@ impl Source<'_> {
             let said = "a proxy of mode \"foo\" has one upstream behind it: expected [proxy] mode = \"tcp\"";
             return self.at("upstream", 1, "mode", said.to_owned());
         }
-        if let Err((table, nth, key, reason)) = statsd::servers(scenario) {
+        if let Err((table, nth, key, reason)) =
+            udp::servers(scenario).and_then(|()| statsd::servers(scenario))
+        {
             return self.at(table, nth, key, reason);
         }
         if scenario.upstream.len() > MOST_UPSTREAMS {
@@ -68,6 +80,14 @@ impl Source<'_> {
         {
             if let Err(error) = text.parse::<Descriptor>() {
                 return self.at("proxy", 0, key, error.to_string());
+            }
+        }
+        if let Err((key, reason)) = scenario.check_watch() {
+            return self.at("watch", 0, key, reason);
+        }
+        for (nth, link) in scenario.link.iter().enumerate() {
+            if let Some(said) = scenario.no_link(&link.name) {
+                return self.at("link", nth, "name", said);
             }
         }
         for (nth, fault) in scenario.fault.iter().enumerate() {
@@ -113,7 +133,11 @@ impl Source<'_> {
             }
         }
         for (nth, fuzz) in scenario.fuzz.iter().enumerate() {
-            if let Err((key, reason)) = statsd::fuzz(fuzz).and_then(|()| limits::fuzz(fuzz)) {
+            let refused = statsd::fuzz(fuzz)
+                .and_then(|()| udp::fuzz(scenario, fuzz))
+                .and_then(|()| garbage::check(fuzz))
+                .and_then(|()| limits::fuzz(fuzz));
+            if let Err((key, reason)) = refused {
                 return self.at("fuzz", nth, key, reason);
             }
             if scenario.fuzz[..nth]

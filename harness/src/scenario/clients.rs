@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use fuzzclient::generate::Strategy;
 use report::event::Target;
 use serde::{Deserialize, Serialize};
 use service::units::{Rate, Size};
@@ -58,10 +59,13 @@ pub struct Load {
     /// How long to wait for late answers at the end.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
     pub drain: Option<Duration>,
+    /// What counts as lost if it is not back by then; `udp` only.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub timeout: Option<Duration>,
     /// Which bytes that come back are checked: `full`, `none`; `tcp` only, as all that follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<String>,
-    /// Bytes of each message, a number or a range.
+    /// Bytes of each message, a number or a range; of each datagram in mode `udp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
     /// Bytes as fast as they go, instead of messages: `send`, `receive`, `both`, `echo`.
@@ -133,6 +137,7 @@ impl Default for Load {
             floor: Duration::ZERO,
             start: Duration::ZERO,
             drain: None,
+            timeout: None,
             verify: None,
             payload: None,
             bulk: None,
@@ -209,19 +214,21 @@ pub struct Fuzz {
     /// A name, unlike that of any other fuzz client.
     #[serde(default = "default_fuzz_name")]
     pub name: String,
-    /// Where its bytes go: on connections in mode `foo`, in datagrams in mode `statsd`.
+    /// Whose messages are the model: `foo`, `tcp`, or `statsd`, whose garbage goes in
+    /// datagrams.
     #[serde(default)]
     pub mode: Mode,
     /// At the proxy, or past it.
     #[serde(default)]
     pub target: Target,
-    /// Datagrams per second; `statsd` only.
+    /// Datagrams per second, such as `200/s`; on connections bytes per second, such as
+    /// `1MiB/s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<Rate>,
-    /// What the bytes look like.
-    #[serde(default)]
-    pub strategy: Strategy,
-    /// Bytes on each connection.
+    pub rate: Option<String>,
+    /// What the bytes look like; `random` if absent, in datagrams `grammar`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Bytes in all, over all connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<Size>,
     /// How long.
@@ -236,6 +243,54 @@ pub struct Fuzz {
     /// How long after the processes are ready it begins.
     #[serde(default, with = "service::units::duration")]
     pub start: Duration,
+    /// Between two of several times, from beginning to beginning.
+    #[serde(
+        default,
+        skip_serializing_if = "Duration::is_zero",
+        with = "service::units::duration"
+    )]
+    pub every: Duration,
+    /// How often it comes in all, each time with bytes of its own; once if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+}
+
+impl Default for Fuzz {
+    fn default() -> Self {
+        Self {
+            name: default_fuzz_name(),
+            mode: Mode::Foo,
+            target: Target::Proxy,
+            rate: None,
+            strategy: None,
+            bytes: None,
+            duration: default_fuzz_duration(),
+            connections: default_fuzz_connections(),
+            until_crash: false,
+            start: Duration::ZERO,
+            every: Duration::ZERO,
+            times: None,
+        }
+    }
+}
+
+impl Fuzz {
+    /// Each time that it comes, as a client of its own.
+    #[must_use]
+    pub fn each_time(&self) -> Vec<Self> {
+        let count = self.times.unwrap_or(1);
+        let once = |nth: u32| Self {
+            name: match count {
+                1 => self.name.clone(),
+                _ => format!("{}.{}", self.name, nth + 1),
+            },
+            start: self.start + self.every * nth,
+            every: Duration::ZERO,
+            times: None,
+            ..self.clone()
+        };
+        (0..count).map(once).collect()
+    }
 }
 
 fn default_fuzz_name() -> String {
@@ -248,26 +303,4 @@ fn default_fuzz_duration() -> Duration {
 
 fn default_fuzz_connections() -> u32 {
     4
-}
-
-/// What garbage looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// Uniform bytes: `cat /dev/random`.
-    #[default]
-    Random,
-    /// Random bytes with newlines at line-like distances.
-    Lines,
-}
-
-impl Strategy {
-    /// As `fuzzclient` takes it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::Lines => "lines",
-        }
-    }
 }

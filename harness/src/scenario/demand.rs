@@ -1,7 +1,7 @@
 //! From an `[[expect]]` to what is judged.
 
 use report::event::Role;
-use report::expect::{Change, ExpectError, Expectation, Fate, Origin, Part};
+use report::expect::{Change, ExpectError, Expectation, Fate, Origin, Part, What};
 
 use super::{Expect, Mode, Scenario};
 
@@ -36,10 +36,12 @@ fn whole_run(expect: &Expect, scenario: &Scenario) -> Result<Expectation, Refuse
         expect.load.is_some(),
         expect.backend.is_some(),
         expect.account.is_some(),
+        expect.recovery.is_some(),
+        expect.back.is_some(),
         expect.counts.is_some(),
     ];
     if subjects.into_iter().filter(|is_there| *is_there).count() != 1 {
-        let said = "expected exactly one of upstream, proxy, load, backend, account and counts";
+        let said = "expected exactly one of upstream, proxy, load, backend, account, recovery, back and counts";
         return Err(("expect", said.to_owned()));
     }
     belongs(expect)?;
@@ -85,9 +87,27 @@ fn whole_run(expect: &Expect, scenario: &Scenario) -> Result<Expectation, Refuse
         }
         return Expectation::account(text, Origin::Scenario).map_err(wrong("account"));
     }
+    if let Some(text) = &expect.recovery {
+        let demand = Expectation::recovery(text, expect.client.clone());
+        return demand.map_err(wrong("recovery"));
+    }
+    if let Some(what) = &expect.back {
+        let what: What = what.parse().map_err(wrong("back"))?;
+        let process = match expect.process.as_deref() {
+            None | Some("proxy") => "proxy".to_owned(),
+            Some("upstream") => "upstream".to_owned(),
+            Some(name) => upstream(scenario, "process", name)?,
+        };
+        return Ok(Expectation::back(&process, what));
+    }
     match expect.counts.as_deref() {
         Some("reconcile") => Ok(Expectation::reconcile(Origin::Scenario)),
-        other => Err(("counts", format!("expected \"reconcile\", got {other:?}"))),
+        Some("at-most-once") => Ok(Expectation::at_most_once()),
+        other => {
+            let got = other.unwrap_or_default();
+            let said = format!("expected \"reconcile\" or \"at-most-once\", got {got:?}");
+            Err(("counts", said))
+        }
     }
 }
 
@@ -98,7 +118,7 @@ fn belongs(expect: &Expect) -> Result<(), Refused> {
             "process",
             expect.process.is_some(),
             "upstream",
-            expect.upstream.is_some(),
+            expect.upstream.is_some() || expect.back.is_some(),
         ),
         (
             "beside",
@@ -110,7 +130,7 @@ fn belongs(expect: &Expect) -> Result<(), Refused> {
             "client",
             expect.client.is_some(),
             "load",
-            expect.load.is_some(),
+            expect.load.is_some() || expect.recovery.is_some(),
         ),
         (
             "ejected",

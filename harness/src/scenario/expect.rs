@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What must come of a scenario: one of `upstream`, `proxy`, `load`, `backend`,
-/// `account` and `counts`, and what belongs to it.
+/// `account`, `recovery`, `back` and `counts`, and what belongs to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
@@ -29,10 +29,18 @@ pub struct Expect {
     /// `received >= 99.9 %`, `dropped.no_node > 0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// `reconcile`.
+    /// How soon after the end of each fault loads are served as before: `< 2s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<String>,
+    /// What of a process is to be back at the end where it was before the first fault:
+    /// `descriptors`, `memory`, `threads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<String>,
+    /// `reconcile`, or `at-most-once`: no request reached a server twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<String>,
-    /// Which process is meant by `upstream`, such as `upstream.1`; all if absent.
+    /// Which process is meant by `upstream`, such as `upstream.1`, or by `back`; all if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<String>,
     /// The subject that `load` is beside, which then has a factor: `p99 < 0.8x`.

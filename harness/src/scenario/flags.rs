@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use loadgen::args::{Cli, Command};
-use loadgen::config::{Machine, TcpConfig};
+use loadgen::config::{Machine, TcpConfig, UdpConfig};
 use service::units::{Rate, format_duration};
 
 use super::{Load, Mode};
@@ -13,6 +13,10 @@ pub fn of(load: &Load, rate: Option<f64>) -> Vec<String> {
     let mut flags = Flags(Vec::new());
     if load.mode == Mode::Statsd {
         statsd(load, rate, &mut flags);
+        return flags.0;
+    }
+    if load.mode == Mode::Udp {
+        udp(load, rate, &mut flags);
         return flags.0;
     }
     if load.bulk.is_none() {
@@ -55,6 +59,25 @@ fn statsd(load: &Load, rate: Option<f64>, flags: &mut Flags) {
     flags.some("--types", load.types.as_ref());
     flags.some("--mtu", load.mtu);
     flags.some("--transport", load.transport.as_ref());
+}
+
+fn udp(load: &Load, rate: Option<f64>, flags: &mut Flags) {
+    match rate.or(load.rate.map(Rate::per_second)) {
+        Some(rate) => flags.value("--rate", rate),
+        None => flags.bare("--closed"),
+    }
+    if load.closed || load.pipeline != 1 {
+        flags.value("--window", load.pipeline);
+    }
+    flags.value("--clients", load.connections);
+    flags.value("--duration", format_duration(load.duration));
+    flags.value("--warmup", format_duration(load.warmup));
+    flags.value("--interval", format_duration(load.interval));
+    flags.value("--floor", format_duration(load.floor));
+    flags.some("--threads", load.threads);
+    flags.some("--drain", load.drain.map(format_duration));
+    flags.some("--timeout", load.timeout.map(format_duration));
+    flags.some("--payload", load.payload.as_ref());
 }
 
 fn tcp(load: &Load, flags: &mut Flags) {
@@ -118,35 +141,80 @@ fn tcp_keys(load: &Load) -> [(&'static str, bool); 10] {
 /// # Errors
 /// The key, and what `loadgen` says.
 pub fn check(load: &Load) -> Result<(), (&'static str, String)> {
+    if load.mode == Mode::Udp {
+        return udp_check(load);
+    }
+    if load.timeout.is_some() {
+        return Err(("timeout", "belongs to mode = \"udp\" only".to_owned()));
+    }
     let given = tcp_keys(load).into_iter().find(|(_, is_there)| *is_there);
     let said = match (load.mode, given) {
-        (Mode::Foo | Mode::Statsd, Some((key, _))) => {
+        (Mode::Foo | Mode::Statsd | Mode::Udp, Some((key, _))) => {
             return Err((key, "belongs to mode = \"tcp\" only".to_owned()));
         }
-        (Mode::Foo, None) => None,
+        (Mode::Foo | Mode::Udp, None) => None,
         (Mode::Tcp, _) => said_of_tcp(load),
         (Mode::Statsd, None) => said_of(load).err(),
     };
     let Some(said) = said else { return Ok(()) };
+    Err(refused(&said))
+}
+
+/// The same for datagrams.
+fn udp_check(load: &Load) -> Result<(), (&'static str, String)> {
+    let others = tcp_keys(load).into_iter();
+    if let Some((key, _)) = others
+        .filter(|(key, _)| *key != "payload")
+        .find(|(_, is_there)| *is_there)
+    {
+        return Err((key, "belongs to mode = \"tcp\" only".to_owned()));
+    }
+    if load.requests_per_connection.is_some() {
+        let said = "datagrams have no connections: expected a mode that has";
+        return Err(("requests_per_connection", said.to_owned()));
+    }
+    // Its words for what a scenario has others for.
+    let said = said_of_udp(load).map(|said| {
+        let said = said.replace("--clients", "--connections");
+        said.replace("--window", "--pipeline")
+    });
+    said.map_or(Ok(()), |said| Err(refused(&said)))
+}
+
+/// What `loadgen` says, as one line, and the key that it is about.
+fn refused(said: &str) -> (&'static str, String) {
     let said = said.lines().next().unwrap_or_default();
     let said = said.trim_start_matches("error: ").to_owned();
-    Err((key_of(&said), said))
+    (key_of(&said), said)
 }
 
 /// What `loadgen` says of a load over TCP that it does not take.
 fn said_of_tcp(load: &Load) -> Option<String> {
     match said_of(load) {
         Err(said) => Some(said),
-        Ok(Command::Tcp(args)) => {
-            let machine = Machine {
-                cores: std::thread::available_parallelism().map_or(1, Into::into),
-                descriptors: u64::MAX,
-            };
-            TcpConfig::new(&args, machine, 1)
-                .err()
-                .map(|error| error.to_string())
-        }
+        Ok(Command::Tcp(args)) => TcpConfig::new(&args, machine(), 1)
+            .err()
+            .map(|error| error.to_string()),
         Ok(_) => None,
+    }
+}
+
+/// The same of a load of datagrams.
+fn said_of_udp(load: &Load) -> Option<String> {
+    match said_of(load) {
+        Err(said) => Some(said),
+        Ok(Command::Udp(args)) => UdpConfig::new(&args, machine(), 1)
+            .err()
+            .map(|error| error.to_string()),
+        Ok(_) => None,
+    }
+}
+
+/// This machine, whose limit of descriptors is another one's affair.
+fn machine() -> Machine {
+    Machine {
+        cores: std::thread::available_parallelism().map_or(1, Into::into),
+        descriptors: u64::MAX,
     }
 }
 
@@ -160,7 +228,12 @@ fn said_of(load: &Load) -> Result<Command, String> {
 
 /// The key whose flag a message is about.
 fn key_of(said: &str) -> &'static str {
-    const KEYS: [&str; 15] = [
+    const KEYS: [&str; 20] = [
+        "connections",
+        "pipeline",
+        "threads",
+        "timeout",
+        "drain",
         "payload",
         "verify",
         "bulk",
@@ -218,6 +291,44 @@ mod tests {
         }
         let foo = |load: &mut Load| (load.mode, load.idle) = (Mode::Foo, Some(1));
         assert_eq!(refused(foo).unwrap().0, "idle");
+    }
+
+    #[test]
+    fn what_loadgen_refuses_of_datagrams_is_refused_before_anything_starts() {
+        type Spoil = fn(&mut Load);
+        let refused = |spoil: Spoil| {
+            let mut load = Load {
+                mode: Mode::Udp,
+                rate: "10k/s".parse().ok(),
+                ..Load::default()
+            };
+            spoil(&mut load);
+            check(&load).err()
+        };
+        assert_eq!(refused(|_| {}), None);
+        assert_eq!(
+            refused(|load| load.payload = Some("32-1400".to_owned())),
+            None
+        );
+        let keys: [(&str, Spoil); 6] = [
+            ("payload", |load| load.payload = Some("31".to_owned())),
+            ("connections", |load| load.connections = 20_000),
+            ("pipeline", |load| load.pipeline = 2),
+            ("timeout", |load| {
+                load.timeout = Some(std::time::Duration::ZERO);
+            }),
+            ("requests_per_connection", |load| {
+                load.requests_per_connection = Some(1);
+            }),
+            ("tls", |load| load.tls = true),
+        ];
+        for (key, spoil) in keys {
+            let (named, said) = refused(spoil).unwrap();
+            assert_eq!(named, key, "{said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+        let closed = |load: &mut Load| (load.rate, load.closed, load.pipeline) = (None, true, 4);
+        assert_eq!(refused(closed), None);
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub fn timeout(scenario: &Scenario) -> Result<(), String> {
         let parts = [load.start, load.floor, load.warmup, load.duration];
         (format!("load {:?}", load.name), sum(&parts))
     });
-    let fuzzes = scenario.fuzz.iter().map(|fuzz| {
+    let fuzzes = scenario.fuzz.iter().flat_map(Fuzz::each_time);
+    let fuzzes = fuzzes.map(|fuzz| {
         let parts = [fuzz.start, fuzz.duration];
         (format!("fuzz client {:?}", fuzz.name), sum(&parts))
     });

@@ -4,7 +4,9 @@
 //! [`builtin`] holds those that are compiled in. This module is the schema itself; the
 //! keys and their meaning are the same in every version to come. [`clients`] are those who
 //! send something ([`flags`] says it to `loadgen`), [`fault`] what is done on purpose meanwhile, `expect` what is demanded.
-//! [`statsd`] is what lines have of their own.
+//! [`statsd`] is what lines have of their own, [`udp`] what datagrams of any kind have.
+//! `modes` is one scenario for several kinds of proxy, [`watch`] what must not happen in one
+//! that takes hours, [`suite`] which of them belong together.
 
 pub mod builtin;
 mod check;
@@ -13,10 +15,16 @@ mod demand;
 mod expect;
 pub mod fault;
 pub mod flags;
+pub mod garbage;
 pub mod limits;
+pub mod link;
+mod modes;
 pub mod parse;
 mod source;
 pub mod statsd;
+pub mod suite;
+pub mod udp;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -28,6 +36,8 @@ use service::units::Size;
 pub use clients::{Fuzz, Load, Strategy};
 pub use expect::Expect;
 pub use fault::{Action, Fault};
+pub use link::Link;
+pub use watch::Watch;
 
 /// One scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +48,10 @@ pub struct Scenario {
     /// What it shows, in one sentence.
     #[serde(default)]
     pub description: String,
+    /// The modes that it is run in, once in each, where everybody speaks `foo` or `tcp`;
+    /// that of `[proxy]` alone if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<Mode>,
     /// Where its randomness comes from; drawn from the run's seed if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -59,15 +73,43 @@ pub struct Scenario {
     /// The clients that send garbage.
     #[serde(default)]
     pub fuzz: Vec<Fuzz>,
+    /// Links that are between the parties even if no fault is on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<Link>,
     /// What is done on purpose while they do.
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// What must not happen meanwhile: it ends at once where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// What must come of it, as it was written.
     #[serde(default)]
     pub expect: Vec<Expect>,
     /// What must come of it, parsed.
     #[serde(skip)]
     pub expectations: Vec<Expectation>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            modes: Vec::new(),
+            seed: None,
+            timeout: default_timeout(),
+            rounds: default_rounds(),
+            upstream: Vec::new(),
+            proxy: Proxy::default(),
+            load: Vec::new(),
+            fuzz: Vec::new(),
+            link: Vec::new(),
+            fault: Vec::new(),
+            watch: None,
+            expect: Vec::new(),
+            expectations: Vec::new(),
+        }
+    }
 }
 
 fn default_timeout() -> Duration {
@@ -97,7 +139,13 @@ pub struct Upstream {
     /// Its share among the backends, where the proxy takes weights: 1 to 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
-    /// Room in the kernel for datagrams that wait; `statsd` only.
+    /// How many descriptors it may have open (`RLIMIT_NOFILE`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<u64>,
+    /// How much address space it may have (`RLIMIT_AS`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// Room in the kernel for datagrams that wait; `statsd` and `udp-echo` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive_buffer: Option<Size>,
 }
@@ -110,6 +158,8 @@ impl Default for Upstream {
             threads: None,
             listen: None,
             weight: None,
+            descriptors: None,
+            memory: None,
             receive_buffer: None,
         }
     }
@@ -132,6 +182,9 @@ pub enum Server {
     Http,
     /// Nothing: it takes lines of statsd, accounts for each, and answers for its health.
     Statsd,
+    /// Every datagram back, counted by who sent it.
+    #[serde(rename = "udp-echo")]
+    UdpEcho,
 }
 
 impl Server {
@@ -145,6 +198,7 @@ impl Server {
             Self::Source => "source",
             Self::Http => "http",
             Self::Statsd => "statsd",
+            Self::UdpEcho => "udp-echo",
         }
     }
 }
@@ -160,6 +214,8 @@ pub enum Mode {
     Tcp,
     /// Lines of statsd, each to the server that its key belongs to.
     Statsd,
+    /// Any datagrams over UDP, of which some come back.
+    Udp,
 }
 
 impl Mode {
@@ -170,6 +226,16 @@ impl Mode {
             Self::Foo => "foo",
             Self::Tcp => "tcp",
             Self::Statsd => "statsd",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// The server that stands behind a proxy if none is described.
+    #[must_use]
+    pub fn usual_server(self) -> Server {
+        match self {
+            Self::Udp => Server::UdpEcho,
+            Self::Foo | Self::Tcp | Self::Statsd => Server::Foo,
         }
     }
 }
@@ -178,10 +244,11 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
-    /// What it is to be: `foo` has one server behind it, `tcp` and `statsd` all of them.
+    /// What it is to be: `foo` has one server behind it, all others all of them.
     #[serde(default)]
     pub mode: Mode,
-    /// What stands between clients and upstream: see [`crate::descriptor`].
+    /// What stands between clients and upstream: see [`crate::descriptor`]. If nothing is
+    /// said it is ours, or nothing in mode `udp`, which ours has not.
     #[serde(default = "default_proxy")]
     pub descriptor: String,
     /// More arguments for it, if it is ours or another program that takes our flags.
@@ -197,6 +264,9 @@ pub struct Proxy {
     /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<u64>,
+    /// How much address space it may have (`RLIMIT_AS`); as much as the harness if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
     /// The servers that are in its configuration from the beginning; all if absent. `statsd`
     /// only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -216,6 +286,7 @@ impl Default for Proxy {
             against: Vec::new(),
             fixed: false,
             descriptors: None,
+            memory: None,
             nodes: Vec::new(),
         }
     }

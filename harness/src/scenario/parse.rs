@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use report::expect::Expectation;
+
 use super::Scenario;
 use super::demand;
 use super::source::Source;
+use super::udp;
 
 /// What is wrong with a scenario.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +34,6 @@ pub enum ScenarioError {
 
 /// A scenario file is written by hand; what is larger is something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// What the schema has room for and nothing stands behind yet.
-const NOT_BUILT: [&str; 1] = ["link"];
 
 /// Reads a scenario from a file.
 ///
@@ -62,9 +62,9 @@ pub fn file(path: &Path) -> Result<Scenario, ScenarioError> {
 /// What is wrong, by file, line and key.
 pub fn text(source: &str, file: &str) -> Result<Scenario, ScenarioError> {
     let source = Source { text: source, file };
-    refuse_what_is_not_built(&source)?;
     let mut scenario: Scenario =
         toml::from_str(source.text).map_err(|error| source.explain(&error))?;
+    udp::fill_in(&mut scenario, source.text);
     source.check(&scenario)?;
     let mut expectations = Vec::new();
     for (at, expect) in scenario.expect.iter().enumerate() {
@@ -77,23 +77,9 @@ pub fn text(source: &str, file: &str) -> Result<Scenario, ScenarioError> {
         })?;
         expectations.push(expectation);
     }
+    expectations.extend(scenario.watch.as_ref().map(|_| Expectation::invariants()));
     scenario.expectations = expectations;
     Ok(scenario)
-}
-
-/// `[[link]]` and the like are refused by name, not as unknown.
-fn refuse_what_is_not_built(source: &Source<'_>) -> Result<(), ScenarioError> {
-    let table: toml::Table = source
-        .text
-        .parse()
-        .map_err(|error| source.explain(&error))?;
-    for name in NOT_BUILT {
-        if table.contains_key(name) {
-            let line = source.line_of_table(name, 0);
-            return Err(source.wrong(line, format!("[[{name}]] is not built yet")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -146,8 +132,8 @@ mod tests {
                 "s.toml:1: name: expected letters",
             ),
             (
-                format!("name = \"a\"\n{LOAD}[[link]]\n"),
-                "s.toml:4: [[link]] is not built yet",
+                format!("name = \"a\"\n{LOAD}[[link]]\nname = \"a-b\"\n"),
+                "s.toml:5: name: there is no link \"a-b\"; accepted: client-proxy, proxy-upstream",
             ),
             (
                 format!("name = \"a\"\n{LOAD}[[fault]]\nkind = \"x\"\n"),

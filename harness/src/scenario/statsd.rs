@@ -63,10 +63,6 @@ pub(super) fn fuzz(fuzz: &Fuzz) -> Result<(), Refused> {
             let said = "nobody answers a datagram: it cannot be told whether the target is gone";
             Err(("until_crash", said.to_owned()))
         }
-        Mode::Foo if fuzz.rate.is_some() => {
-            Err(("rate", "belongs to mode = \"statsd\" only".to_owned()))
-        }
-        Mode::Tcp => Err(("mode", "expected foo or statsd".to_owned())),
         _ => Ok(()),
     }
 }
@@ -84,8 +80,9 @@ pub(super) fn servers(
             let said = "a proxy of mode \"statsd\" has servers of mode \"statsd\" behind it, and no other has".to_owned();
             return Err(("upstream", nth, "mode", said));
         }
-        if upstream.receive_buffer.is_some() && !wanted {
-            let said = "belongs to mode = \"statsd\" only".to_owned();
+        let takes_datagrams = matches!(upstream.mode, Server::Statsd | Server::UdpEcho);
+        if upstream.receive_buffer.is_some() && !takes_datagrams {
+            let said = "belongs to mode = \"statsd\" and \"udp-echo\" only".to_owned();
             return Err(("upstream", nth, "receive_buffer", said));
         }
     }

@@ -67,6 +67,12 @@ impl Output {
         self.tail.extend_from_slice(keep);
     }
 
+    /// The end of it, as it is.
+    #[must_use]
+    pub fn tail(&self) -> &[u8] {
+        &self.tail
+    }
+
     /// The last lines, each cut to a length that a report can show.
     #[must_use]
     pub fn last_lines(&self) -> Vec<String> {

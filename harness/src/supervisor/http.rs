@@ -1,4 +1,4 @@
-//! As much of HTTP as a proxy's admin endpoint needs: one request, one answer, no more.
+//! As much of HTTP as admin endpoints and the API of links need: one request, one answer, no more.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,10 +18,24 @@ const MAX_ANSWER_BYTES: u64 = 8 << 20;
 /// # Errors
 /// Says what the endpoint answered instead, or that it did not.
 pub async fn ask(at: SocketAddr, method: &str, path: &str) -> Result<String, String> {
+    send(at, method, path, "").await
+}
+
+/// Sends one request with this body; gives the body of an answer of 2xx.
+///
+/// # Errors
+/// Says what the endpoint answered instead, or that it did not.
+pub async fn send(
+    at: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<String, String> {
     let asking = async {
         let mut stream = TcpStream::connect(at).await?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();

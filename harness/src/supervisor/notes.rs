@@ -20,7 +20,7 @@ use super::probe::{self, Check};
 
 /// Between the end of a probe and the next: often enough to see a freeze of a few
 /// hundred milliseconds, seldom enough to be no load.
-const PROBE_PAUSE: Duration = Duration::from_millis(100);
+pub const PROBE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A probe without an answer for this long is given up: the process hangs.
 pub const HANG_AFTER: Duration = Duration::from_secs(1);
@@ -144,7 +144,7 @@ pub struct Probed {
 
 /// Probes somebody again and again, until the phase is over and a last probe has been
 /// sent.
-pub fn probe_on_and_on(probed: Probed, phase: SharedPhase, sink: Sink) {
+pub fn probe_on_and_on(probed: Probed, pause: Duration, phase: SharedPhase, sink: Sink) {
     tokio::spawn(async move {
         let Probed {
             role,
@@ -179,9 +179,9 @@ pub fn probe_on_and_on(probed: Probed, phase: SharedPhase, sink: Sink) {
             }
             // A refusal costs nobody anything and may be over soon.
             let pause = if outcome == ProbeOutcome::Refused {
-                PROBE_PAUSE / 2
+                pause / 2
             } else {
-                PROBE_PAUSE
+                pause
             };
             tokio::time::sleep(pause).await;
             seq += 1;

@@ -1,5 +1,5 @@
 //! Asking whether somebody answers: valid requests on a fresh connection, each answer
-//! checked.
+//! checked. [`datagram`] is how those are asked that take no connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,8 @@ use report::event::{Audit, ProbeOutcome, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::datagram;
 
 /// Requests of an audit: a server that answers one in 100 wrongly passes it once in
 /// 10,000,000,000 times.
@@ -40,6 +42,8 @@ pub enum Check {
     Http,
     /// Whether it is healthy, said in the way of statsd.
     Health,
+    /// The same datagram.
+    Datagram,
 }
 
 impl Check {
@@ -51,7 +55,7 @@ impl Check {
             Self::Echo | Self::EchoAtEnd => request.extend(format!("{}\n", data(seq)).bytes()),
             Self::Http => request.extend_from_slice(HTTP_REQUEST),
             Self::Health => request.extend_from_slice(b"health\r\n"),
-            Self::Open | Self::Bytes => {}
+            Self::Open | Self::Bytes | Self::Datagram => {}
         }
         request
     }
@@ -82,6 +86,9 @@ pub async fn once(
     seq: i64,
     patience: Duration,
 ) -> (ProbeOutcome, bool) {
+    if check == Check::Datagram {
+        return datagram::ask(at, seq, patience).await;
+    }
     let mut sent = false;
     let asking = async {
         let Ok(mut stream) = TcpStream::connect(at).await else {

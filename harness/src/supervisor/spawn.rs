@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use report::event::Limits;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::process::{Child, Command};
@@ -27,8 +28,8 @@ pub struct Spec {
     pub write_fds: Vec<&'static str>,
     /// Whether it may leave a core dump.
     pub core_dumps: bool,
-    /// How many descriptors it may have open; as many as this process, if absent.
-    pub descriptors: Option<u64>,
+    /// What it may use at most; as much as this process where nothing is said.
+    pub limits: Limits,
 }
 
 impl Spec {
@@ -100,8 +101,8 @@ pub fn spawn(spec: &Spec) -> io::Result<Spawned> {
         theirs.push(writer);
     }
     let parent = rustix::process::getpid();
-    let (core_dumps, descriptors) = (spec.core_dumps, spec.descriptors);
-    let prepare = move || prepare(parent, core_dumps, descriptors, &theirs);
+    let (core_dumps, limits) = (spec.core_dumps, spec.limits);
+    let prepare = move || prepare(parent, core_dumps, limits, &theirs);
     // SAFETY: the closure only makes system calls, which are safe between fork and exec;
     // it neither allocates nor takes a lock.
     unsafe { command.pre_exec(prepare) };
@@ -131,7 +132,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 fn prepare(
     parent: Pid,
     core_dumps: bool,
-    descriptors: Option<u64>,
+    limits: Limits,
     keep: &[OwnedFd],
 ) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -148,13 +149,18 @@ fn prepare(
             },
         )?;
     }
-    if descriptors.is_some() {
-        // Both, so that the program cannot raise it again.
-        let limit = Rlimit {
-            current: descriptors,
-            maximum: descriptors,
-        };
-        rustix::process::setrlimit(Resource::Nofile, limit)?;
+    for (resource, most) in [
+        (Resource::Nofile, limits.descriptors),
+        (Resource::As, limits.memory_bytes),
+    ] {
+        if most.is_some() {
+            // Both, so that the program cannot raise it again.
+            let limit = Rlimit {
+                current: most,
+                maximum: most,
+            };
+            rustix::process::setrlimit(resource, limit)?;
+        }
     }
     for fd in keep {
         rustix::io::fcntl_setfd(fd.as_fd(), FdFlags::empty())?;
@@ -213,7 +219,10 @@ mod tests {
     #[tokio::test]
     async fn a_limit_of_descriptors_cannot_be_raised() {
         let spec = Spec {
-            descriptors: Some(20),
+            limits: Limits {
+                descriptors: Some(20),
+                memory_bytes: None,
+            },
             ..shell("ulimit -n; ulimit -n 21 2>&1 >/dev/null | wc -l")
         };
         let mut spawned = spawn(&spec).unwrap();

@@ -33,6 +33,8 @@ pub static KINDS: &[&Kind] = &[
     &NEVER_ACCEPT,
 ];
 
+/// Who is refused is counted one by one where the process may open raw sockets
+/// (`CAP_NET_RAW`); elsewhere the closed port is one hit.
 static REFUSE: Kind = Kind {
     name: "refuse",
     about: "refuse new connections; those that are open stay",
@@ -41,6 +43,8 @@ static REFUSE: Kind = Kind {
     acts: Acts::OnListener(ListenerFault::Refuses),
 };
 
+/// Each connection that waits is a hit, up to the kernel's queue; who finds that full is not
+/// known of.
 static NEVER_ACCEPT: Kind = Kind {
     name: "never_accept",
     about: "let the kernel take new connections and nobody accept them",

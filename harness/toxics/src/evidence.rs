@@ -41,6 +41,11 @@ impl Counters {
         self.last_ns.store(now_ns, Relaxed);
     }
 
+    /// Takes more bytes into account that a decision is about.
+    pub fn more(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
     /// Takes the first decision about a connection into account.
     pub fn count_connection(&self, now_ns: u64, connection: u64) {
         self.connections.fetch_add(1, Relaxed);
@@ -187,6 +192,17 @@ impl<'a> Context<'a> {
     pub fn hit(&mut self, offset: u64, bytes: usize, what: &str, value: u64) {
         self.touch(bytes);
         self.tell(offset, what, value);
+    }
+
+    /// Counts and tells what the clock decides: it is about the connection, and where its
+    /// bytes were then is chance.
+    pub fn hit_by_clock(&mut self, what: &str) {
+        self.hit(0, 0, what, 0);
+    }
+
+    /// Counts more bytes that a decision is about that was counted before.
+    pub fn more(&self, bytes: usize) {
+        self.scope.counters.more(bytes as u64);
     }
 
     /// Tells a decision that is counted elsewhere.

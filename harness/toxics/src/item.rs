@@ -14,6 +14,19 @@ pub struct Segment {
     pub offset: u64,
 }
 
+impl Segment {
+    /// Takes the first `len` bytes of at least as many.
+    #[must_use]
+    pub fn split_to(&mut self, len: usize) -> Self {
+        let front = Self {
+            bytes: self.bytes.split_to(len),
+            ..*self
+        };
+        self.offset += len as u64;
+        front
+    }
+}
+
 /// One thing on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {

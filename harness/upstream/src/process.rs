@@ -137,11 +137,21 @@ impl Process {
             self.log().write_out();
             std::process::abort();
         }
+        self.inspect_length(line.strip_suffix(b"\n").unwrap_or(line));
         if defects.panic_on_invalid_utf8
             && let Err(error) = std::str::from_utf8(line)
         {
             self.log().write_out();
             panic!("the line is not UTF-8: {error}");
+        }
+    }
+
+    /// Dies if what is there of a line is too long to live with.
+    pub(crate) fn inspect_length(&self, line: &[u8]) {
+        let longest = self.config.defects.abort_on_long_line;
+        if longest.is_some_and(|bytes| line.len() >= bytes) {
+            self.log().write_out();
+            std::process::abort();
         }
     }
 

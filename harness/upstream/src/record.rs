@@ -126,6 +126,8 @@ counts! {
         pub leak_memory,
         /// Connections that a descriptor was kept for.
         pub leak_descriptors,
+        /// Connections that a thread was kept for.
+        pub leak_threads,
         /// `health` commands that were not answered.
         pub silent_health,
         /// `health` commands that were answered with `down`.

@@ -36,6 +36,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// megabytes from it on its own.
 const SLOW_RECEIVE_BYTES: usize = 16 * 1024;
 
+/// The stack of a thread that does nothing: what is leaked are threads, not addresses.
+const LEAKED_STACK_BYTES: usize = 16 * 1024;
+
 /// An event loop and its connections.
 pub(crate) struct Worker {
     process: Arc<Process>,
@@ -219,6 +222,15 @@ impl Worker {
             // there are none left, accepting fails too.
             std::mem::forget(self.waker.as_fd().try_clone_to_owned());
             self.counts.hits.leak_descriptors += 1;
+        }
+        if defects.leak_threads {
+            let leaked = std::thread::Builder::new().stack_size(LEAKED_STACK_BYTES);
+            let leaked = leaked.spawn(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
+            self.counts.hits.leak_threads += u64::from(leaked.is_ok());
         }
         if defects.accept_then_close {
             self.counts.hits.accept_then_close += 1;

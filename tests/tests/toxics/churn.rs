@@ -76,3 +76,59 @@ fn ten_thousand_changes_lose_no_byte() {
         record["upstream_bytes"]["sent"]
     );
 }
+
+/// What a byte of the transfer is depends on where it lies, and no block ends where it does.
+const PERIOD: usize = 251;
+
+#[test]
+fn toxics_that_come_and_go_in_the_middle_of_bulk_lose_no_byte() {
+    let pair = Pair::start();
+    let (mut client, mut server) = pair.connect();
+    let over = AtomicBool::new(false);
+    let block: Vec<u8> = (0..PERIOD * 4_096).map(|i| (i % PERIOD) as u8).collect();
+    let kinds = [
+        ("noop", json!({})),
+        ("latency", json!({"latency": 1, "jitter": 1})),
+        ("slicer", json!({"average_size": 10_000})),
+        ("half_open", json!({})),
+        ("bandwidth", json!({"rate": 100_000})),
+    ];
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !over.load(Relaxed) {
+                client.send(&block);
+                sent += block.len();
+            }
+            client.finish();
+            sent
+        });
+        let receiver = scope.spawn(|| {
+            let mut got = 0;
+            loop {
+                let some = server.read_some();
+                if some.is_empty() {
+                    return got;
+                }
+                for part in some.chunks(block.len() - PERIOD) {
+                    let from = got % PERIOD;
+                    assert!(part == &block[from..from + part.len()], "at byte {got}");
+                    got += part.len();
+                }
+            }
+        });
+        let received = || pair.toxics.record("link")["upstream_bytes"]["received"].as_u64();
+        for (kind, attributes) in kinds.iter().cycle().take(200) {
+            // Bulk again, before each of them.
+            let before = received();
+            tests::eventually("bytes to pass", || {
+                (received() > before.map(|bytes| bytes + 4_000_000)).then_some(())
+            });
+            pair.add(kind, "upstream", attributes);
+            pair.remove(kind, "upstream");
+        }
+        over.store(true, Relaxed);
+        let sent = sender.join().expect("it sends");
+        assert_eq!(receiver.join().expect("it receives"), sent);
+    });
+}

@@ -180,23 +180,42 @@ fn listeners_that_refuse_or_never_accept() {
     let pair = Pair::start();
     let (mut client, mut server) = pair.connect();
     pair.add("refuse", "upstream", &json!({}));
-    assert!(std::net::TcpStream::connect(&pair.listen).is_err());
+    for _ in 0..7 {
+        assert!(std::net::TcpStream::connect(&pair.listen).is_err());
+    }
     client.send("still open");
     server.expect("still open");
+    let hits = || pair.toxics.record("link")["toxics"][0]["hits"].as_u64();
+    if may_open_raw_sockets() {
+        eventually("each of them to be counted", || {
+            (hits() == Some(7)).then_some(())
+        });
+    } else {
+        assert_eq!(hits(), Some(1), "the port is closed");
+    }
     pair.remove("refuse", "upstream");
     let (mut client, mut server) = pair.connect();
     client.send("again");
     server.expect("again");
     pair.add("never_accept", "upstream", &json!({}));
-    let mut waiting = Peer::connect(&pair.listen);
-    waiting.send("patience");
-    eventually("the toxic to see it", || {
+    let mut waiting: Vec<Peer> = (0..5).map(|_| Peer::connect(&pair.listen)).collect();
+    waiting[0].send("patience");
+    eventually("the toxic to see them", || {
         let record = pair.toxics.record("link");
-        (record["toxics"][1]["hits"].as_u64() > Some(0)).then_some(())
+        (record["toxics"][1]["hits"] == 5).then_some(())
     });
     assert!(pair.listener.try_accept().is_none());
     pair.remove("never_accept", "upstream");
     pair.listener.accept().expect("patience");
+    for _ in 1..waiting.len() {
+        let _ = pair.listener.accept();
+    }
+}
+
+/// Whether what this test starts may see the packets of those who are refused.
+fn may_open_raw_sockets() -> bool {
+    use rustix::net::{AddressFamily, SocketType, ipproto, socket};
+    socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::TCP)).is_ok()
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod clients;
 mod command_line;
 mod datagrams;
 mod effects;
+mod garbage;
 mod relay;
 mod repeatable;
 mod started;

@@ -1,6 +1,7 @@
 //! Making a session as small as it can be while the target still fails of it in the same way.
 //!
-//! First connections, then lines, then bytes, again and again until nothing more can go:
+//! First connections (left out, or joined), then lines, then bytes, again and again until
+//! nothing more can go:
 //! the last ones alone, then delta debugging (Zeller and Hildebrandt, *Simplifying and
 //! Isolating Failure-Inducing Input*, 2002). Before lines and bytes are taken out one by one,
 //! what they hold is made alike: of a thousand equal lines it does not matter which one is
@@ -146,6 +147,7 @@ pub fn minimize(
     for _ in 0..MOST_ROUNDS {
         let before = best.digest();
         reduce::connections(&trial, &mut best);
+        reduce::joined(&trial, &mut best);
         reduce::lines(&trial, &mut best);
         reduce::bytes(&trial, &mut best);
         reduce::endings(&trial, &mut best);

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::search::{self, Kept};
 use super::trial::Trial;
-use crate::session::{Connection, Session};
+use crate::session::{Connection, Session, Transport};
 
 /// What bytes are made alike with, if they may be anything.
 const PLAIN: u8 = b'x';
@@ -34,6 +34,41 @@ pub(super) fn connections(trial: &Trial<'_>, best: &mut Session) {
     search::ddmin(trial, &mut kept, &values.collect::<Vec<_>>(), &build);
     *best = kept.session;
     trial.report("connections", best.size());
+}
+
+/// Sends what went over several connections over one, where that makes no difference: all of
+/// them, or else each with its neighbour.
+pub(super) fn joined(trial: &Trial<'_>, best: &mut Session) {
+    if best.transport == Transport::Udp || best.connections.len() < 2 {
+        return;
+    }
+    let all = join(best, 0..best.connections.len());
+    if trial.fails(&all) {
+        *best = all;
+        return;
+    }
+    let mut at = 0;
+    while at + 1 < best.connections.len() && !trial.is_over() {
+        let fewer = join(best, at..at + 2);
+        if trial.fails(&fewer) {
+            *best = fewer;
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// These connections as one, which ends as the last of them.
+fn join(session: &Session, range: Range<usize>) -> Session {
+    let parts = &session.connections[range.clone()];
+    let bytes: Vec<u8> = parts.iter().flat_map(|one| one.bytes.iter().copied()).collect();
+    let one = parts.last().map(|last| Connection {
+        bytes: bytes.into(),
+        ..last.clone()
+    });
+    let mut joined = session.clone();
+    joined.connections.splice(range, one);
+    joined
 }
 
 /// Leaves out lines, and what is in them.

@@ -11,7 +11,7 @@ use super::{Account, Datagrams, Keeper, NodeShare, keys};
 use crate::event::{Event, Fault, Role, ScenarioHeader, Target, Transition};
 use crate::evidence::Block;
 use crate::figures::DIRECT;
-use crate::verdict::phases::is_out;
+use crate::verdict::notice::is_out;
 
 /// What is known of the lines of the block that runs.
 #[derive(Debug, Default)]

@@ -24,6 +24,9 @@ fn bounds() {
             67_108_864.0,
         ),
         ("cpu_per_msg < 5us", Metric::CpuPerMsg, Op::Less, 5.0),
+        ("error_rate < 1 %", Metric::ErrorRate, Op::Less, 1.0),
+        ("lost_there<=0.5%", Metric::LostThere, Op::AtMost, 0.5),
+        ("lost_back > 3", Metric::LostBack, Op::More, 3.0),
     ];
     for (text, metric, op, value) in cases {
         let bound: Bound = text.parse().unwrap();
@@ -45,6 +48,9 @@ fn what_is_wrong_is_named_with_what_is_accepted() {
         ("p99 < 2", "a duration such as"),
         ("p99 < 2 parsecs", "\"2 parsecs\""),
         ("failed = 1.5", "a whole number"),
+        ("error_rate < 0.01", "a share such as"),
+        ("lost < 101 %", "from 0 % to 100 %"),
+        ("failed_connections < 1 %", "a whole number"),
         ("rate > fast", "20k/s"),
         ("peak_memory < 3 furlongs", "64KiB"),
     ];

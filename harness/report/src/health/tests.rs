@@ -208,6 +208,7 @@ fn what_was_done_on_purpose_is_held_against_nobody() {
         began_mono_ns: 4_990 * MS,
         ended_mono_ns: None,
         problem: None,
+        touched: None,
     };
     let block = |target: &str, action: &str| Block {
         upstream: Some(process(steady(Role::Upstream))),
@@ -243,4 +244,78 @@ fn what_was_done_on_purpose_is_held_against_nobody() {
         status(&block("proxy", "freeze"), Role::Proxy),
         Status::Survived
     );
+}
+
+/// A proxy that is silent from 5 s on, answers in the end or not, and this fault from then
+/// to 6 s; the servers answer all along.
+fn during(target: &str, action: &str, on_link: bool, answers_at_last: bool) -> Status {
+    let fault = FaultEvidence {
+        fault: Fault {
+            target: target.to_owned(),
+            action: action.to_owned(),
+            on_link,
+            ..Fault::default()
+        },
+        began_mono_ns: 5_000 * MS,
+        ended_mono_ns: Some(6_000 * MS),
+        ..FaultEvidence::default()
+    };
+    let mut probes = steady(Role::Proxy);
+    for begun_ms in [5_000, 6_400] {
+        probes.push(probe(Role::Proxy, begun_ms, 1_000, ProbeOutcome::Silent));
+    }
+    if answers_at_last {
+        probes.push(probe(Role::Proxy, 7_500, 1, ProbeOutcome::Answered));
+    }
+    let block = Block {
+        upstream: Some(process(steady(Role::Upstream))),
+        proxy: Some(process(probes)),
+        faults: vec![fault],
+        ..Block::default()
+    };
+    status(&block, Role::Proxy)
+}
+
+#[test]
+fn a_proxy_that_was_cut_off_is_well_if_it_answers_afterwards() {
+    for (target, action, on_link) in [
+        ("proxy-upstream", "timeout", true),
+        ("proxy-upstream.1", "half_open", true),
+        ("proxy", "freeze", false),
+        ("proxy", "limit", false),
+        ("upstream", "freeze", false),
+    ] {
+        let status = |answers| during(target, action, on_link, answers);
+        assert_eq!(status(true), Status::Survived, "{action} {target}");
+        assert_eq!(status(false), Status::Hung, "{action} {target}");
+    }
+    // The probes do not come over the link of the clients.
+    let status = during("client-proxy", "timeout", true, true);
+    assert!(matches!(status, Status::Froze { .. }), "{status}");
+}
+
+#[test]
+fn what_a_link_delays_is_no_slowness_of_the_proxy() {
+    let delayed = |from_ms: u64| {
+        let probes = (0..40).map(|i| probe(Role::Proxy, i * 150, 120, ProbeOutcome::Answered));
+        let fault = FaultEvidence {
+            fault: Fault {
+                target: "proxy-upstream".to_owned(),
+                action: "latency".to_owned(),
+                on_link: true,
+                ..Fault::default()
+            },
+            began_mono_ns: from_ms * MS,
+            ..FaultEvidence::default()
+        };
+        let block = Block {
+            upstream: Some(process(steady(Role::Upstream))),
+            proxy: Some(process(probes.collect())),
+            faults: vec![fault],
+            ..Block::default()
+        };
+        status(&block, Role::Proxy)
+    };
+    assert_eq!(delayed(0), Status::Survived);
+    assert_eq!(delayed(3_000), Status::Slow { median_ms: 120.0 });
 }

@@ -121,6 +121,7 @@ pub(super) fn figure(metric: Metric, value: f64) -> String {
         Unit::Gigabits => number::gigabits(value),
         Unit::Size => number::bytes(value.max(0.0) as u64),
         Unit::Count => number::count(value.max(0.0) as u64),
+        Unit::Share => number::percent(value / 100.0),
     }
 }
 

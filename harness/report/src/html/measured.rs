@@ -6,7 +6,7 @@ use super::plot::COLOURS;
 use super::{capacity, percentiles, timeline};
 use crate::figures::Figures;
 use crate::run::{RunFile, ScenarioRun};
-use crate::text::{account, columns, faults, latency, number};
+use crate::text::{account, columns, datagrams, faults, latency, number};
 
 /// Whether there is anything to show of a scenario.
 pub(super) fn is_shown(scenario: &ScenarioRun) -> bool {
@@ -41,6 +41,7 @@ pub(super) fn section(
         out.push_str(&beside_peer(scenario, palette));
         out.push_str(&faults(scenario));
         out.push_str(&accounts(scenario));
+        out.push_str(&passages(scenario));
         out.push_str(&notes(&latency::notes(scenario)));
         out.push_str(&percentiles::figure(scenario, &id, palette));
         out.push_str(&bars(scenario, palette));
@@ -129,12 +130,31 @@ fn accounts(scenario: &ScenarioRun) -> String {
         .collect()
 }
 
+/// What became of every datagram.
+fn passages(scenario: &ScenarioRun) -> String {
+    let rows = datagrams::rows(scenario);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads = datagrams::HEAD.iter().enumerate();
+    let heads: Vec<_> = heads
+        .map(|(at, head)| match at {
+            0 => ("datagrams", Align::Text),
+            _ => (*head, Align::Number),
+        })
+        .collect();
+    let cells = |row: &Vec<String>| row.iter().map(|cell| escape(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    table("", &heads, &rows)
+}
+
 /// What was done on purpose meanwhile, and what came of it.
 fn faults(scenario: &ScenarioRun) -> String {
-    let lines = faults::lines(scenario);
+    let mut lines = faults::lines(scenario);
     if lines.is_empty() {
         return String::new();
     }
+    lines.extend(faults::in_flight(scenario));
     let heads: Vec<_> = faults::HEAD
         .iter()
         .enumerate()

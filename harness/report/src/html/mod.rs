@@ -2,7 +2,7 @@
 //!
 //! In reading order: `page` is the frame, with `style.css` and `script.js`; `markup`
 //! keeps foreign text harmless; `scale` and `plot` draw; `palette` says which colour
-//! is whose. Then the sections: `summary`, `tournament`, `comparison` with its `forest`,
+//! is whose. Then the sections: `summary`, `suite`, `tournament`, `comparison` with its `forest`,
 //! `capacity`, `measured` with `percentiles`, `timeline` and the `track` it runs on,
 //! `survival`, `curves`, and `repeat`, what it takes to run it again.
 //!
@@ -21,6 +21,7 @@ mod percentiles;
 mod plot;
 mod repeat;
 mod scale;
+mod suite;
 mod summary;
 mod survival;
 mod timeline;
@@ -35,6 +36,7 @@ use palette::Palette;
 pub fn render(run: &RunFile, directory: Option<&str>) -> String {
     let palette = Palette::of(run);
     let mut body = summary::head(run);
+    body.push_str(&suite::section(run));
     body.push_str(&tournament::section(run));
     body.push_str(&comparison::section(run));
     body.push_str(&summary::verdicts(run));

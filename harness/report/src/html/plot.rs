@@ -81,6 +81,20 @@ impl Plot {
         self.behind.push_str(&band);
     }
 
+    /// Where something is from left to right.
+    pub(super) fn x_at(&self, value: f64) -> f64 {
+        self.x.at(value)
+    }
+
+    /// Words inside the plot, so far above its bottom.
+    pub(super) fn name(&mut self, left: f64, above: f64, class: &str, text: &str) {
+        let y = self.bottom() - above;
+        self.body.push_str(&format!(
+            "<text class=\"name {class}\" x=\"{left:.1}\" y=\"{y:.1}\">{}</text>",
+            escape(text)
+        ));
+    }
+
     /// A span of the axis that belongs to a series, and is switched on and off with it.
     pub(super) fn range(&mut self, series: &Series<'_>, ends: (f64, f64), class: &str, text: &str) {
         let band = self.span(ends, class, text);

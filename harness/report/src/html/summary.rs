@@ -45,6 +45,9 @@ pub(super) fn head(run: &RunFile) -> String {
 /// Where the page's sections are, in their order.
 fn links(run: &RunFile) -> Vec<(String, &str)> {
     let mut links = Vec::new();
+    if run.header.suite.is_some() {
+        links.push(("suite".to_owned(), "Suite"));
+    }
     if Table::of(run).is_some() {
         links.push(("tournament".to_owned(), "Tournament"));
     }

@@ -3,7 +3,7 @@
 mod samples;
 
 use super::render;
-use crate::event::Role;
+use crate::event::{Event, Role, Touch, Touched};
 use crate::fixtures::{Story, load_record};
 use crate::run::RunFile;
 
@@ -116,6 +116,40 @@ fn nobody_writes_markup_into_the_page() {
     let page = render(&run, Some(evil));
     assert_eq!(page.matches("<script>").count(), 1, "only our own");
     assert!(page.contains("Peak memory"), "two proxies have bars");
+    assert_well_formed(&page);
+}
+
+#[test]
+fn faults_are_drawn_with_their_names_and_what_they_touched() {
+    let touch = Touch {
+        hits: 812,
+        connections: 16,
+        named: vec![Touched {
+            link: "client-proxy".to_owned(),
+            connection: 3,
+            mono_ns: 1,
+        }],
+        ..Touch::default()
+    };
+    let id = "latency 300".to_owned();
+    let story = Story::new(Vec::new())
+        .block("builtin")
+        .toxic("client-proxy", "latency", 300, 500)
+        .at(500, Event::FaultTouched { id, touch })
+        .fault("upstream.1", "kill", 600, 700)
+        .load(load_record(100, 90));
+    let mut run = RunFile::from_events(&story.end().0);
+    run.header.suite = Some("chaos".to_owned());
+    let page = render(&run, None);
+    for part in [
+        "<title>latency client-proxy downstream; 812 hits on 16 connections: client-proxy #3</title>",
+        ">latency client-proxy downstream</text>",
+        ">kill upstream.1</text>",
+        "<h2 id=\"suite\">Suite chaos: 1 of 1 scenarios passed</h2>",
+        "<a href=\"#suite\">",
+    ] {
+        assert!(page.contains(part), "{part} is not on the page");
+    }
     assert_well_formed(&page);
 }
 

@@ -9,7 +9,7 @@ use super::scale::Scale;
 use super::track::{Stretch, Track, happenings};
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::latency::subject_name;
-use crate::text::number;
+use crate::text::{number, shortened};
 
 const HEIGHT: f64 = 320.0;
 
@@ -205,6 +205,7 @@ fn stretches(
 /// Bands for what lasted, lines for what happened at one moment.
 fn happened(plot: &mut Plot, track: &Track<'_>) {
     let mut deaths = 0;
+    let mut names = Names::default();
     for stretch in &track.stretches {
         for what in happenings(stretch.block) {
             let (from, to) = (stretch.at(what.from_ns), stretch.at(what.to_ns));
@@ -217,9 +218,50 @@ fn happened(plot: &mut Plot, track: &Track<'_>) {
                 plot.mark_x(from, &class, &what.text);
                 deaths += 1;
             } else {
-                plot.band(from, to, what.class, &what.text);
+                let said = match what.more.as_str() {
+                    "" => what.text.clone(),
+                    more => format!("{}; {more}", what.text),
+                };
+                plot.band(from, to, what.class, &said);
+                if what.class == "fault" {
+                    names.write(plot, from, &what.text);
+                }
             }
         }
+    }
+}
+
+/// Names of faults along the bottom of the plot, in lines that do not overlap. A name for
+/// which there is no room is told by pointing at its band.
+#[derive(Default)]
+struct Names {
+    /// Where each line is free again.
+    free: [f64; NAME_LINES],
+}
+
+/// Lines of names above each other.
+const NAME_LINES: usize = 4;
+
+/// Height of a line of names.
+const NAME_HEIGHT: f64 = 14.0;
+
+/// Width of a character of a name: more than most have.
+const NAME_CHAR: f64 = 6.6;
+
+/// Characters of a name that there is room for.
+const NAME_CHARS: usize = 44;
+
+impl Names {
+    fn write(&mut self, plot: &mut Plot, from: f64, text: &str) {
+        let text = shortened(text, NAME_CHARS);
+        let width = text.chars().count() as f64 * NAME_CHAR;
+        // Towards the end a name reaches back over its band.
+        let left = (plot.x_at(from) + 3.0).min(RIGHT - width).max(LEFT);
+        let Some(line) = self.free.iter().position(|free| *free <= left) else {
+            return;
+        };
+        self.free[line] = left + width + NAME_CHAR;
+        plot.name(left, 6.0 + line as f64 * NAME_HEIGHT, "fault", &text);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The blocks of a scenario one after the other on one axis, in the order in which they
 //! ran, with the pauses between them left out.
 
-use crate::evidence::Block;
+use crate::evidence::{Block, FaultEvidence};
 use crate::run::ScenarioRun;
+use crate::text::number;
 
 /// Room between two blocks, as a share of all the time on the track.
 const GAP: f64 = 0.006;
@@ -95,6 +96,8 @@ pub(super) struct Happening {
     pub(super) class: &'static str,
     /// In words.
     pub(super) text: String,
+    /// More of them, for who points at it.
+    pub(super) more: String,
 }
 
 impl Happening {
@@ -120,6 +123,7 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
             to_ns: last.unwrap_or(from_ns).max(from_ns + 1),
             class: "garbage",
             text: format!("garbage from {}", fuzz.name),
+            more: String::new(),
         });
     }
     for fault in &block.faults {
@@ -130,6 +134,7 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
             to_ns: to.unwrap_or(from_ns).max(from_ns + 1),
             class: "fault",
             text: fault.words(),
+            more: of_fault(fault),
         });
     }
     for (_, name, process) in block.watched() {
@@ -139,8 +144,32 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
                 to_ns: death.mono_ns,
                 class: "death",
                 text: format!("{name} died ({})", death.exit.cause()),
+                more: String::new(),
             });
         }
     }
     all
+}
+
+/// Connections that are named one by one.
+const MOST_NAMED: usize = 12;
+
+/// What a fault touched, with the first of the connections.
+fn of_fault(fault: &FaultEvidence) -> String {
+    let Some(mut said) = fault.touched_words() else {
+        return String::new();
+    };
+    let named: Vec<String> = fault
+        .touched
+        .iter()
+        .flat_map(|touch| &touch.named)
+        .map(|one| format!("{} #{}", one.link, one.connection))
+        .collect();
+    if !named.is_empty() {
+        said.push_str(&format!(
+            ": {}",
+            number::first_few(&named, MOST_NAMED).join(", ")
+        ));
+    }
+    said
 }

@@ -123,6 +123,7 @@ pub(crate) fn value(metric: Metric, value: f64) -> String {
         Unit::Gigabits => number::gigabits(value),
         Unit::Size => number::bytes(value as u64),
         Unit::Count => number::count(value as u64),
+        Unit::Share => number::percent(value / 100.0),
     }
 }
 

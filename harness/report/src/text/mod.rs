@@ -3,7 +3,8 @@
 //! In reading order: [`number`] writes figures, `name` fits names into their room, [`table`]
 //! lines up columns, [`latency`] shows what was measured (`columns` says which figures),
 //! [`histogram`] draws it, [`faults`] tells what was done on purpose meanwhile,
-//! [`account`] what became of every line,
+//! (`toxic` how links were spoilt), [`account`] what became of every line and [`datagrams`]
+//! of every datagram, [`suite`] is a whole suite in one table,
 //! [`curves`] what a line costs as something grows, [`capacity`] shows the highest rates, [`survival`] says who died.
 
 pub mod account;
@@ -11,14 +12,17 @@ pub mod capacity;
 pub(crate) mod columns;
 pub mod compare;
 pub mod curves;
+pub mod datagrams;
 pub mod faults;
 pub mod histogram;
 pub mod latency;
 mod name;
 pub mod number;
+pub mod suite;
 pub mod survival;
 pub mod table;
 pub mod tournament;
+pub mod toxic;
 
 use crate::event::Host;
 use crate::run::{RunFile, ScenarioRun};
@@ -30,6 +34,9 @@ pub(crate) use name::shortened;
 #[must_use]
 pub fn render(run: &RunFile, directory: Option<&str>) -> String {
     let mut out = head(run);
+    out.push_str(&suite::section(run));
+    let all = run;
+    let run = &*suite::in_full(run);
     out.push_str(&tournament::section(run));
     for scenario in &run.scenarios {
         if !scenario.figures.is_empty() && !scenario.has_garbage() {
@@ -37,14 +44,15 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
         }
         out.push_str(&faults::section(scenario));
         out.push_str(&account::section(scenario));
+        out.push_str(&datagrams::section(scenario));
         out.push_str(&capacity::section(scenario));
     }
     out.push_str(&curves::section(run));
     out.push_str(&compare::section(run));
     out.push_str(&survival::section(run));
     out.push_str(&verdicts(run));
-    out.push_str(&problems(run));
-    out.push_str(&tail(run, directory));
+    out.push_str(&problems(all));
+    out.push_str(&tail(all, directory));
     out
 }
 

@@ -103,6 +103,20 @@ pub fn percent(share: f64) -> String {
     format!("{} %", rounded.trim_end_matches(".0"))
 }
 
+/// A share that may be far below a percent: `0 %`, `0.003 %`, `12.5 %`.
+#[must_use]
+pub fn percent_exact(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent == 0.0 || percent >= 10.0 {
+        return self::percent(share);
+    }
+    // Two digits that are not zero.
+    let digits = (1.0 - percent.log10().floor()).clamp(1.0, 6.0) as usize;
+    let rounded = format!("{percent:.digits$}");
+    let short = rounded.trim_end_matches('0').trim_end_matches('.');
+    format!("{short} %")
+}
+
 /// A probability: `0.002`, `<0.001`.
 #[must_use]
 pub fn p_value(p: f64) -> String {
@@ -147,6 +161,10 @@ mod tests {
             ["+12.3 %", "-10.0 %", "+0.0 %"]
         );
         assert_eq!([0.05, 0.031, 0.1].map(percent), ["5 %", "3.1 %", "10 %"]);
+        assert_eq!(
+            [0.0, 0.000_034, 0.01, 0.0123, 0.5].map(percent_exact),
+            ["0 %", "0.0034 %", "1 %", "1.2 %", "50 %"]
+        );
         assert_eq!([0.04, 0.00002].map(p_value), ["0.040", "<0.001"]);
     }
 }

@@ -1,6 +1,8 @@
 //! The evidence for and against each kind of claim.
 
-use super::{Finding, Outcome, account, attack, measured, phases};
+use super::{
+    Finding, Outcome, account, attack, back, delivered, measured, notice, phases, recovery, touched,
+};
 use crate::event::Role;
 use crate::evidence::Block;
 use crate::expect::{Claim, Fate};
@@ -65,14 +67,21 @@ pub(super) fn find(scenario: &ScenarioRun, claim: &Claim) -> Finding {
         } => worst(
             scenario
                 .judged()
-                .map(|block| phases::backend(block, backend, *change, *within_us)),
+                .map(|block| notice::backend(block, backend, *change, *within_us)),
         ),
         Claim::Account(demand) => worst(
             scenario
                 .judged()
                 .map(|block| account::figure(block, demand)),
         ),
-        Claim::FaultsDone => phases::faults_done(scenario),
+        Claim::FaultsDone => touched::faults_done(scenario),
+        Claim::FaultsTouched => touched::faults_touched(scenario),
+        Claim::Invariants => touched::invariants(scenario),
+        Claim::Recovery {
+            load, within_us, ..
+        } => recovery::claim(scenario, load.as_deref(), *within_us),
+        Claim::Back { process, what } => back::claim(scenario, process, *what),
+        Claim::AtMostOnce => delivered::claim(scenario),
         Claim::Valid { load } => {
             worst(measured::rows(scenario, load.as_deref()).map(measured::validity))
         }

@@ -4,6 +4,7 @@ use crate::account::Keeper;
 use crate::account::demand::Entry;
 use crate::bound::Metric;
 use crate::event::Role;
+use crate::evidence::Block;
 use crate::expect::{Claim, Expectation, Fate, Origin};
 use crate::reconcile::INTEGRITY;
 use crate::run::ScenarioRun;
@@ -24,8 +25,14 @@ pub(super) fn expectations(scenario: &ScenarioRun) -> Vec<Expectation> {
         .iter()
         .any(|block| !block.faults.is_empty())
         .then(Expectation::faults_done);
+    let is_on_link = |block: &Block| block.faults.iter().any(|fault| fault.fault.on_link);
+    let faults_touched = scenario
+        .judged()
+        .any(is_on_link)
+        .then(Expectation::faults_touched);
     fates
         .chain(faults_done)
+        .chain(faults_touched)
         .chain(survives_beside(scenario))
         .chain(intact(scenario))
         .chain(accounted(scenario))
@@ -61,8 +68,14 @@ fn intact(scenario: &ScenarioRun) -> Option<Expectation> {
     let is_spoken_of = claims.any(|claim| match claim {
         Claim::Fate { fate, .. } => *fate == Fate::Wrong,
         Claim::Metric { bound, .. } => {
-            [Metric::Failed, Metric::Wrong].contains(&bound.metric)
-                || INTEGRITY.contains(&bound.metric.word())
+            let all = [
+                Metric::Failed,
+                Metric::ErrorRate,
+                Metric::Wrong,
+                Metric::LostThere,
+                Metric::LostBack,
+            ];
+            all.contains(&bound.metric) || INTEGRITY.contains(&bound.metric.word())
         }
         _ => false,
     });

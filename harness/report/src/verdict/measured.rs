@@ -1,12 +1,10 @@
 //! What the load clients measured and counted, against what is demanded of it.
 
-use std::collections::BTreeMap;
+use loadgen::record::LoadRecord;
 
-use loadgen::record::{Counts, LoadRecord};
-
+use super::counts::{self, of_kind};
 use super::{Finding, Outcome};
 use crate::bound::{Bound, Metric, TimesBound, Unit};
-use crate::evidence::Block;
 use crate::figures::Figures;
 use crate::reconcile::INTEGRITY;
 use crate::run::ScenarioRun;
@@ -53,8 +51,9 @@ pub(super) fn validity(figures: &Figures) -> Finding {
 
 /// What a figure is, and whether that is within the bound.
 pub(super) fn metric(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
-    if bound.metric.unit() == Unit::Count && bound.metric != Metric::Missing {
-        return count(scenario, figures, bound);
+    let is_count = [Unit::Count, Unit::Share].contains(&bound.metric.unit());
+    if is_count && bound.metric != Metric::Missing {
+        return counts::count(scenario, figures, bound);
     }
     let Some((value, said)) = figure(scenario, figures, bound.metric) else {
         let word = bound.metric.word();
@@ -127,6 +126,7 @@ pub(crate) fn figure(
             Unit::Size => number::bytes(value as u64),
             Unit::Gigabits => number::gigabits(value) + "/s",
             Unit::Count => number::count(value as u64),
+            Unit::Share => number::percent(value / 100.0),
         };
         let loop_kind = metric.quantile().and_then(|_| loop_kind(scenario, figures));
         format!("{word} is {shown}{}", loop_kind.unwrap_or_default())
@@ -142,41 +142,6 @@ pub(crate) fn figure(
         }
         None => Some((value?, said?)),
     }
-}
-
-/// Counts are judged in an invalid run too: whether an answer is right does not depend on
-/// when its request was sent.
-fn count(scenario: &ScenarioRun, figures: &Figures, bound: &Bound) -> Finding {
-    let value = counted(scenario, figures, bound.metric);
-    let mut said = format!("{} is {}", bound.metric.word(), number::count(value));
-    match bound.metric {
-        Metric::Failed | Metric::FailedConnections | Metric::Wrong => {
-            said.push_str(&kinds(scenario, figures));
-        }
-        Metric::Unanswered => said.push_str(&waits(scenario, figures)),
-        _ => {}
-    }
-    let holds = bound.op.holds(value as f64, bound.value);
-    if let Some(idle) = idle_block(scenario, figures)
-        && (holds || value == 0)
-    {
-        return (
-            Outcome::Inconclusive,
-            format!("{said}, but nothing was sent in round {}", idle.round),
-        );
-    }
-    (if holds { Outcome::Pass } else { Outcome::Fail }, said)
-}
-
-/// A judged block in which the load sent nothing: nothing can go wrong there.
-fn idle_block<'a>(scenario: &'a ScenarioRun, figures: &Figures) -> Option<&'a Block> {
-    scenario.judged().find(|block| {
-        let mut loads = block.loads.iter().filter(|load| load.name == figures.load);
-        !loads.any(|load| {
-            let record = load.record.as_ref();
-            record.is_some_and(|record| record.counts.sent > 0)
-        })
-    })
 }
 
 /// Why a quantile of the response time is beyond every time that was measured, if so many
@@ -218,7 +183,7 @@ fn loop_kind(scenario: &ScenarioRun, figures: &Figures) -> Option<&'static str> 
     is_closed.then_some(" (closed loop)")
 }
 
-fn records<'a>(
+pub(super) fn records<'a>(
     scenario: &'a ScenarioRun,
     figures: &'a Figures,
 ) -> impl Iterator<Item = &'a LoadRecord> {
@@ -227,44 +192,6 @@ fn records<'a>(
         .flat_map(|block| &block.loads)
         .filter(|load| load.name == figures.load)
         .filter_map(|load| load.record.as_ref())
-}
-
-fn counts<'a>(scenario: &'a ScenarioRun, figures: &'a Figures) -> impl Iterator<Item = &'a Counts> {
-    records(scenario, figures).map(|record| &record.counts)
-}
-
-/// A count over all blocks. An answer that came twice is not in the sum of the requests,
-/// nor is a connection that could not be opened, and both are failures nevertheless.
-fn counted(scenario: &ScenarioRun, figures: &Figures, metric: Metric) -> u64 {
-    counts(scenario, figures)
-        .map(|counts| match metric {
-            Metric::Unanswered => counts.unanswered + counts.never_written,
-            Metric::FailedConnections => failed_connections(counts),
-            Metric::Wrong => INTEGRITY.map(|kind| of_kind(counts, kind)).iter().sum(),
-            Metric::Failed => {
-                counts.failed_total()
-                    + counts.extra_answers.values().sum::<u64>()
-                    + counts.connect_failed.values().sum::<u64>()
-            }
-            kind => of_kind(counts, kind.word()),
-        })
-        .sum()
-}
-
-/// Idle ones included.
-fn failed_connections(counts: &Counts) -> u64 {
-    let idle = counts.idle.iter();
-    let idle = idle.flat_map(|idle| idle.connect_failed.values().chain(idle.failed.values()));
-    let working = counts.connect_failed.values();
-    working
-        .chain(counts.connections_broken.values())
-        .chain(idle)
-        .sum()
-}
-
-fn of_kind(counts: &Counts, kind: &str) -> u64 {
-    let of = |kinds: &BTreeMap<String, u64>| kinds.get(kind).copied().unwrap_or(0);
-    of(&counts.failed) + of(&counts.extra_answers)
 }
 
 /// Whether every answer was the right one, whichever load it was for.
@@ -287,50 +214,6 @@ pub(super) fn intact(scenario: &ScenarioRun) -> Finding {
     }
     let said = format!("{} of {sent} requests", found.join(", "));
     (Outcome::Fail, said)
-}
-
-fn kinds(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let mut sums = BTreeMap::new();
-    let mut sent = 0;
-    for counts in counts(scenario, figures) {
-        sent += counts.sent;
-        let answers = counts.failed.iter().chain(&counts.extra_answers);
-        let answers = answers.map(|(kind, count)| (kind.clone(), count));
-        let connections = counts.connect_failed.iter();
-        let connections =
-            connections.map(|(kind, count)| (format!("connection not opened: {kind}"), count));
-        let broken = counts.connections_broken.iter();
-        let broken = broken.map(|(kind, count)| (format!("connection broken: {kind}"), count));
-        let idle = counts.idle.iter();
-        let idle = idle.flat_map(|idle| idle.connect_failed.iter().chain(&idle.failed));
-        let idle = idle.map(|(kind, count)| (format!("idle connection: {kind}"), count));
-        let all = answers.chain(connections).chain(broken).chain(idle);
-        for (kind, count) in all.filter(|(_, count)| **count > 0) {
-            *sums.entry(kind).or_insert(0) += count;
-        }
-    }
-    let kinds: Vec<String> = sums
-        .iter()
-        .map(|(kind, count)| format!("{kind} {}", number::count(*count)))
-        .collect();
-    let of = format!(" of {} requests", number::count(sent));
-    if kinds.is_empty() {
-        of
-    } else {
-        format!("{of} ({})", kinds.join(", "))
-    }
-}
-
-/// How many of the unanswered were not even written.
-fn waits(scenario: &ScenarioRun, figures: &Figures) -> String {
-    let never_written: u64 = counts(scenario, figures)
-        .map(|counts| counts.never_written)
-        .sum();
-    if never_written == 0 {
-        return String::new();
-    }
-    let count = number::count(never_written);
-    format!(" ({count} of them were due and never written: no place became free)")
 }
 
 #[cfg(test)]

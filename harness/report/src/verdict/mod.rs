@@ -1,17 +1,23 @@
 //! Judging: expectations against evidence, and the exit code that follows.
 //!
 //! `implied` is what goes without saying; `claims` looks for the evidence of each kind of
-//! claim, `measured` and `attack` for that of the load clients, `account` for what became of their lines, `phases` for that of the parts before,
+//! claim, `measured`, `counts` and `attack` for that of the load clients, `account` for what became of their lines, `phases` for that of the parts before,
 //! during and after faults.
 
 mod account;
 mod attack;
+mod back;
 mod claims;
+mod counts;
+pub(crate) mod delivered;
 mod implied;
 mod measured;
+pub(crate) mod notice;
 pub(crate) mod phases;
+pub(crate) mod recovery;
 #[cfg(test)]
 mod tests;
+mod touched;
 
 pub use attack::answers_during_attack;
 pub(crate) use measured::figure;

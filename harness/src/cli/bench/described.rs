@@ -19,7 +19,8 @@ const FLOOR: Duration = Duration::from_millis(300);
 pub(super) fn scenario(bench: &Bench) -> Scenario {
     let mut subjects: Vec<String> = bench.proxies.iter().map(Descriptor::to_string).collect();
     if subjects.is_empty() {
-        subjects.push(BUILTIN.to_owned());
+        let is_ours = bench.mode != Mode::Udp;
+        subjects.push(if is_ours { BUILTIN } else { DIRECT }.to_owned());
     }
     let descriptor = subjects.remove(0);
     let is_beside = bench
@@ -87,7 +88,6 @@ pub(super) fn scenario(bench: &Bench) -> Scenario {
     Scenario {
         name: "bench".to_owned(),
         description,
-        seed: None,
         timeout: duration
             .saturating_add(warmup)
             .saturating_add(Duration::from_secs(30)),
@@ -96,6 +96,10 @@ pub(super) fn scenario(bench: &Bench) -> Scenario {
             Mode::Foo => vec![Upstream::default()],
             Mode::Tcp => vec![Upstream {
                 mode: Server::Echo,
+                ..Upstream::default()
+            }],
+            Mode::Udp => vec![Upstream {
+                mode: Server::UdpEcho,
                 ..Upstream::default()
             }],
             Mode::Statsd => lines::servers(bench.nodes.map_or(lines::NODES, usize::from)),
@@ -107,9 +111,6 @@ pub(super) fn scenario(bench: &Bench) -> Scenario {
             ..Proxy::default()
         },
         load: vec![load],
-        fuzz: Vec::new(),
-        fault: Vec::new(),
-        expect: Vec::new(),
         expectations: bench
             .expectations
             .iter()
@@ -117,5 +118,6 @@ pub(super) fn scenario(bench: &Bench) -> Scenario {
             .chain(counts)
             .chain(valid)
             .collect(),
+        ..Scenario::default()
     }
 }

@@ -236,7 +236,6 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
     Scenario {
         name: work.name(),
         description: work.description(),
-        seed: None,
         timeout: traffic.saturating_add(Duration::from_secs(40)),
         rounds: bench
             .rounds
@@ -249,10 +248,8 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
             ..Proxy::default()
         },
         load: vec![load],
-        fuzz: Vec::new(),
-        fault: Vec::new(),
-        expect: Vec::new(),
         expectations: judged.collect(),
+        ..Scenario::default()
     }
 }
 

@@ -154,6 +154,8 @@ Examples:
     harness bench --proxy git:HEAD --proxy git:v0.1 --proxy envoy
   How much ours and HAProxy take before one request in a hundred takes 2 ms:
     harness bench --find-capacity 'p99 < 2ms' --proxy builtin --proxy haproxy
+  Relays of UDP beside each other, each datagram there and back:
+    harness bench --mode udp --proxy nginx --proxy envoy --rate 20k/s
   Another build of ours, and any command line:
     harness bench --proxy ./target/release/proxy --proxy 'cmd:./relay -l {listen} -t {forward}'";
 
@@ -269,7 +271,7 @@ impl Bench {
             || self.keys.is_some()
             || self.nodes.is_some()
             || self.search.bound.is_some();
-        self.mode != Mode::Foo && !is_described
+        matches!(self.mode, Mode::Tcp | Mode::Statsd) && !is_described
     }
 
     /// The rate, or the first one of a search.

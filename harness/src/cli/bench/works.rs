@@ -116,7 +116,6 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
     Scenario {
         name: work.name(),
         description: work.description().to_owned(),
-        seed: None,
         timeout: traffic.saturating_add(Duration::from_secs(30)),
         rounds: bench.rounds.unwrap_or(ROUNDS),
         upstream: vec![Upstream {
@@ -130,10 +129,8 @@ fn scenario(work: Work, bench: &Bench) -> Scenario {
             ..Proxy::default()
         },
         load: vec![load],
-        fuzz: Vec::new(),
-        fault: Vec::new(),
-        expect: Vec::new(),
         expectations: bench.expectations.iter().cloned().chain(counts).collect(),
+        ..Scenario::default()
     }
 }
 

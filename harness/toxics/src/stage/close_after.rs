@@ -1,9 +1,9 @@
 //! `close_after`: the connection is closed after a time, and until then all is well.
 
-use super::{Cut, Queue, Stage, Step};
+use super::{Cut, Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::evidence::Context;
-use crate::item::{Item, Segment};
+use crate::item::Item;
 use crate::toxic::{Acts, Fits, Kind};
 
 /// The kind.
@@ -13,12 +13,10 @@ pub static KIND: Kind = Kind {
     fits: Fits::Stream,
     attributes: &[Attribute::ms("timeout", "time in ms")],
     acts: Acts::OnTraffic(|attributes, now_ns| {
-        Box::new(CloseAfter {
+        Filtered::stage(CloseAfter {
             timeout_ns: attributes.ms_as_ns("timeout"),
             met_ns: now_ns,
-            passed: 0,
             closed: false,
-            queue: Queue::default(),
         })
     }),
 };
@@ -27,30 +25,17 @@ pub static KIND: Kind = Kind {
 struct CloseAfter {
     timeout_ns: u64,
     met_ns: u64,
-    passed: u64,
     closed: bool,
-    queue: Queue,
 }
 
-impl Stage for CloseAfter {
-    fn feed(&mut self, item: Item, _: &mut Context<'_>) {
-        if let Item::Data(Segment { offset, bytes, .. }) = &item {
-            self.passed = offset + bytes.len() as u64;
-        }
+impl Filter for CloseAfter {
+    fn pass(&mut self, item: Item, out: &mut Queue, _: &mut Context<'_>) {
         if !self.closed {
-            self.queue.push(item);
+            out.push(item);
         }
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn cut(&mut self, context: &mut Context<'_>) -> Cut {
+    fn cut(&mut self, out: &mut Queue, context: &mut Context<'_>) -> Cut {
         if self.closed {
             return Cut::None;
         }
@@ -59,18 +44,14 @@ impl Stage for CloseAfter {
             return Cut::At(due_ns);
         }
         self.closed = true;
-        context.hit(self.passed, 0, "close", 0);
+        context.hit_by_clock("close");
         // What is held came before the end.
-        self.queue.push(Item::Close);
+        out.push(Item::Close);
         Cut::None
     }
 
-    fn update(&mut self, attributes: &Attributes, _: u64) {
+    fn update(&mut self, attributes: &Attributes) {
         self.timeout_ns = attributes.ms_as_ns("timeout");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
     }
 }
 

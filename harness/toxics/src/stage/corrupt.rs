@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Queue, Stage, Step};
+use super::{Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::decision::purpose::{BIT, CORRUPT};
 use crate::evidence::Context;
@@ -24,23 +24,23 @@ pub static KIND: Kind = Kind {
             "flip a bit in this byte (from 1) of each stream; 0: none",
         ),
     ],
-    acts: Acts::OnTraffic(|attributes, _| {
-        Box::new(Corrupt {
-            rate: attributes.share("rate"),
-            at: attributes.whole("at"),
-            queue: Queue::default(),
-        })
-    }),
+    acts: Acts::OnTraffic(|attributes, _| Filtered::stage(Corrupt::new(attributes))),
 };
 
 #[derive(Debug)]
 struct Corrupt {
     rate: f64,
     at: u64,
-    queue: Queue,
 }
 
 impl Corrupt {
+    fn new(attributes: &Attributes) -> Self {
+        Self {
+            rate: attributes.share("rate"),
+            at: attributes.whole("at"),
+        }
+    }
+
     /// The places in a segment that are to be changed, with the bit.
     fn places(&self, segment: &Segment, context: &Context<'_>) -> Vec<(usize, u8)> {
         let draws = context.draws;
@@ -67,10 +67,10 @@ impl Corrupt {
     }
 }
 
-impl Stage for Corrupt {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
+impl Filter for Corrupt {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
         let Item::Data(mut segment) = item else {
-            self.queue.push(item);
+            out.push(item);
             return;
         };
         let places = self.places(&segment, context);
@@ -87,24 +87,11 @@ impl Stage for Corrupt {
             }
             segment.bytes = Bytes::from(bytes);
         }
-        self.queue.push(Item::Data(segment));
+        out.push(Item::Data(segment));
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn update(&mut self, attributes: &Attributes, _: u64) {
-        self.rate = attributes.share("rate");
-        self.at = attributes.whole("at");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
+    fn update(&mut self, attributes: &Attributes) {
+        *self = Self::new(attributes);
     }
 }
 

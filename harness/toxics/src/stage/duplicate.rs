@@ -1,6 +1,6 @@
 //! `duplicate`: some datagrams arrive more than once.
 
-use super::{Queue, Stage, Step};
+use super::{Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::decision::purpose::DUPLICATE;
 use crate::evidence::Context;
@@ -16,50 +16,39 @@ pub static KIND: Kind = Kind {
         Attribute::share("rate", 1.0, "share that is sent again"),
         Attribute::whole("copies", 1, 100, "how often it is sent again"),
     ],
-    acts: Acts::OnTraffic(|attributes, _| {
-        Box::new(Duplicate {
-            rate: attributes.share("rate"),
-            copies: attributes.whole("copies"),
-            queue: Queue::default(),
-        })
-    }),
+    acts: Acts::OnTraffic(|attributes, _| Filtered::stage(Duplicate::new(attributes))),
 };
 
 #[derive(Debug)]
 struct Duplicate {
     rate: f64,
     copies: u64,
-    queue: Queue,
 }
 
-impl Stage for Duplicate {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
+impl Duplicate {
+    fn new(attributes: &Attributes) -> Self {
+        Self {
+            rate: attributes.share("rate"),
+            copies: attributes.whole("copies"),
+        }
+    }
+}
+
+impl Filter for Duplicate {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
         if let Item::Data(segment) = &item
             && context.draws.unit(segment.offset, DUPLICATE) < self.rate
         {
             context.hit(segment.offset, segment.bytes.len(), "repeat", self.copies);
             for _ in 0..self.copies {
-                self.queue.push(item.clone());
+                out.push(item.clone());
             }
         }
-        self.queue.push(item);
+        out.push(item);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn update(&mut self, attributes: &Attributes, _: u64) {
-        self.rate = attributes.share("rate");
-        self.copies = attributes.whole("copies");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
+    fn update(&mut self, attributes: &Attributes) {
+        *self = Self::new(attributes);
     }
 }
 

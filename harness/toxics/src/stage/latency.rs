@@ -1,14 +1,15 @@
 //! `latency`: everything arrives later, in order.
 //!
-//! The delay counts from the moment of receipt. With jitter each segment has a draw of its
-//! own, by the offset of its first byte; with `grain` the stream is divided into blocks of
-//! that many bytes and each block has its draw, so that the delays do not depend on how
-//! the bytes were cut on their way here (but a message across a border may come in two).
+//! The delay counts from the moment of receipt. With jitter each datagram has a draw of its
+//! own; a stream is divided into blocks of `grain` bytes and each block has its draw, so
+//! that the delays do not depend on how the bytes were cut on their way here (but a message
+//! across a border may come in two).
 
 use std::collections::VecDeque;
 
+use super::blocks::{GRAIN, blocks};
 use super::{Stage, Step};
-use crate::attributes::{Attribute, Attributes, MOST_WHOLE};
+use crate::attributes::{Attribute, Attributes};
 use crate::decision::purpose::JITTER;
 use crate::evidence::Context;
 use crate::item::{Item, Medium, Segment};
@@ -26,12 +27,10 @@ pub static KIND: Kind = Kind {
     attributes: &[
         Attribute::ms("latency", "delay in ms"),
         Attribute::ms("jitter", "deviate from it by up to this, both ways, in ms"),
-        Attribute::whole("grain", 0, MOST_WHOLE, GRAIN).unknown_to_original(),
+        GRAIN,
     ],
     acts: Acts::OnTraffic(|attributes, _| Box::new(Latency::new(attributes))),
 };
-
-const GRAIN: &str = "draw jitter for blocks of so many bytes; 0: for what was received together";
 
 /// An item on its way.
 #[derive(Debug)]
@@ -74,10 +73,9 @@ impl Latency {
         (self.latency_ns + above_least).saturating_sub(self.jitter_ns)
     }
 
-    fn push(&mut self, item: Item, received_ns: u64, draw: u64) -> u64 {
-        let delay_ns = self.delay_ns(draw);
+    fn push(&mut self, item: Item, received_ns: u64, draw: u64) {
         // Order is kept: nobody overtakes.
-        let due_ns = self.last_due_ns.max(received_ns + delay_ns);
+        let due_ns = self.last_due_ns.max(received_ns + self.delay_ns(draw));
         self.last_due_ns = due_ns;
         self.cost += item.cost();
         self.queue.push_back(Delayed {
@@ -86,19 +84,22 @@ impl Latency {
             draw,
             due_ns,
         });
-        delay_ns
     }
 
-    /// Takes a segment whose draw is that of `key`, and tells the draw once.
-    fn push_segment(&mut self, segment: Segment, key: u64, context: &mut Context<'_>) {
+    /// Takes a segment with its draw.
+    fn push_segment(&mut self, segment: Segment, draw: u64) {
+        let at_ns = segment.at_ns;
+        self.push(Item::Data(segment), at_ns, draw);
+    }
+
+    /// The draw for a block or datagram, told once.
+    fn draw(&mut self, key: u64, context: &mut Context<'_>) -> u64 {
         let draw = context.draws.at(key, JITTER);
-        let (bytes, at_ns) = (segment.bytes.len(), segment.at_ns);
-        let delay_ns = self.push(Item::Data(segment), at_ns, draw);
-        context.touch(bytes);
         if self.jitter_ns > 0 && self.told != Some(key) {
             self.told = Some(key);
-            context.tell(key, "delay_ns", delay_ns);
+            context.tell(key, "delay_ns", self.delay_ns(draw));
         }
+        draw
     }
 }
 
@@ -111,26 +112,25 @@ impl Stage for Latency {
             self.push(item, context.now_ns, MIDDLE);
             return;
         };
-        let grain = self.grain;
-        if grain == 0 || self.jitter_ns == 0 || context.medium == Medium::Datagram {
-            let key = segment.offset;
-            self.push_segment(segment, key, context);
+        context.touch(segment.bytes.len());
+        if self.jitter_ns == 0 || context.medium == Medium::Datagram {
+            let draw = self.draw(segment.offset, context);
+            self.push_segment(segment, draw);
             return;
         }
-        while !segment.bytes.is_empty() {
-            let block = segment.offset / grain;
-            let left = (block + 1) * grain - segment.offset;
-            let len = segment
-                .bytes
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
-            let part = Segment {
-                bytes: segment.bytes.split_to(len),
-                ..segment
-            };
-            segment.offset += len as u64;
-            self.push_segment(part, block * grain, context);
+        // What would be due before the longest so far waits for it, and goes with it.
+        let (mut longest, mut together) = (0, 0);
+        for (start, len) in blocks(&segment, self.grain) {
+            let draw = self.draw(start, context);
+            if draw > longest && together > 0 {
+                let before = segment.split_to(together);
+                self.push_segment(before, longest);
+                together = 0;
+            }
+            longest = longest.max(draw);
+            together += len;
         }
+        self.push_segment(segment, longest);
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Step {
@@ -210,7 +210,8 @@ mod tests {
         for i in 0..1000_u64 {
             // Far enough apart that none waits for another.
             bench.now_ns = i * 1000 * MS;
-            bench.feed(data("x", i));
+            // Each in a block of its own.
+            bench.feed(data("x", i * 2_000));
             let Step::Wait(Some(due)) = bench.poll() else {
                 panic!("nothing leaves at once")
             };
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_grain_delays_do_not_depend_on_how_the_bytes_were_cut() {
+    fn delays_do_not_depend_on_how_the_bytes_were_cut() {
         let dues = |cuts: &[usize]| {
             let mut bench = Bench::new(&KIND, r#"{"latency":100,"jitter":90,"grain":4}"#);
             let mut from = 0;

@@ -1,6 +1,6 @@
 //! `limit_data`: after so many bytes the connection is closed.
 
-use super::{Queue, Stage, Step};
+use super::{Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::evidence::Context;
 use crate::item::Item;
@@ -13,11 +13,10 @@ pub static KIND: Kind = Kind {
     fits: Fits::Both,
     attributes: &[Attribute::count("bytes", "bytes that pass")],
     acts: Acts::OnTraffic(|attributes, _| {
-        Box::new(LimitData {
+        Filtered::stage(LimitData {
             limit: attributes.whole("bytes"),
             passed: 0,
             closed: false,
-            queue: Queue::default(),
         })
     }),
 };
@@ -27,16 +26,15 @@ struct LimitData {
     limit: u64,
     passed: u64,
     closed: bool,
-    queue: Queue,
 }
 
-impl Stage for LimitData {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
+impl Filter for LimitData {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
         if self.closed {
             return;
         }
         let Item::Data(mut segment) = item else {
-            self.queue.push(item);
+            out.push(item);
             return;
         };
         let left = self.limit.saturating_sub(self.passed);
@@ -50,27 +48,15 @@ impl Stage for LimitData {
         }
         self.passed += segment.bytes.len() as u64;
         if !segment.bytes.is_empty() || !self.closed {
-            self.queue.push(Item::Data(segment));
+            out.push(Item::Data(segment));
         }
         if self.closed {
-            self.queue.push(Item::Close);
+            out.push(Item::Close);
         }
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn update(&mut self, attributes: &Attributes, _: u64) {
+    fn update(&mut self, attributes: &Attributes) {
         self.limit = attributes.whole("bytes");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
     }
 }
 

@@ -3,26 +3,29 @@
 //! With a correlation, what follows a loss is more likely lost, and what follows a pass
 //! more likely passes, so that losses come in bursts while their share stays: the chance
 //! after a loss is p + c (1 - p), after a pass p (1 - c).
+//!
+//! A stream knows no packets: it is divided into blocks of `grain` bytes from its first
+//! byte on, and each block is lost or passes as a whole, however its bytes came.
 
-use super::{Queue, Stage, Step};
+use super::blocks::{GRAIN, blocks};
+use super::{Filter, Filtered, Queue, Stage};
 use crate::attributes::{Attribute, Attributes};
 use crate::decision::purpose::LOSS as CHANCE;
 use crate::evidence::Context;
-use crate::item::Item;
+use crate::item::{Item, Medium, Segment};
 use crate::toxic::{Acts, Fits, Kind};
 
-const ATTRIBUTES: &[Attribute] = &[
-    Attribute::share("loss_rate", 0.0, "share that is lost"),
-    Attribute::share("correlation", 0.0, "how much a loss follows a loss"),
-];
+const RATE: Attribute = Attribute::share("loss_rate", 0.0, "share that is lost");
+const CORRELATION: Attribute =
+    Attribute::share("correlation", 0.0, "how much a loss follows a loss");
 
 /// The kind of the original, which may be on a TCP link too.
 pub static PACKET_LOSS: Kind = Kind {
     name: "packet_loss",
-    about: "lose a share of the datagrams; on TCP, of what is received together, which corrupts the stream",
+    about: "lose a share of the datagrams; on TCP, of blocks of bytes, which corrupts the stream",
     fits: Fits::Both,
-    attributes: ATTRIBUTES,
-    acts: Acts::OnTraffic(make),
+    attributes: &[RATE, CORRELATION, GRAIN],
+    acts: Acts::OnTraffic(|attributes, _| make(attributes, attributes.whole("grain"))),
 };
 
 /// The kind for datagrams.
@@ -30,16 +33,16 @@ pub static LOSS: Kind = Kind {
     name: "loss",
     about: "lose a share of the datagrams",
     fits: Fits::Datagram,
-    attributes: ATTRIBUTES,
-    acts: Acts::OnTraffic(make),
+    attributes: &[RATE, CORRELATION],
+    acts: Acts::OnTraffic(|attributes, _| make(attributes, 1)),
 };
 
-fn make(attributes: &Attributes, _: u64) -> Box<dyn Stage> {
-    Box::new(Loss {
+fn make(attributes: &Attributes, grain: u64) -> Box<dyn Stage> {
+    Filtered::stage(Loss {
         rate: attributes.share("loss_rate"),
         correlation: attributes.share("correlation"),
-        last_was_lost: None,
-        queue: Queue::default(),
+        grain,
+        last: None,
     })
 }
 
@@ -47,43 +50,68 @@ fn make(attributes: &Attributes, _: u64) -> Box<dyn Stage> {
 struct Loss {
     rate: f64,
     correlation: f64,
-    last_was_lost: Option<bool>,
-    queue: Queue,
+    grain: u64,
+    /// The last datagram or block, and whether it was lost.
+    last: Option<(u64, bool)>,
 }
 
-impl Stage for Loss {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
-        if let Item::Data(segment) = &item {
-            let chance = match self.last_was_lost {
-                None => self.rate,
-                Some(true) => self.rate + self.correlation * (1.0 - self.rate),
-                Some(false) => self.rate * (1.0 - self.correlation),
-            };
-            let is_lost = context.draws.unit(segment.offset, CHANCE) < chance;
-            self.last_was_lost = Some(is_lost);
-            if is_lost {
-                context.hit(segment.offset, segment.bytes.len(), "lose", 0);
-                return;
+impl Loss {
+    /// Whether what begins at `key` is lost: decided when it is first seen.
+    fn is_lost(&mut self, key: u64, bytes: usize, context: &mut Context<'_>) -> bool {
+        let chance = match self.last {
+            Some((last, is_lost)) if last == key => {
+                if is_lost {
+                    context.more(bytes);
+                }
+                return is_lost;
+            }
+            None => self.rate,
+            Some((_, true)) => self.rate + self.correlation * (1.0 - self.rate),
+            Some((_, false)) => self.rate * (1.0 - self.correlation),
+        };
+        let is_lost = context.draws.unit(key, CHANCE) < chance;
+        self.last = Some((key, is_lost));
+        if is_lost {
+            context.hit(key, bytes, "lose", 0);
+        }
+        is_lost
+    }
+}
+
+impl Filter for Loss {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
+        let Item::Data(mut segment) = item else {
+            out.push(item);
+            return;
+        };
+        if context.medium == Medium::Datagram {
+            if !self.is_lost(segment.offset, segment.bytes.len(), context) {
+                out.push(Item::Data(segment));
+            }
+            return;
+        }
+        let mut passes = 0;
+        for (start, len) in blocks(&segment, self.grain) {
+            if self.is_lost(start, len, context) {
+                give(segment.split_to(passes), out);
+                drop(segment.split_to(len));
+                passes = 0;
+            } else {
+                passes += len;
             }
         }
-        self.queue.push(item);
+        give(segment, out);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn update(&mut self, attributes: &Attributes, _: u64) {
+    fn update(&mut self, attributes: &Attributes) {
         self.rate = attributes.share("loss_rate");
         self.correlation = attributes.share("correlation");
     }
+}
 
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
+fn give(segment: Segment, out: &mut Queue) {
+    if !segment.bytes.is_empty() {
+        out.push(Item::Data(segment));
     }
 }
 
@@ -113,6 +141,28 @@ mod tests {
             runs.push(lost / starts as f64);
         }
         assert!(runs[1] > 1.5 * runs[0], "{runs:?}");
+    }
+
+    #[test]
+    fn the_same_blocks_of_a_stream_are_lost_however_its_bytes_came() {
+        let text: String = (0..50_000_u32)
+            .map(|i| char::from(b'a' + (i % 25) as u8))
+            .collect();
+        let outcome = |chunk: usize| {
+            let attributes = r#"{"loss_rate":0.3,"correlation":0.5,"grain":100}"#;
+            let mut bench = Bench::new(&PACKET_LOSS, attributes);
+            for (i, part) in text.as_bytes().chunks(chunk).enumerate() {
+                bench.feed(data(std::str::from_utf8(part).unwrap(), (i * chunk) as u64));
+            }
+            let counts = bench.counters();
+            (bench.text(), counts.hits, counts.bytes)
+        };
+        let whole = outcome(50_000);
+        assert_eq!(whole.0.len() as u64 + whole.2, 50_000);
+        assert_eq!(whole.2, whole.1 * 100);
+        for chunk in [1, 7, 100, 333, 4096] {
+            assert!(outcome(chunk) == whole, "in chunks of {chunk}");
+        }
     }
 
     #[test]

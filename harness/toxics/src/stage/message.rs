@@ -16,8 +16,8 @@ use crate::evidence::Context;
 use crate::item::{Item, Medium, Segment};
 use crate::toxic::{Acts, Fits, Kind};
 
-/// The longest line that is waited for; of a longer one the parts pass as messages. Foo
-/// knows none beyond 64 KiB.
+/// The longest line that is waited for; of a longer one, parts of this size pass as
+/// messages. Foo knows none beyond 64 KiB.
 const MOST_LINE_BYTES: usize = 64 * 1024;
 
 const NUMBER: Attribute = Attribute::count("number", "choose this message, from 1; 0: none");
@@ -243,37 +243,26 @@ impl Messages {
         }
         let cut = 1 + context.draws.up_to(number, BIT, len - 2);
         let at = usize::try_from(cut).expect("within the line");
-        let head = line.bytes.split_to(at);
-        self.give_segment(Segment {
-            bytes: head,
-            ..line
-        });
-        line.offset += cut;
+        let head = line.split_to(at);
+        self.give_segment(head);
         self.give(Item::Data(line), self.delay_ns);
         cut
     }
 
     /// A part of a stream: whole lines are messages, the rest waits.
     fn stream(&mut self, mut segment: Segment, context: &mut Context<'_>) {
-        while let Some(end) = memchr::memchr(b'\n', &segment.bytes) {
-            let part = Segment {
-                bytes: segment.bytes.split_to(end + 1),
-                ..segment
-            };
-            segment.offset += end as u64 + 1;
-            self.partial.push(part);
-            if let Some(line) = self.take_partial() {
+        while !segment.bytes.is_empty() {
+            let room = MOST_LINE_BYTES - self.partial_bytes;
+            let window = &segment.bytes[..room.min(segment.bytes.len())];
+            let end = memchr::memchr(b'\n', window);
+            let len = end.map_or(window.len(), |end| end + 1);
+            self.partial.push(segment.split_to(len));
+            self.partial_bytes += len;
+            if (end.is_some() || len == room)
+                && let Some(line) = self.take_partial()
+            {
                 self.message(line, context);
             }
-        }
-        if !segment.bytes.is_empty() {
-            self.partial_bytes += segment.bytes.len();
-            self.partial.push(segment);
-        }
-        if self.partial_bytes > MOST_LINE_BYTES
-            && let Some(part) = self.take_partial()
-        {
-            self.message(part, context);
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! A stage is fed what was received and asked for what may leave. It holds what it delays,
 //! within [`Stage::limit`]; when it is full, what is before it waits, and in the end the
-//! sender does. One file for each toxic.
+//! sender does. A [`Filter`] is the smaller thing to write for what delays nothing. One
+//! file for each toxic.
 
 pub mod bandwidth;
+mod blocks;
 pub mod close_after;
 pub mod corrupt;
 pub mod duplicate;
+mod filter;
 pub mod latency;
 pub mod limit_data;
 pub mod loss;
@@ -25,6 +28,7 @@ pub mod truncate;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use filter::{Filter, Filtered};
 pub use queue::Queue;
 
 use crate::attributes::Attributes;

@@ -1,6 +1,6 @@
 //! `noop`: nothing happens, and it is counted.
 
-use super::{Queue, Stage, Step};
+use super::{Filter, Filtered, Queue};
 use crate::attributes::Attributes;
 use crate::evidence::Context;
 use crate::item::Item;
@@ -12,31 +12,19 @@ pub static KIND: Kind = Kind {
     about: "change nothing; what passes is counted",
     fits: Fits::Both,
     attributes: &[],
-    acts: Acts::OnTraffic(|_, _| Box::new(Noop::default())),
+    acts: Acts::OnTraffic(|_, _| Filtered::stage(Noop)),
 };
 
-#[derive(Debug, Default)]
-struct Noop(Queue);
+#[derive(Debug)]
+struct Noop;
 
-impl Stage for Noop {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
+impl Filter for Noop {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
         if let Item::Data(segment) = &item {
             context.touch(segment.bytes.len());
         }
-        self.0.push(item);
+        out.push(item);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.0.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.0.cost()
-    }
-
-    fn update(&mut self, _: &Attributes, _: u64) {}
-
-    fn release(&mut self) -> Vec<Item> {
-        self.0.take()
-    }
+    fn update(&mut self, _: &Attributes) {}
 }

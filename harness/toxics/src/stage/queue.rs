@@ -38,15 +38,8 @@ impl Queue {
             unreachable!("only what was seen to be a segment is split");
         };
         if len < segment.bytes.len() {
-            let bytes = segment.bytes.split_to(len);
             self.cost -= len;
-            let (at_ns, offset) = (segment.at_ns, segment.offset);
-            segment.offset += len as u64;
-            return Segment {
-                bytes,
-                at_ns,
-                offset,
-            };
+            return segment.split_to(len);
         }
         match self.pop() {
             Some(Item::Data(segment)) => segment,

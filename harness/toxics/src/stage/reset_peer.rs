@@ -3,10 +3,10 @@
 //! The time counts from when the toxic meets the connection, so connections that are open
 //! already are reset too. Until then everything passes.
 
-use super::{Cut, Queue, Stage, Step};
+use super::{Cut, Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::evidence::Context;
-use crate::item::{Item, Segment};
+use crate::item::Item;
 use crate::toxic::{Acts, Fits, Kind};
 
 /// The kind.
@@ -16,11 +16,9 @@ pub static KIND: Kind = Kind {
     fits: Fits::Stream,
     attributes: &[Attribute::ms("timeout", "time in ms, 0 at once")],
     acts: Acts::OnTraffic(|attributes, now_ns| {
-        Box::new(ResetPeer {
+        Filtered::stage(ResetPeer {
             timeout_ns: attributes.ms_as_ns("timeout"),
             met_ns: now_ns,
-            passed: 0,
-            queue: Queue::default(),
         })
     }),
 };
@@ -29,41 +27,24 @@ pub static KIND: Kind = Kind {
 struct ResetPeer {
     timeout_ns: u64,
     met_ns: u64,
-    passed: u64,
-    queue: Queue,
 }
 
-impl Stage for ResetPeer {
-    fn feed(&mut self, item: Item, _: &mut Context<'_>) {
-        if let Item::Data(Segment { offset, bytes, .. }) = &item {
-            self.passed = offset + bytes.len() as u64;
-        }
-        self.queue.push(item);
+impl Filter for ResetPeer {
+    fn pass(&mut self, item: Item, out: &mut Queue, _: &mut Context<'_>) {
+        out.push(item);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn cut(&mut self, context: &mut Context<'_>) -> Cut {
+    fn cut(&mut self, _: &mut Queue, context: &mut Context<'_>) -> Cut {
         let due_ns = self.met_ns + self.timeout_ns;
         if due_ns > context.now_ns {
             return Cut::At(due_ns);
         }
-        context.hit(self.passed, 0, "reset", 0);
+        context.hit_by_clock("reset");
         Cut::Reset
     }
 
-    fn update(&mut self, attributes: &Attributes, _: u64) {
+    fn update(&mut self, attributes: &Attributes) {
         self.timeout_ns = attributes.ms_as_ns("timeout");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
     }
 }
 

@@ -3,7 +3,7 @@
 //! The time counts from when the toxic meets the connection: its start, or the adding of
 //! the toxic. The sender's own end does pass, as with the original.
 
-use super::{Cut, Queue, Stage, Step};
+use super::{Cut, Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::evidence::Context;
 use crate::item::Item;
@@ -16,12 +16,10 @@ pub static KIND: Kind = Kind {
     fits: Fits::Both,
     attributes: &[Attribute::ms("timeout", "time in ms, 0 for ever")],
     acts: Acts::OnTraffic(|attributes, now_ns| {
-        Box::new(Timeout {
+        Filtered::stage(Timeout {
             timeout_ns: attributes.ms_as_ns("timeout"),
             met_ns: now_ns,
-            swallowed: 0,
             closed: false,
-            queue: Queue::default(),
         })
     }),
 };
@@ -30,31 +28,18 @@ pub static KIND: Kind = Kind {
 struct Timeout {
     timeout_ns: u64,
     met_ns: u64,
-    swallowed: u64,
     closed: bool,
-    queue: Queue,
 }
 
-impl Stage for Timeout {
-    fn feed(&mut self, item: Item, context: &mut Context<'_>) {
+impl Filter for Timeout {
+    fn pass(&mut self, item: Item, out: &mut Queue, context: &mut Context<'_>) {
         match item {
-            Item::Data(segment) => {
-                self.swallowed = segment.offset + segment.bytes.len() as u64;
-                context.touch(segment.bytes.len());
-            }
-            other => self.queue.push(other),
+            Item::Data(segment) => context.touch(segment.bytes.len()),
+            other => out.push(other),
         }
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn cut(&mut self, context: &mut Context<'_>) -> Cut {
+    fn cut(&mut self, _: &mut Queue, context: &mut Context<'_>) -> Cut {
         if self.timeout_ns == 0 || self.closed {
             return Cut::None;
         }
@@ -63,15 +48,15 @@ impl Stage for Timeout {
             return Cut::At(due_ns);
         }
         self.closed = true;
-        context.hit(self.swallowed, 0, "close", 0);
+        context.hit_by_clock("close");
         Cut::Close
     }
 
-    fn update(&mut self, attributes: &Attributes, _: u64) {
+    fn update(&mut self, attributes: &Attributes) {
         self.timeout_ns = attributes.ms_as_ns("timeout");
     }
 
-    fn release(&mut self) -> Vec<Item> {
+    fn release(&mut self, _: &mut Queue) -> Vec<Item> {
         vec![Item::Close]
     }
 }

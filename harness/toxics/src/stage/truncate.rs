@@ -1,6 +1,6 @@
 //! `truncate`: some datagrams arrive cut short.
 
-use super::{Queue, Stage, Step};
+use super::{Filter, Filtered, Queue};
 use crate::attributes::{Attribute, Attributes};
 use crate::decision::purpose::TRUNCATE;
 use crate::evidence::Context;
@@ -16,24 +16,26 @@ pub static KIND: Kind = Kind {
         Attribute::share("rate", 1.0, "share that is cut"),
         Attribute::count("bytes", "bytes that are left"),
     ],
-    acts: Acts::OnTraffic(|attributes, _| {
-        Box::new(Truncate {
-            rate: attributes.share("rate"),
-            bytes: attributes.whole("bytes"),
-            queue: Queue::default(),
-        })
-    }),
+    acts: Acts::OnTraffic(|attributes, _| Filtered::stage(Truncate::new(attributes))),
 };
 
 #[derive(Debug)]
 struct Truncate {
     rate: f64,
     bytes: u64,
-    queue: Queue,
 }
 
-impl Stage for Truncate {
-    fn feed(&mut self, mut item: Item, context: &mut Context<'_>) {
+impl Truncate {
+    fn new(attributes: &Attributes) -> Self {
+        Self {
+            rate: attributes.share("rate"),
+            bytes: attributes.whole("bytes"),
+        }
+    }
+}
+
+impl Filter for Truncate {
+    fn pass(&mut self, mut item: Item, out: &mut Queue, context: &mut Context<'_>) {
         if let Item::Data(segment) = &mut item
             && segment.bytes.len() as u64 > self.bytes
             && context.draws.unit(segment.offset, TRUNCATE) < self.rate
@@ -43,24 +45,11 @@ impl Stage for Truncate {
             context.hit(segment.offset, lost, "cut_to", self.bytes);
             segment.bytes.truncate(left);
         }
-        self.queue.push(item);
+        out.push(item);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Step {
-        self.queue.pop().map_or(Step::Wait(None), Step::Item)
-    }
-
-    fn held(&self) -> usize {
-        self.queue.cost()
-    }
-
-    fn update(&mut self, attributes: &Attributes, _: u64) {
-        self.rate = attributes.share("rate");
-        self.bytes = attributes.whole("bytes");
-    }
-
-    fn release(&mut self) -> Vec<Item> {
-        self.queue.take()
+    fn update(&mut self, attributes: &Attributes) {
+        *self = Self::new(attributes);
     }
 }
 

@@ -60,7 +60,7 @@ impl Work {
                 return;
             };
             let Some(socket) = listener.accepting() else {
-                listener.note_waiting();
+                listener.note_in_vain();
                 return;
             };
             match net::accept(socket.as_fd()) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eventloop::{Interest, Poller, net};
 use rustix::net::{bind, listen, sockopt};
 
+use super::knocks::{self, Knocks};
 use crate::evidence::now_ns;
 use crate::link::{ActiveToxic, Link, listener_fault};
 use crate::toxic::ListenerFault;
@@ -23,6 +24,10 @@ pub(super) struct Listener {
     /// How it is watched.
     interest: Option<Interest>,
     fault: Option<(Arc<ActiveToxic>, ListenerFault)>,
+    /// Who is refused, where that can be known.
+    knocks: Option<Knocks>,
+    /// Connections that are known to wait.
+    waiting: u32,
 }
 
 impl Listener {
@@ -42,6 +47,8 @@ impl Listener {
             token,
             interest: None,
             fault: None,
+            knocks: None,
+            waiting: 0,
         }
     }
 
@@ -50,11 +57,23 @@ impl Listener {
         self.fault.is_none().then_some(&self.socket)
     }
 
-    /// Takes note that somebody waits whom nobody will accept.
-    pub(super) fn note_waiting(&self) {
-        if let Some((toxic, ListenerFault::NeverAccepts)) = &self.fault {
-            toxic.counters.count(now_ns(), 0);
-        }
+    /// Takes note of those who wait though nobody will accept them, and of those who were
+    /// refused.
+    pub(super) fn note_in_vain(&mut self) {
+        let Some((toxic, fault)) = &self.fault else {
+            return;
+        };
+        let more = match (fault, &self.knocks) {
+            (ListenerFault::Refuses, Some(knocks)) => knocks.take(),
+            (ListenerFault::Refuses, None) => 0,
+            (ListenerFault::NeverAccepts, _) => {
+                let waiting = knocks::waiting(&self.socket).unwrap_or(self.waiting + 1);
+                let before = std::mem::replace(&mut self.waiting, waiting);
+                waiting.saturating_sub(before).into()
+            }
+        };
+        let now_ns = now_ns();
+        (0..more).for_each(|_| toxic.counters.count(now_ns, 0));
     }
 
     /// Takes the toxics of now over.
@@ -68,14 +87,17 @@ impl Listener {
             matches!(fault, Some((_, ListenerFault::Refuses)))
         };
         let (refused, will_refuse) = (refuses(&self.fault), refuses(&fault));
+        self.note_in_vain();
+        self.waiting = 0;
         if will_refuse && !refused {
+            self.watch_knocks(poller);
             self.stop_listening(poller)?;
-            if let Some((toxic, _)) = &fault {
-                // Who is refused never reaches a process: what can be counted is that the
-                // port is closed.
+            if let (Some((toxic, _)), None) = (&fault, &self.knocks) {
+                // What can be counted is that the port is closed.
                 toxic.counters.count(now_ns(), 0);
             }
         } else if refused && !will_refuse {
+            self.knocks = None;
             listen(&self.socket, net::BACKLOG)?;
         }
         self.fault = fault;
@@ -111,6 +133,21 @@ impl Listener {
             poller.remove(&self.socket)?;
         }
         Ok(())
+    }
+
+    /// Watches who is refused, if this process may.
+    fn watch_knocks(&mut self, poller: &Poller) {
+        let watched = Knocks::open(self.at).and_then(|knocks| {
+            for socket in knocks.sockets() {
+                poller.add(socket, self.token, Interest::Read)?;
+            }
+            Ok(knocks)
+        });
+        if let Err(error) = &watched {
+            let link = &self.link.name;
+            tracing::info!("{link}: who is refused is not counted one by one: {error}");
+        }
+        self.knocks = watched.ok();
     }
 
     /// Closes the socket, and keeps its port by one that does not listen.

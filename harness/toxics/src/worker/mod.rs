@@ -2,13 +2,14 @@
 //!
 //! In reading order: [`Order`] is what a worker is told, `connection` one TCP connection
 //! and `passing` how its bytes pass, with a `tunnel` for bulk, `listener` where its clients
-//! come from; `sessions` are the clients of a UDP link; `timers` is what is due when, and
+//! come from and `knocks` who comes in vain; `sessions` are the clients of a UDP link; `timers` is what is due when, and
 //! `scene` what a worker lends to whoever has its turn.
 //!
 //! Own event loops and not a runtime's, because of its timers: those are a millisecond
 //! coarse, and a latency of ours must be right to two.
 
 mod connection;
+mod knocks;
 mod links;
 mod listener;
 mod mailbox;

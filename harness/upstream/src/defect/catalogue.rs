@@ -53,10 +53,11 @@ const fn entry(
 
 /// Every kind of defect.
 #[rustfmt::skip]
-pub const ALL: [Entry; 28] = [
+pub const ALL: [Entry; 30] = [
     entry("segfault-after-decode-errors", "=N", PARSED, "SIGSEGV at the Nth line or head that cannot be decoded"),
     entry("segfault-after-bytes", "=BYTES", ANY_ECHO, "SIGSEGV once so much was read and written in all"),
     entry("abort-on-line", "=BYTES", LINES, "SIGABRT at a line that holds BYTES (\\xNN, \\r, \\t, \\\\ work)"),
+    entry("abort-on-long-line", "=BYTES", LINES, "SIGABRT as soon as a line has BYTES, its newline apart (64KiB at most)"),
     entry("panic-on-invalid-utf8", "", LINES, "exit 101 at a line that is not UTF-8"),
     entry("exit-after", "=N", ANY, "exit 1 as the Nth connection is accepted"),
     entry("hang-after", "=N", ANY_ECHO, "after N messages nothing is read or answered ever again"),
@@ -74,6 +75,7 @@ pub const ALL: [Entry; 28] = [
     entry("silence", "", DATAGRAMS, "read everything and answer nothing"),
     entry("leak-memory", "=BYTES", ANY_ECHO, "keep this much more memory with every message"),
     entry("leak-descriptors", "", ANY, "keep one more descriptor open with every connection"),
+    entry("leak-threads", "", ANY, "keep one more thread with every connection"),
     entry("accept-then-close", "", ACCEPTS, "accept connections (statsd: for management) and close them at once"),
     entry("accept-then-silence", "", ANY, "accept connections and neither read nor answer nor close"),
     entry("stop-accepting", "=N", ANY, "after N connections none is accepted; the port stays open"),
@@ -124,6 +126,7 @@ impl Defect {
             Self::SegfaultAfterDecodeErrors(_) => "segfault-after-decode-errors",
             Self::SegfaultAfterBytes(_) => "segfault-after-bytes",
             Self::AbortOnLine(_) => "abort-on-line",
+            Self::AbortOnLongLine(_) => "abort-on-long-line",
             Self::PanicOnInvalidUtf8 => "panic-on-invalid-utf8",
             Self::ExitAfter(_) => "exit-after",
             Self::HangAfter(_) => "hang-after",
@@ -141,6 +144,7 @@ impl Defect {
             Self::Silence => "silence",
             Self::LeakMemory(_) => "leak-memory",
             Self::LeakDescriptors => "leak-descriptors",
+            Self::LeakThreads => "leak-threads",
             Self::AcceptThenClose => "accept-then-close",
             Self::AcceptThenSilence => "accept-then-silence",
             Self::StopAccepting(_) => "stop-accepting",

@@ -18,6 +18,8 @@ pub enum Defect {
     SegfaultAfterBytes(u64),
     /// An abort at a line that holds these bytes.
     AbortOnLine(Vec<u8>),
+    /// An abort as soon as a line has this many bytes, its newline apart.
+    AbortOnLongLine(usize),
     /// A panic, exit code 101, at a line that is not UTF-8.
     PanicOnInvalidUtf8,
     /// The process ends with exit code 1 as it accepts the Nth connection.
@@ -52,6 +54,8 @@ pub enum Defect {
     LeakMemory(u64),
     /// Every connection costs a descriptor for ever.
     LeakDescriptors,
+    /// Every connection costs a thread for ever.
+    LeakThreads,
     /// Every connection is closed as soon as it is accepted.
     AcceptThenClose,
     /// Connections are accepted and neither read from nor answered.
@@ -181,6 +185,8 @@ pub struct Defects {
     pub segfault_after_bytes: Option<u64>,
     /// See [`Defect::AbortOnLine`].
     pub abort_on_line: Option<Vec<u8>>,
+    /// See [`Defect::AbortOnLongLine`].
+    pub abort_on_long_line: Option<usize>,
     /// See [`Defect::PanicOnInvalidUtf8`].
     pub panic_on_invalid_utf8: bool,
     /// See [`Defect::ExitAfter`].
@@ -215,6 +221,8 @@ pub struct Defects {
     pub leak_memory: Option<u64>,
     /// See [`Defect::LeakDescriptors`].
     pub leak_descriptors: bool,
+    /// See [`Defect::LeakThreads`].
+    pub leak_threads: bool,
     /// See [`Defect::AcceptThenClose`].
     pub accept_then_close: bool,
     /// See [`Defect::AcceptThenSilence`].
@@ -250,6 +258,7 @@ impl Defects {
             Defect::SegfaultAfterDecodeErrors(n) => self.segfault_after_decode_errors = Some(n),
             Defect::SegfaultAfterBytes(n) => self.segfault_after_bytes = Some(n),
             Defect::AbortOnLine(bytes) => self.abort_on_line = Some(bytes),
+            Defect::AbortOnLongLine(bytes) => self.abort_on_long_line = Some(bytes),
             Defect::PanicOnInvalidUtf8 => self.panic_on_invalid_utf8 = true,
             Defect::ExitAfter(n) => self.exit_after = Some(n),
             Defect::HangAfter(n) => self.hang_after = Some(n),
@@ -267,6 +276,7 @@ impl Defects {
             Defect::Silence => self.silence = true,
             Defect::LeakMemory(bytes) => self.leak_memory = Some(bytes),
             Defect::LeakDescriptors => self.leak_descriptors = true,
+            Defect::LeakThreads => self.leak_threads = true,
             Defect::AcceptThenClose => self.accept_then_close = true,
             Defect::AcceptThenSilence => self.accept_then_silence = true,
             Defect::StopAccepting(n) => self.stop_accepting = Some(n),
@@ -280,7 +290,9 @@ impl Defects {
 
     /// Whether each line has to be looked at before it is decoded.
     pub(crate) fn inspect_lines(&self) -> bool {
-        self.abort_on_line.is_some() || self.panic_on_invalid_utf8
+        self.abort_on_line.is_some()
+            || self.abort_on_long_line.is_some()
+            || self.panic_on_invalid_utf8
     }
 
     /// Whether what is sent is not what was answered.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use protocol::foo::MAX_LINE_BYTES;
 use service::units::{Size, parse_duration};
 
 use super::catalogue;
@@ -51,6 +52,10 @@ impl FromStr for Defect {
                 .ok_or_else(|| {
                     needs("BYTES, at least one, with \\xNN, \\r, \\t and \\\\ as escapes")
                 }),
+            "abort-on-long-line" => value
+                .and_then(bytes_of_line)
+                .map(Self::AbortOnLongLine)
+                .ok_or_else(|| needs("BYTES such as 4KiB, 64KiB at most")),
             "panic-on-invalid-utf8" => bare(Self::PanicOnInvalidUtf8),
             "exit-after" => above_zero().map(Self::ExitAfter),
             "hang-after" => above_zero().map(Self::HangAfter),
@@ -78,6 +83,7 @@ impl FromStr for Defect {
             "silence" => bare(Self::Silence),
             "leak-memory" => bytes().map(Self::LeakMemory),
             "leak-descriptors" => bare(Self::LeakDescriptors),
+            "leak-threads" => bare(Self::LeakThreads),
             "accept-then-close" => bare(Self::AcceptThenClose),
             "accept-then-silence" => bare(Self::AcceptThenSilence),
             "stop-accepting" => above_zero().map(Self::StopAccepting),
@@ -100,6 +106,12 @@ impl FromStr for Defect {
 fn bytes(text: &str) -> Option<u64> {
     let size: Size = text.parse().ok()?;
     (size.0 > 0).then_some(size.0)
+}
+
+/// More is too long for a line, and closes its connection.
+fn bytes_of_line(text: &str) -> Option<usize> {
+    let bytes = usize::try_from(bytes(text)?).ok()?;
+    (bytes <= MAX_LINE_BYTES + 1).then_some(bytes)
 }
 
 fn bytes_of_rate(text: &str) -> Option<u64> {

@@ -12,6 +12,7 @@ fn every_form_is_parsed() {
             "abort-on-line=a=\\x00\\\\",
             Defect::AbortOnLine(b"a=\0\\".to_vec()),
         ),
+        ("abort-on-long-line=1KiB", Defect::AbortOnLongLine(1024)),
         ("panic-on-invalid-utf8", Defect::PanicOnInvalidUtf8),
         ("hang-after=3", Defect::HangAfter(3)),
         (
@@ -38,6 +39,7 @@ fn every_form_is_parsed() {
         ),
         ("leak-memory=4KiB", Defect::LeakMemory(4096)),
         ("leak-descriptors", Defect::LeakDescriptors),
+        ("leak-threads", Defect::LeakThreads),
         ("accept-then-close", Defect::AcceptThenClose),
         ("accept-then-silence", Defect::AcceptThenSilence),
         (
@@ -96,6 +98,8 @@ fn what_is_wrong_is_answered_with_what_is_accepted() {
         ("wrong-reply=late:1/3", "KIND:1/N"),
         ("abort-on-line=\\q", "abort-on-line=BYTES"),
         ("abort-on-line=", "abort-on-line=BYTES"),
+        ("abort-on-long-line=0", "abort-on-long-line=BYTES"),
+        ("abort-on-long-line=65537", "64KiB at most"),
         ("leak-descriptors=1", "without a value"),
         ("slow-reader=fast", "BYTES/s"),
         ("reset-midway=2", "1/N"),

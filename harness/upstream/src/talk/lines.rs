@@ -75,6 +75,7 @@ impl Lines {
     }
 
     fn partial(&mut self, rest: &[u8], context: &mut Context<'_>) -> Stopped {
+        context.process.inspect_length(rest);
         self.without_newline = rest.len();
         if rest.len() > MAX_LINE_BYTES {
             context.counts.too_long += 1;

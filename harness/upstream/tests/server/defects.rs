@@ -51,6 +51,22 @@ fn an_abort_at_a_line() {
 }
 
 #[test]
+fn an_abort_at_a_long_line_whether_it_ends_or_not() {
+    let most = [b"x".repeat(99), b"\n".to_vec()].concat();
+    let server = Program::start(&["--defect", "abort-on-long-line=100"]);
+    assert_eq!(server.exchange(&most), b"NAK 0 ERRDECODE\n");
+    assert_eq!(server.exchange(&most[..99]), b"NAK 0 ERRDECODE\n");
+    let _stream = send(&server, &[b'x'; 100]);
+    let ended = server.wait();
+    assert_eq!(ended.status.signal(), Some(SIGABRT), "{ended:?}");
+    // One byte more than any line may have.
+    let server = Program::start(&["--defect", "abort-on-long-line=64KiB"]);
+    let _stream = send(&server, &[b'x'; 65_536]);
+    let ended = server.wait();
+    assert_eq!(ended.status.signal(), Some(SIGABRT), "{ended:?}");
+}
+
+#[test]
 fn a_panic_at_a_line_that_is_not_utf8() {
     let server = Program::start(&["--defect", "panic-on-invalid-utf8"]);
     assert_eq!(server.exchange("é\n".as_bytes()), b"NAK 0 ERRDECODE\n");
@@ -202,6 +218,26 @@ fn descriptors_that_really_leak() {
         "{before} before, {} after 20 connections",
         open()
     );
+}
+
+#[test]
+fn threads_that_really_leak() {
+    let server = Program::start(&["--defect", "leak-threads"]);
+    let running = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid()));
+        tasks.unwrap().count()
+    };
+    let before = running();
+    for _ in 0..20 {
+        server.exchange(b"\n");
+    }
+    assert!(
+        running() >= before + 20,
+        "{before} before, {} after 20 connections",
+        running()
+    );
+    let record = server.stop().stdout;
+    assert!(record.contains("\"leak_threads\":20"), "{record}");
 }
 
 #[test]

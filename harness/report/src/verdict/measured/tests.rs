@@ -1,5 +1,7 @@
 //! Bounds on what made-up load clients measured and counted.
 
+use loadgen::record::Counts;
+
 use super::*;
 use crate::event::Role;
 use crate::fixtures::{SENT, Story, load, load_record};
@@ -119,4 +121,23 @@ fn half_a_cpu_time_is_not_judged() {
     story.0.retain(|stamped| !is_end(&stamped.event));
     let run = RunFile::from_events(&story.0);
     assert_eq!(run.scenarios[0].verdicts[0].outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn the_error_rate_is_of_all_that_was_due() {
+    let spoil = |record: &mut LoadRecord| {
+        record.counts.failed.insert("reset".to_owned(), 100);
+        record.counts.unanswered = 50;
+        record.counts.never_written = 50;
+        // 200 of 20,050 requests are 0.998 %.
+        record.counts.acked -= 150;
+    };
+    assert_eq!(outcome("error_rate < 1 %", spoil), Outcome::Pass);
+    assert_eq!(outcome("error_rate < 0.99 %", spoil), Outcome::Fail);
+    assert_eq!(outcome("failed < 0.51 %", spoil), Outcome::Pass);
+    assert_eq!(outcome("failed < 0.5 %", spoil), Outcome::Fail);
+    let (_, said) = judged("error_rate < 1 %", spoil);
+    assert!(said.contains("1 %: 200 of 20,050 requests"), "{said}");
+    let idle = |record: &mut LoadRecord| record.counts = Counts::default();
+    assert_eq!(outcome("error_rate < 1 %", idle), Outcome::Inconclusive);
 }

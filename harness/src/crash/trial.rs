@@ -1,0 +1,293 @@
+//! Sending a session to a fresh target, once, and saying whether the same came of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bundle::{Asked, Bundle, Finding, Oracle, Process, Session, What, Who, stack};
+use fuzzclient::generate::{Ending, Protocol};
+use fuzzclient::probe::{Outcome, Probe};
+use fuzzclient::watch::{Found, Watch};
+
+use super::asked::{self, ask};
+use super::judge::{self, Judged};
+use super::leaks::{Leaks, Look, Usage};
+use super::life::{Life, Note, SharedGuard};
+use super::send;
+use super::watchers::Watchers;
+use crate::supervisor::tree;
+
+/// Longest that one try may take.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a process may take to end after it has stopped answering.
+const DEATH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a process may take to end after the last byte, where nothing tells that it has
+/// read that far.
+const GRACE: Duration = Duration::from_millis(30);
+
+/// Probes after a session that must all be answered rightly.
+const ANSWERS: usize = 200;
+
+/// What is to be seen again, and how.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    processes: Vec<Process>,
+    protocol: Protocol,
+    asked: Asked,
+    expected: Expected,
+    guard: SharedGuard,
+}
+
+/// What came of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Expected {
+    who: Who,
+    what: What,
+    stack_top: Option<String>,
+    after: Duration,
+}
+
+impl Trial {
+    /// Tries of what a bundle holds.
+    ///
+    /// # Errors
+    /// That its target cannot be started.
+    pub fn of(bundle: &Bundle, guard: &SharedGuard) -> Result<Self, String> {
+        if bundle.origin.processes.is_empty() {
+            return Err("it was found in something that ran already: it holds no command \
+                that would start it"
+                .to_owned());
+        }
+        Ok(Self {
+            processes: bundle.origin.processes.clone(),
+            protocol: bundle.origin.protocol,
+            asked: asked::of(&bundle.origin),
+            expected: Expected::of(&bundle.verdict.finding),
+            guard: Arc::clone(guard),
+        })
+    }
+
+    /// Sends it once. Blocks; starts a runtime of its own.
+    ///
+    /// # Errors
+    /// That the target did not start, or gave no valid answer before anything was sent.
+    pub fn once(&self, session: &Session) -> Result<bool, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let outcome = runtime.block_on(async {
+            let mut life = Life::start(&self.processes, session.transport, &self.guard).await?;
+            let seen = tokio::time::timeout(LONGEST, self.see(&mut life, session)).await;
+            let stack_top = match &seen {
+                Ok(Ok(Some(judged))) => stack::top(&life.parts[judged.place].last_words()),
+                _ => None,
+            };
+            life.end().await;
+            let seen = seen.map_err(|_| format!("it took longer than {LONGEST:?}"))??;
+            Ok(seen.is_some_and(|seen| self.expected.is_met(&seen, stack_top.as_deref())))
+        });
+        // A probe may still wait for its answer, and nobody needs it.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    async fn see(&self, life: &mut Life, session: &Session) -> Result<Option<Judged>, String> {
+        let mut probes: Vec<Probe> = life
+            .parts
+            .iter()
+            .map(|part| asked::probe(&self.asked, self.protocol, part))
+            .collect();
+        if matches!(self.expected.what, What::Died(_)) {
+            return self.see_death(life, session, &probes).await;
+        }
+        for (place, probe) in probes.iter_mut().enumerate() {
+            let part = &life.parts[place];
+            asked::learn(probe, part.at).await.map_err(|how| {
+                let who = part.who.word();
+                format!("the {who} gives no valid answer before anything is sent: {how}")
+            })?;
+        }
+        if let What::Leaked(_) = self.expected.what {
+            return see_leak(life, session).await;
+        }
+        let mut watchers = Watchers::default();
+        for (place, probe) in probes.iter().enumerate() {
+            watchers.watch(place, probe.clone(), life.parts[place].at, life.sink.clone());
+        }
+        let found = match send_all(life, session).await? {
+            None => self.linger(life, &probes).await,
+            found => found,
+        };
+        drop(watchers);
+        if found.is_none() && life.ended.is_empty() {
+            return Ok(None);
+        }
+        Ok(judge::judge(life, found, &probes).await)
+    }
+
+    /// Sends, and looks whether somebody dies of it.
+    async fn see_death(
+        &self,
+        life: &mut Life,
+        session: &Session,
+        probes: &[Probe],
+    ) -> Result<Option<Judged>, String> {
+        send_all(life, session).await?;
+        let tells_when_read = session.connections.last().is_none_or(|last| last.ending == Ending::HalfClose);
+        if !tells_when_read {
+            wait_for_death(life, GRACE).await;
+        }
+        for (place, probe) in probes.iter().enumerate() {
+            if !life.ended.is_empty() {
+                break;
+            }
+            match ask(probe, life.parts[place].at).await {
+                Outcome::Answered(..) => {}
+                _ => wait_for_death(life, DEATH_PATIENCE).await,
+            }
+        }
+        wait_for_death(life, Duration::ZERO).await;
+        if life.ended.is_empty() {
+            return Ok(None);
+        }
+        Ok(judge::judge(life, None, probes).await)
+    }
+
+    /// Probes the target for as long as it may take until it shows.
+    async fn linger(&self, life: &mut Life, probes: &[Probe]) -> Option<(usize, Found)> {
+        let target = life.target();
+        let probe = probes.get(target)?;
+        let mut watch = Watch::new(probe.slow_after);
+        let answers = match self.expected.what {
+            What::Wrong => ANSWERS,
+            What::Slow => 4,
+            _ => 1,
+        };
+        let until = match self.expected.what {
+            What::Froze => life.since + self.expected.after * 2 + probe.patience * 2,
+            _ => Instant::now(),
+        };
+        let mut asked = 0;
+        while asked < answers || Instant::now() < until || watch.is_suspicious() {
+            let outcome = ask(probe, life.parts[target].at).await;
+            asked += 1;
+            if let Some(found) = watch.see(&outcome) {
+                return Some((target, found));
+            }
+            while let Some(note) = life.next_within(Duration::ZERO).await {
+                match note {
+                    Note::Found(place, found) => return Some((place, found)),
+                    Note::Exited(..) => return None,
+                    Note::Sent => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Oracle for Trial {
+    fn fails(&self, session: &Session) -> Result<bool, String> {
+        self.once(session)
+    }
+}
+
+impl Expected {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            who: finding.who,
+            what: finding.what.clone(),
+            stack_top: finding.stack_top.clone(),
+            after: Duration::from_millis(finding.after_ms),
+        }
+    }
+
+    fn is_met(&self, seen: &Judged, stack_top: Option<&str>) -> bool {
+        let same_place = self.stack_top.is_none() || self.stack_top.as_deref() == stack_top;
+        // The same cause that hangs one time freezes another.
+        let alike = |what: &What| match what {
+            What::Froze | What::Hung => What::Hung,
+            what => what.clone(),
+        };
+        self.who == seen.who && alike(&self.what) == alike(&seen.what) && same_place
+    }
+}
+
+/// Sends a session, until it is sent or something is found.
+async fn send_all(life: &mut Life, session: &Session) -> Result<Option<(usize, Found)>, String> {
+    let at = life.parts[life.target()].at;
+    let wrong = |error: std::io::Error| format!("it cannot be sent: {error}");
+    let sending = send::replay(session, at, life.sink.clone()).map_err(wrong)?;
+    let found = loop {
+        match life.next().await {
+            Note::Sent | Note::Exited(..) => break None,
+            Note::Found(place, found) => break Some((place, found)),
+        }
+    };
+    sending.end().map_err(wrong)?;
+    Ok(found)
+}
+
+async fn wait_for_death(life: &mut Life, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while life.ended.is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if life.next_within(left).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Loads that are looked at one after the other.
+const LOADS: usize = 3;
+
+/// How often a session is sent at least in one load: what it leaks may be little.
+const TIMES: usize = 8;
+
+/// How long it is sent again and again, if it is short.
+const LOAD: Duration = Duration::from_millis(300);
+
+/// How long a process may take to give back what it can.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Sends it again and again, and looks whether a process keeps more each time.
+async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, String> {
+    let usage = |life: &Life, place: usize| -> Option<Usage> {
+        Some(tree::sample(&[life.parts[place].pid?])?.into())
+    };
+    let places = 0..life.parts.len();
+    let mut all: Vec<Option<Leaks>> =
+        places.map(|place| usage(life, place).map(Leaks::new)).collect();
+    for _ in 0..LOADS {
+        let began = Instant::now();
+        let mut times = 0;
+        while times < TIMES || began.elapsed() < LOAD {
+            send_all(life, session).await?;
+            times += 1;
+            if !life.ended.is_empty() || began.elapsed() > LONGEST / 8 {
+                break;
+            }
+        }
+        let settled = Instant::now() + SETTLE;
+        let mut above = true;
+        while above && Instant::now() < settled {
+            life.next_within(Duration::from_millis(20)).await;
+            above = all.iter().enumerate().any(|(place, leaks)| {
+                leaks.zip(usage(life, place)).is_some_and(|(leaks, now)| leaks.is_above(now))
+            });
+        }
+        for (place, leaks) in all.iter_mut().enumerate() {
+            let now = usage(life, place);
+            if let Some((leaks, now)) = leaks.as_mut().zip(now)
+                && let Look::Leaked(resource, detail) = leaks.look(now)
+            {
+                let (who, what) = (life.parts[place].who, What::Leaked(resource));
+                return Ok(Some(Judged { place, who, what, detail }));
+            }
+        }
+        if !above {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
