@@ -21,7 +21,7 @@ const FOO_REQUESTS: &[u8] = b"REQ 1 alive\nREQ 2 and\nREQ 3 kicking\nREQ 4\n";
 const FOO_COUNT: usize = 4;
 
 /// How often it is asked before any garbage, to see whether it answers the same each time.
-const USUAL_TIMES: usize = 3;
+pub const USUAL_TIMES: usize = 3;
 
 /// How long a refusal of a datagram may take: ICMP from this machine comes at once.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(20);
@@ -112,6 +112,18 @@ impl Probe {
             }
         };
         asked.unwrap_or_else(|error| outcome_of(&error))
+    }
+
+    /// What it sends to the target, if it sends to that.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.question {
+            _ if self.at.is_some() => None,
+            Question::Connect | Question::End => Some(b""),
+            Question::Bytes { send, .. } => Some(send),
+            Question::Foo => Some(FOO_REQUESTS),
+            Question::Datagram(datagram) => Some(datagram),
+        }
     }
 
     /// Asks before any garbage, several times if that shows what the usual answer is.

@@ -120,14 +120,12 @@ fn a_half_close_that_does_not_pass_is_found() {
     let through = |proxy: &str| Run::of(HARNESS, &["run", "tcp-half-close", "--proxy", proxy]);
     // As a program that takes the flags of ours, too.
     through(BROKEN_PROXY).expect_code(0);
-    through(&broken("tcp", "swallows-half-close"))
-        .expect_code(4)
-        .expect_text("FAIL  tcp-half-close  failed = 0")
-        .expect_text("proxy hung");
-    through(&broken("tcp", "hangs-on-half-close"))
-        .expect_code(4)
-        .expect_text("FAIL  tcp-half-close  unanswered = 0")
-        .expect_text("proxy hung");
+    for defect in ["swallows-half-close", "hangs-on-half-close"] {
+        through(&broken("tcp", defect))
+            .expect_code(4)
+            .expect_text("FAIL  tcp-half-close  unanswered = 0")
+            .expect_text("proxy hung");
+    }
 }
 
 #[test]

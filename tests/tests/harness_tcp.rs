@@ -275,7 +275,7 @@ fn what_cannot_be_carried_out_is_refused_before_anything_starts() {
     let upgrade = fault("process = \"proxy\"\naction = \"upgrade\"");
     let run = Run::of_text(HARNESS, &any(1, "1s", &upgrade), &["--proxy", "direct"]);
     run.expect_code(2)
-        .expect_text("direct cannot be told to upgrade");
+        .expect_text("cannot be done where direct is under test");
 }
 
 #[test]

@@ -63,6 +63,9 @@ pub struct Asked {
     pub hang_after_ms: u64,
     /// An answer that takes longer than this is slow.
     pub slow_after_ms: u64,
+    /// Whether it serves one connection after the other, and is asked when nothing is sent.
+    #[serde(default)]
+    pub serial: bool,
 }
 
 /// A process of the target.

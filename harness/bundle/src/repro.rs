@@ -72,39 +72,19 @@ fn places(session: &Session) -> Vec<(usize, usize)> {
         return vec![(0, total)];
     }
     let mut places = Vec::new();
-    let mut so_far = Session {
-        transport: session.transport,
-        connections: Vec::new(),
-    };
-    for connection in &session.connections {
-        let before = so_far.to_recording().len();
-        so_far.connections.push(connection.clone());
-        let ends = format!(
-            "connection {} ends {}\n",
-            number(&so_far),
-            connection.ending.name()
-        );
-        let head = format!(
-            "connection {} bytes {}\n",
-            number(&so_far),
-            connection.bytes.len()
-        );
-        places.push((before + head.len(), connection.bytes.len()));
-        debug_assert_eq!(
-            so_far.to_recording().len(),
-            before + head.len() + connection.bytes.len() + ends.len()
-        );
+    let mut at = 0;
+    for (index, connection) in session.connections.iter().enumerate() {
+        let (len, ending) = (connection.bytes.len(), connection.ending.name());
+        let number = match session.transport {
+            Transport::Tcp => connection.number,
+            Transport::Udp => index as u64,
+        };
+        at += format!("connection {number} bytes {len}\n").len();
+        places.push((at, len));
+        at += len + format!("connection {number} ends {ending}\n").len();
     }
+    debug_assert_eq!(at, total, "the recording is written in this way");
     places
-}
-
-/// The number that the last connection has in a recording.
-fn number(session: &Session) -> u64 {
-    let last = session.connections.len() - 1;
-    match session.transport {
-        Transport::Tcp => session.connections[last].number,
-        Transport::Udp => last as u64,
-    }
 }
 
 const USAGE: &str = r#"#

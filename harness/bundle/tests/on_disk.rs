@@ -12,8 +12,8 @@ use std::process::Command;
 
 use bundle::origin::SCHEMA_VERSION;
 use bundle::{
-    Asked, Bundle, Connection, Death, Finding, Key, Minimized, Origin, Process, Session, Transport, Turn,
-    Verdict, What, Who, store,
+    Asked, Bundle, Connection, Death, Finding, Key, Minimized, Origin, Process, Session, Transport,
+    Turn, Verdict, What, Who, store,
 };
 use fuzzclient::generate::{Ending, Protocol, Strategy};
 use fuzzclient::probe::Question;
@@ -60,8 +60,19 @@ fn bundle(signal: &str, stack_top: Option<&str>) -> Bundle {
         strategy: Some(Strategy::Mutate),
         seed: 7,
         from: None,
-        turns: vec![Turn { first_connection: 0, strategy: Strategy::Random }],
-        asked: Some(Asked { question: Question::Bytes { send: b"\xff\n".to_vec(), expect: vec![b"up".to_vec()] }, hang_after_ms: 1000, slow_after_ms: 100 }),
+        turns: vec![Turn {
+            first_connection: 0,
+            strategy: Strategy::Random,
+        }],
+        asked: Some(Asked {
+            question: Question::Bytes {
+                send: b"\xff\n".to_vec(),
+                expect: vec![b"up".to_vec()],
+            },
+            hang_after_ms: 1000,
+            slow_after_ms: 100,
+            serial: true,
+        }),
         processes: vec![Process {
             who: Who::Command,
             command,

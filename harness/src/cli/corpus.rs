@@ -56,7 +56,12 @@ pub(super) fn execute(corpus: &CorpusArgs) -> ExitCode {
         if let Err(error) = output::whole(&file, &smallest.to_input()) {
             return failed(&error.to_string());
         }
-        text.push_str(&line(&file, smallest.size().bytes, bundle.smaller.is_some(), place));
+        text.push_str(&line(
+            &file,
+            smallest.size().bytes,
+            bundle.smaller.is_some(),
+            place,
+        ));
     }
     match print(&text) {
         Ok(()) => ExitCode::SUCCESS,

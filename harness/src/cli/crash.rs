@@ -23,6 +23,7 @@ use crate::crash::target::{Extras, Named, processes};
 use crate::host;
 use crate::output;
 use crate::supervisor::guard::Guard;
+use upstream::defect::Defect;
 
 /// The exit code with a finding.
 const FOUND: u8 = 4;
@@ -62,7 +63,7 @@ pub(super) struct Crash {
     #[arg(long, value_name = "DEFECT")]
     defect: Vec<String>,
 
-    /// Have our proxy do this with malformed lines: nak, forward, drop, close
+    /// Have our proxy do this with malformed lines: reply, drop, close, forward
     #[arg(long, value_name = "ACTION")]
     on_malformed: Option<String>,
 
@@ -204,7 +205,10 @@ pub(super) fn execute(crash: &Crash) -> ExitCode {
     // A directory that cannot be made must not keep what is found from being said.
     let (bundles, no_directory) = match output::directory(crash.out.as_deref(), LABEL, unix_ms()) {
         Ok((_, directory)) => (directory.join("crashes"), None),
-        Err(error) => (Path::new(".harness/runs").join(LABEL), Some(error.to_string())),
+        Err(error) => (
+            Path::new(".harness/runs").join(LABEL),
+            Some(error.to_string()),
+        ),
     };
     if let Some(error) = no_directory {
         say(&format!("warning: {error}: findings are only said"));
@@ -231,16 +235,33 @@ fn plan(crash: &Crash, seed: u64) -> Result<Plan, String> {
         on_malformed: crash.on_malformed.clone(),
         flags: crash.flags.clone(),
     };
+    for text in &crash.defect {
+        let defect: Defect = text.parse().map_err(|error| format!("--defect: {error}"))?;
+        defect
+            .suits(server_mode(protocol))
+            .map_err(|error| format!("--defect: {error}"))?;
+    }
     // What does not fit is said before anything starts.
-    processes(&crash.target, &extras, protocol.unwrap_or(Protocol::Tcp), transport)?;
+    processes(
+        &crash.target,
+        &extras,
+        protocol.unwrap_or(Protocol::Tcp),
+        transport,
+    )?;
     if let Named::Running(addr) = &crash.target
         && !crash.allow_remote
-        && !addr.is_loopback().map_err(|error| format!("{addr}: {error}"))?
+        && !addr
+            .is_loopback()
+            .map_err(|error| format!("{addr}: {error}"))?
     {
-        return Err(format!("--target addr:{addr} is another machine; --allow-remote permits that"));
+        return Err(format!(
+            "--target addr:{addr} is another machine; --allow-remote permits that"
+        ));
     }
     if crash.pid.is_some() && !matches!(crash.target, Named::Running(_)) {
-        return Err("--pid is for --target addr:HOST:PORT; what is started is watched anyhow".to_owned());
+        return Err(
+            "--pid is for --target addr:HOST:PORT; what is started is watched anyhow".to_owned(),
+        );
     }
     let is_zero = |flag, duration: Duration| match duration.is_zero() {
         true => Err(format!("{flag} must be longer than 0")),
@@ -279,6 +300,15 @@ fn plan(crash: &Crash, seed: u64) -> Result<Plan, String> {
     })
 }
 
+/// What the reference server is called in this mode.
+fn server_mode(protocol: Option<Protocol>) -> &'static str {
+    match protocol {
+        Some(Protocol::Statsd) => "statsd",
+        Some(Protocol::Tcp) => "echo",
+        Some(Protocol::Foo) | None => "foo",
+    }
+}
+
 fn rate(text: Option<&str>, transport: Transport) -> Result<Option<f64>, String> {
     match (transport, text) {
         (Transport::Tcp, None) => Ok(None),
@@ -291,7 +321,9 @@ fn rate(text: Option<&str>, transport: Transport) -> Result<Option<f64>, String>
             let size = text.strip_suffix("/s").unwrap_or(text).parse::<Size>().ok();
             let size = size.filter(|size| size.0 > 0);
             let size = size.ok_or_else(|| {
-                format!("--rate: expected bytes per second such as 500KB/s or 10MiB/s, got {text:?}")
+                format!(
+                    "--rate: expected bytes per second such as 500KB/s or 10MiB/s, got {text:?}"
+                )
             })?;
             Ok(Some(size.0 as f64))
         }
@@ -299,9 +331,14 @@ fn rate(text: Option<&str>, transport: Transport) -> Result<Option<f64>, String>
 }
 
 fn question(crash: &Crash) -> Result<Option<Question>, String> {
-    let Some(send) = &crash.probe_send else { return Ok(None) };
+    let Some(send) = &crash.probe_send else {
+        return Ok(None);
+    };
     let named = |flag: &str, text: &str| unescape(text).map_err(|error| format!("{flag}: {error}"));
-    let expect = crash.probe_expect.iter().map(|text| named("--probe-expect", text));
+    let expect = crash
+        .probe_expect
+        .iter()
+        .map(|text| named("--probe-expect", text));
     Ok(Some(Question::Bytes {
         send: named("--probe-send", send)?,
         expect: expect.collect::<Result<_, _>>()?,
@@ -310,7 +347,9 @@ fn question(crash: &Crash) -> Result<Option<Question>, String> {
 
 fn attack(plan: &Plan, quiet: bool) -> std::io::Result<Outcome> {
     let guard = Arc::new(Mutex::new(Guard::start()?));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut shown = Instant::now();
     let mut tell = |progress: &Progress<'_>| {
         if !quiet {
@@ -328,24 +367,39 @@ fn attack(plan: &Plan, quiet: bool) -> std::io::Result<Outcome> {
 /// Says what happens, on stderr.
 fn tell(progress: &Progress<'_>, plan: &Plan, shown: &mut Instant) {
     match progress {
-        Progress::Aimed(protocol, question) => {
-            let how = match question {
+        Progress::Aimed(protocol, asked) => {
+            let how = match &asked.question {
                 Question::Foo => "asked in Foo whether it lives".to_owned(),
                 Question::Connect => "which lives as long as it takes connections".to_owned(),
                 Question::End => "which lives as long as it ends what we have ended".to_owned(),
                 Question::Bytes { send, .. } => {
                     format!("asked \"{}\" whether it lives", send.escape_ascii())
                 }
-                Question::Datagram(_) => "which lives as long as nobody refuses datagrams".to_owned(),
+                Question::Datagram(_) => {
+                    "which lives as long as nobody refuses datagrams".to_owned()
+                }
             };
             let name = format!("{protocol:?}").to_lowercase();
-            say(&format!("attacking {} as {name}, {how}; seed {}", shown_target(plan), plan.seed));
+            say(&format!(
+                "attacking {} as {name}, {how}; seed {}",
+                shown_target(plan),
+                plan.seed
+            ));
+            if asked.serial {
+                say(
+                    "it serves one connection after the other, so it is sent no more than one at a time",
+                );
+            }
         }
         Progress::Turn(strategy, sums) => {
             if shown.elapsed() >= SHOW_EVERY {
                 *shown = Instant::now();
                 let name = format!("{strategy:?}").to_lowercase();
-                say(&format!("{name}: so far {} on {} connections", size(sums.bytes), sums.connections));
+                say(&format!(
+                    "{name}: so far {} on {} connections",
+                    size(sums.bytes),
+                    sums.connections
+                ));
             }
         }
         Progress::Suspicious => say("it keeps something; another load will tell whether it leaks"),
@@ -353,7 +407,10 @@ fn tell(progress: &Progress<'_>, plan: &Plan, shown: &mut Instant) {
             say(&format!("found: {}", reported.bundle.verdict.finding));
         }
         Progress::Found(reported, false) => {
-            say(&format!("again: {} ({} times)", reported.bundle.verdict.finding.what, reported.times));
+            say(&format!(
+                "again: {} ({} times)",
+                reported.bundle.verdict.finding.what, reported.times
+            ));
         }
         Progress::Repeated(reported) => {
             if let Some(seen) = reported.bundle.verdict.repeats {

@@ -1,11 +1,13 @@
 //! `harness list`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{show, usage};
 use crate::scenario::builtin;
+use crate::scenario::suite::Suite;
 
 /// List the built-in scenarios, or print one as a start for your own
 #[derive(Args, Debug)]
@@ -19,6 +21,7 @@ pub(super) struct List {
 const EXAMPLES: &str = "\
 Examples:
   harness list
+  harness run --suite chaos
   harness list crash-shield > mine.toml && harness run mine.toml";
 
 pub(super) fn execute(list: &List) -> ExitCode {
@@ -37,6 +40,13 @@ pub(super) fn execute(list: &List) -> ExitCode {
     }
 }
 
+/// What a suite is, as its help says.
+fn said_of(suite: Suite) -> String {
+    let value = suite.to_possible_value();
+    let help = value.and_then(|value| value.get_help().map(ToString::to_string));
+    help.unwrap_or_default()
+}
+
 /// All of them, each below what it is about.
 fn listed() -> String {
     let scenarios = builtin::all();
@@ -49,7 +59,15 @@ fn listed() -> String {
             groups.push(group);
         }
     }
-    let mut out = String::new();
+    let mut out = String::from("suites, to be run with --suite NAME\n");
+    for suite in Suite::value_variants() {
+        let (flag, about) = (format!("--suite {}", suite.word()), said_of(*suite));
+        let all = suite.scenarios(None);
+        let modes: BTreeSet<&str> = all.iter().map(|one| one.proxy.mode.word()).collect();
+        let modes: Vec<&str> = modes.into_iter().collect();
+        let (count, modes) = (all.len(), modes.join(", "));
+        out.push_str(&format!("  {flag:width$}  {about}: {count} in modes {modes}\n"));
+    }
     for group in groups {
         out.push_str(&format!("{group}\n"));
         let of_group = scenarios.iter().filter(|one| builtin::group(one) == group);

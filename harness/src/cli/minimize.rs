@@ -92,7 +92,9 @@ pub(super) fn execute(minimize: &Minimize) -> ExitCode {
         let outcome = seen.map_err(MinimizeError::Unusable).and_then(|seen| {
             let settings = Settings {
                 repeats: Repeats::for_rate(seen.failed, seen.tried),
-                jobs: minimize.jobs.map_or_else(evidence::jobs, |jobs| jobs as usize),
+                jobs: minimize
+                    .jobs
+                    .map_or_else(evidence::jobs, |jobs| jobs as usize),
                 most_tries: minimize.tries,
                 stop,
             };
@@ -145,10 +147,14 @@ fn wait_for_end(
     stopped: &Mutex<Option<Stop>>,
 ) {
     let deadline = Instant::now() + duration;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
-        let Ok(mut signals) = StopSignals::listen() else { return };
+        let Ok(mut signals) = StopSignals::listen() else {
+            return;
+        };
         while !done.load(Ordering::Relaxed) && Instant::now() < deadline {
             let pause = Duration::from_millis(20);
             if let Ok(signal) = tokio::time::timeout(pause, signals.next()).await {
@@ -163,10 +169,14 @@ fn wait_for_end(
 }
 
 fn show(progress: &Progress, shown: &Mutex<Instant>) {
-    let Ok(mut shown) = shown.try_lock() else { return };
+    let Ok(mut shown) = shown.try_lock() else {
+        return;
+    };
     if shown.elapsed() >= SHOW_EVERY {
         *shown = Instant::now();
-        let Progress { level, tries, size, .. } = progress;
+        let Progress {
+            level, tries, size, ..
+        } = progress;
         say(&format!("{level}: {tries} tries, now {}", words(*size)));
     }
 }

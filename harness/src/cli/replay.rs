@@ -71,7 +71,11 @@ pub(super) fn execute(replay: &Replay) -> ExitCode {
     };
     let tell = |fails: bool| {
         if !replay.quiet {
-            say(if fails { "the same came of it" } else { "it survived" });
+            say(if fails {
+                "the same came of it"
+            } else {
+                "it survived"
+            });
         }
     };
     match evidence::repeat(&trial, bundle.smallest(), replay.times, &tell) {
@@ -94,9 +98,14 @@ pub(super) fn execute(replay: &Replay) -> ExitCode {
 /// Another command for the process that is to blame.
 fn instead(bundle: &mut Bundle, command: &str) -> Result<(), String> {
     let command = command.strip_prefix("cmd:").unwrap_or(command);
-    let words = crate::crash::words::split(command).map_err(|error| format!("--command: {error}"))?;
+    let words =
+        crate::crash::words::split(command).map_err(|error| format!("--command: {error}"))?;
     let who = bundle.verdict.finding.who;
-    let process = bundle.origin.processes.iter_mut().find(|process| process.who == who);
+    let process = bundle
+        .origin
+        .processes
+        .iter_mut()
+        .find(|process| process.who == who);
     match process {
         Some(process) if !words.is_empty() => process.command = words,
         _ => return Err("--command: there is no process that it could replace".to_owned()),

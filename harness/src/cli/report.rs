@@ -35,6 +35,11 @@ pub(super) struct Report {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     junit: Option<Option<PathBuf>>,
 
+    /// Write a picture of the response times as the run went on, with its faults [default
+    /// file: report.svg]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    svg: Option<Option<PathBuf>>,
+
     /// Write a table of every slice of time [default file: report.csv]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     csv: Option<Option<PathBuf>>,
@@ -124,10 +129,11 @@ impl Report {
             &'a str,
             &'a dyn Fn(&RunFile) -> String,
         );
-        let forms: [Form<'_>; 5] = [
+        let forms: [Form<'_>; 6] = [
             (&self.html, "report.html", &page),
             (&self.markdown, "report.md", &markdown::render),
             (&self.junit, "junit.xml", &junit::render),
+            (&self.svg, "report.svg", &html::picture),
             (&self.csv, "report.csv", &csv::render),
             (&self.hlog, "report.hlog", &hlog::render),
         ];

@@ -1,11 +1,12 @@
 //! What a target is asked in order to know whether it lives.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bundle::{Asked, Origin, Transport};
 use fuzzclient::generate::Protocol;
 use fuzzclient::probe::{Outcome, Probe, Question};
+use fuzzclient::watch::{Found, Watch};
 
 use super::life::{Life, Part};
 
@@ -52,6 +53,7 @@ pub fn of(origin: &Origin) -> Asked {
         question: question(),
         hang_after_ms: 1_000,
         slow_after_ms: 100,
+        serial: false,
     })
 }
 
@@ -71,7 +73,35 @@ pub fn probe(asked: &Asked, protocol: Protocol, part: &Part) -> Probe {
 pub async fn ask(probe: &Probe, at: SocketAddr) -> Outcome {
     let probe = probe.clone();
     let asking = tokio::task::spawn_blocking(move || probe.ask(at));
-    asking.await.unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+    asking
+        .await
+        .unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+}
+
+/// Whether a target serves one connection after the other: one that says nothing keeps all
+/// others from an answer.
+pub async fn is_serial(probe: &Probe, at: SocketAddr) -> bool {
+    let silent = TcpStream::connect_timeout(&at, probe.patience);
+    let outcome = ask(probe, at).await;
+    drop(silent);
+    if outcome != Outcome::Silent {
+        return false;
+    }
+    // It has to come back from that first.
+    matches!(ask(probe, at).await, Outcome::Answered(..))
+}
+
+/// Asks a target that serves one connection after the other, when nothing is sent.
+pub async fn look(probe: &Probe, at: SocketAddr) -> Option<Found> {
+    let mut watch = Watch::new(probe.slow_after);
+    loop {
+        if let Some(found) = watch.see(&ask(probe, at).await) {
+            return Some(found);
+        }
+        if !watch.is_suspicious() {
+            return None;
+        }
+    }
 }
 
 /// Asks before any garbage, and learns what the usual answer is.

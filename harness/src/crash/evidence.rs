@@ -73,7 +73,8 @@ impl Evidence {
                 Err(error) => Kept::Lost(error.to_string()),
             },
         };
-        self.by_key.insert(bundle.verdict.key.clone(), self.reported.len());
+        self.by_key
+            .insert(bundle.verdict.key.clone(), self.reported.len());
         self.reported.push(Reported {
             bundle,
             kept,
@@ -160,7 +161,10 @@ pub fn repeat(
     });
     match problem.into_inner().ok().flatten() {
         Some(reason) => Err(reason),
-        None => Ok(Seen { failed: failed.into_inner(), tried: times }),
+        None => Ok(Seen {
+            failed: failed.into_inner(),
+            tried: times,
+        }),
     }
 }
 

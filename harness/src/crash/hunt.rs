@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bundle::origin::SCHEMA_VERSION;
-use bundle::{
-    Asked, Bundle, Finding, Key, Origin, Process, Transport, Turn, Verdict, What, stack,
-};
+use bundle::{Asked, Bundle, Finding, Key, Origin, Process, Transport, Turn, Verdict, What, stack};
 use fuzzclient::generate::{Corpus, Protocol, Strategy};
-use fuzzclient::probe::{Outcome as Answer, Probe, Question};
+use fuzzclient::probe::{Outcome as Answer, Probe, Question, USUAL_TIMES};
 use fuzzclient::watch::Found;
 use service::signals::{Stop, StopSignals};
 
@@ -107,7 +105,7 @@ pub struct Sums {
 #[derive(Debug)]
 pub enum Progress<'a> {
     /// It was found out how the target is to be talked to.
-    Aimed(Protocol, &'a Question),
+    Aimed(Protocol, &'a Asked),
     /// A turn begins.
     Turn(Strategy, &'a Sums),
     /// Something is kept; it is waited and loaded again to see whether it is a leak.
@@ -161,6 +159,8 @@ struct Attacked {
     watchers: Watchers,
     leaks: Vec<Option<Leaks>>,
     history: History,
+    /// Probes that are in it.
+    noted_probes: u64,
     turns: Vec<Turn>,
 }
 
@@ -221,15 +221,23 @@ impl Hunter<'_> {
     }
 
     fn is_on(&self) -> bool {
-        self.started.elapsed() < self.plan.duration && self.evidence.len() < self.plan.findings
+        // What we have not started we cannot start again.
+        let is_over = matches!(self.plan.named, Named::Running(_)) && !self.evidence.is_empty();
+        !is_over
+            && self.started.elapsed() < self.plan.duration
+            && self.evidence.len() < self.plan.findings
     }
 
     fn processes(&self, protocol: Protocol) -> Result<Vec<Process>, String> {
-        processes(&self.plan.named, &self.plan.extras, protocol, self.plan.transport)
+        processes(
+            &self.plan.named,
+            &self.plan.extras,
+            protocol,
+            self.plan.transport,
+        )
     }
 
     async fn start(&mut self, protocol: Protocol) -> Result<Life, Cut> {
-        self.sums.lives += 1;
         let transport = self.plan.transport;
         let life = match self.target(protocol)? {
             Target::Running { at, pid } => Life::of_running(at, pid, transport, self.guard)?,
@@ -246,10 +254,15 @@ impl Hunter<'_> {
     fn target(&self, protocol: Protocol) -> Result<Target, String> {
         Ok(match &self.plan.named {
             Named::Running(addr) => {
-                let candidates = addr.connect_candidates().map_err(|error| error.to_string())?;
+                let candidates = addr
+                    .connect_candidates()
+                    .map_err(|error| error.to_string())?;
                 let at = candidates.into_iter().next();
                 let at = at.ok_or_else(|| format!("{addr} has no address"))?;
-                Target::Running { at, pid: self.plan.pid }
+                Target::Running {
+                    at,
+                    pid: self.plan.pid,
+                }
             }
             _ => Target::Started(self.processes(protocol)?),
         })
@@ -257,47 +270,75 @@ impl Hunter<'_> {
 
     /// Starts the target and makes sure that it answers.
     async fn begin(&mut self) -> Result<Attacked, Cut> {
-        let protocol = match self.protocol {
-            Some(protocol) => protocol,
-            None => self.find_protocol().await?,
-        };
-        let life = self.start(protocol).await?;
-        let asked = match &self.asked {
-            Some(asked) => asked.clone(),
-            None => self.settle_question(protocol, &life).await,
-        };
-        let mut probes = Vec::new();
-        for part in &life.parts {
-            let mut probe = asked::probe(&asked, protocol, part);
-            if let Err(how) = asked::learn(&mut probe, part.at).await {
-                let problem = format!(
-                    "the {} gives no valid answer before any garbage is sent: {how}; {}",
-                    part.who.word(),
-                    part.shown_words()
-                );
+        let (protocol, asked) = self.aim().await?;
+        self.sums.lives += 1;
+        let mut life = self.start(protocol).await?;
+        let probes = match learn(&life, &asked, protocol).await {
+            Ok(probes) => probes,
+            Err(problem) => {
                 life.end().await;
                 return Err(Cut::Problem(problem));
             }
-            probes.push(probe);
+        };
+        let mut history = History::new(self.plan.transport);
+        if let Some(bytes) = probes.last().and_then(Probe::bytes) {
+            let times = if asked.question == Question::Foo {
+                USUAL_TIMES
+            } else {
+                1
+            };
+            history.add_probes(times as u64, bytes);
         }
-        if self.asked.is_none() {
-            (self.tell)(&Progress::Aimed(protocol, &asked.question));
-            self.asked = Some(asked);
+        if self.plan.transport == Transport::Tcp && !asked.serial {
+            life.hold();
+            history.add_probes(1, b"");
         }
         let leaks = (0..life.parts.len()).map(|place| usage(&life, place).map(Leaks::new));
         let leaks = leaks.collect();
         let mut watchers = Watchers::default();
-        for (place, probe) in probes.iter().enumerate() {
-            watchers.watch(place, probe.clone(), life.parts[place].at, life.sink.clone());
+        for (place, probe) in probes.iter().enumerate().filter(|_| !asked.serial) {
+            watchers.watch(
+                place,
+                probe.clone(),
+                life.parts[place].at,
+                life.sink.clone(),
+            );
         }
         Ok(Attacked {
             life,
             probes,
             watchers,
             leaks,
-            history: History::new(self.plan.transport),
+            history,
+            noted_probes: 0,
             turns: Vec::new(),
         })
+    }
+
+    /// How the target is to be talked to: found out once, in a life of its own, so that nothing
+    /// of it is missing in what is kept of the others.
+    async fn aim(&mut self) -> Result<(Protocol, Asked), Cut> {
+        if let (Some(protocol), Some(asked)) = (self.protocol, &self.asked) {
+            return Ok((protocol, asked.clone()));
+        }
+        let protocol = match self.protocol {
+            Some(protocol) => protocol,
+            None => self.find_protocol().await?,
+        };
+        let life = self.start(protocol).await?;
+        let mut asked = self.settle_question(protocol, &life).await;
+        let learnt = learn(&life, &asked, protocol).await;
+        if let (Ok(probes), [part], Transport::Tcp) =
+            (&learnt, &life.parts[..], self.plan.transport)
+        {
+            asked.serial = asked::is_serial(&probes[0], part.at).await;
+        }
+        life.end().await;
+        learnt?;
+        (self.tell)(&Progress::Aimed(protocol, &asked));
+        self.protocol = Some(protocol);
+        self.asked = Some(asked.clone());
+        Ok((protocol, asked))
     }
 
     /// Of a program that nobody has said anything about it is found out whether it speaks Foo.
@@ -320,6 +361,7 @@ impl Hunter<'_> {
             question,
             hang_after_ms: ms(self.plan.hang_after),
             slow_after_ms: ms(self.plan.slow_after),
+            serial: false,
         }
     }
 
@@ -341,11 +383,20 @@ impl Hunter<'_> {
         }
     }
 
-    async fn attack(&mut self, attacked: &mut Attacked, rounds: u32) -> Result<Option<Trouble>, Cut> {
+    async fn attack(
+        &mut self,
+        attacked: &mut Attacked,
+        rounds: u32,
+    ) -> Result<Option<Trouble>, Cut> {
         let mut round = 0;
         while round < rounds && self.is_on() {
-            let nth = u32::try_from(self.sums.lives).unwrap_or(u32::MAX).wrapping_add(round);
-            let turns = rounds::turns(&self.plan.strategies, nth.wrapping_sub(1), self.plan.connections);
+            let nth = u32::try_from(self.sums.lives)
+                .unwrap_or(u32::MAX)
+                .wrapping_add(round);
+            let is_serial = self.asked.as_ref().is_some_and(|asked| asked.serial);
+            // Of several connections all but one would wait.
+            let connections = self.plan.connections.or(is_serial.then_some(1));
+            let turns = rounds::turns(&self.plan.strategies, nth.wrapping_sub(1), connections);
             for turn in turns {
                 if !self.is_on() {
                     break;
@@ -387,7 +438,11 @@ impl Hunter<'_> {
             transport: self.plan.transport,
             strategy: turn.strategy,
             seed: self.plan.seed,
-            corpus: self.plan.corpus.as_ref().map(|(_, corpus)| Arc::clone(corpus)),
+            corpus: self
+                .plan
+                .corpus
+                .as_ref()
+                .map(|(_, corpus)| Arc::clone(corpus)),
             first_connection: self.next_connection,
             connections: turn.connections,
             bytes: turn.bytes,
@@ -415,7 +470,9 @@ impl Hunter<'_> {
                 None => {
                     too_much = attacked.leaks.iter().enumerate().any(|(place, leaks)| {
                         let now = usage(life, place);
-                        leaks.zip(now).is_some_and(|(leaks, now)| leaks.is_too_much(now))
+                        leaks
+                            .zip(now)
+                            .is_some_and(|(leaks, now)| leaks.is_too_much(now))
                     });
                 }
             }
@@ -424,13 +481,38 @@ impl Hunter<'_> {
             }
         }
         let (recording, record) = sending.end().map_err(problem)?;
-        let opened = record.observations.values().sum::<u64>().max(turn.connections);
+        let opened = record
+            .observations
+            .values()
+            .sum::<u64>()
+            .max(turn.connections);
         self.next_connection = self.next_connection.saturating_add(opened);
-        let before = (attacked.history.sent_bytes, attacked.history.sent_connections);
+        let made = attacked.watchers.made_of_target();
+        if let Some(bytes) = attacked.probes.last().and_then(Probe::bytes) {
+            attacked
+                .history
+                .add_probes(made - attacked.noted_probes, bytes);
+        }
+        attacked.noted_probes = made;
+        let before = (
+            attacked.history.sent_bytes,
+            attacked.history.sent_connections,
+        );
         attacked.history.add(&recording);
         self.sums.bytes += attacked.history.sent_bytes - before.0;
         self.sums.connections += attacked.history.sent_connections - before.1;
-        if trouble.is_none() && record.target_gone {
+        let is_serial = self.asked.as_ref().is_some_and(|asked| asked.serial);
+        if trouble.is_none()
+            && is_serial
+            && let Some(probe) = attacked.probes.last()
+        {
+            let found = asked::look(probe, at).await;
+            self.sums.probes += 1;
+            attacked
+                .history
+                .add_probes(1, probe.bytes().unwrap_or_default());
+            trouble = found.map(|found| Trouble::Found(life.target(), found));
+        } else if trouble.is_none() && record.target_gone {
             // Whoever sends knows it first.
             trouble = match life.next_within(DEATH_PATIENCE).await {
                 Some(Note::Exited(..)) => Some(Trouble::Ended),
@@ -448,7 +530,9 @@ impl Hunter<'_> {
         let deadline = Instant::now() + SETTLE;
         loop {
             let is_above = attacked.leaks.iter().enumerate().any(|(place, leaks)| {
-                leaks.zip(usage(life, place)).is_some_and(|(leaks, now)| leaks.is_above(now))
+                leaks
+                    .zip(usage(life, place))
+                    .is_some_and(|(leaks, now)| leaks.is_above(now))
             });
             if !is_above || Instant::now() >= deadline {
                 break;
@@ -467,13 +551,20 @@ impl Hunter<'_> {
         }
         let mut is_suspicious = false;
         for (place, leaks) in attacked.leaks.iter_mut().enumerate() {
-            let (Some(leaks), Some(now)) = (leaks, usage(life, place)) else { continue };
+            let (Some(leaks), Some(now)) = (leaks, usage(life, place)) else {
+                continue;
+            };
             match leaks.look(now) {
                 Look::Fine => {}
                 Look::Suspicious => is_suspicious = true,
                 Look::Leaked(resource, detail) => {
                     let (who, what) = (life.parts[place].who, What::Leaked(resource));
-                    let judged = Judged { place, who, what, detail };
+                    let judged = Judged {
+                        place,
+                        who,
+                        what,
+                        detail,
+                    };
                     return Ok((Some(Trouble::Leaked(judged)), false));
                 }
             }
@@ -483,7 +574,14 @@ impl Hunter<'_> {
 
     /// Says what is wrong, and keeps what shows it again.
     async fn conclude(&mut self, attacked: Attacked, trouble: Trouble) -> Result<(), Cut> {
-        let Attacked { mut life, probes, watchers, history, turns, .. } = attacked;
+        let Attacked {
+            mut life,
+            probes,
+            watchers,
+            history,
+            turns,
+            ..
+        } = attacked;
         let after_ms = u64::try_from(life.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let judged = match trouble {
             Trouble::Leaked(judged) => Some(judged),
@@ -493,9 +591,13 @@ impl Hunter<'_> {
             }
         };
         drop(watchers);
-        let last_words = judged.as_ref().map(|judged| life.parts[judged.place].last_words());
+        let last_words = judged
+            .as_ref()
+            .map(|judged| life.parts[judged.place].last_words());
         life.end().await;
-        let (Some(judged), Some(last_words)) = (judged, last_words) else { return Ok(()) };
+        let (Some(judged), Some(last_words)) = (judged, last_words) else {
+            return Ok(());
+        };
         let stack_top = match judged.what {
             What::Died(_) => stack::top(&last_words),
             _ => None,
@@ -537,10 +639,12 @@ impl Hunter<'_> {
         mut turns: Vec<Turn>,
         last_words: Vec<u8>,
     ) -> Result<Bundle, Cut> {
+        let killer = history.killer();
         let session = history.session();
-        let killer = session.connections.last().map_or(0, |last| last.number);
         let first = session.connections.first().map_or(0, |first| first.number);
-        let begun = turns.iter().rposition(|turn| turn.first_connection <= first);
+        let begun = turns
+            .iter()
+            .rposition(|turn| turn.first_connection <= first);
         turns.drain(..begun.unwrap_or(0));
         let strategy = turns.last().map(|turn| turn.strategy);
         if turns.iter().all(|turn| Some(turn.strategy) == strategy) {
@@ -551,7 +655,11 @@ impl Hunter<'_> {
             Named::Running(addr) => Some(addr.to_string()),
             _ => None,
         };
-        let corpus = self.plan.corpus.as_ref().map(|(path, _)| path.display().to_string());
+        let corpus = self
+            .plan
+            .corpus
+            .as_ref()
+            .map(|(path, _)| path.display().to_string());
         let origin = Origin {
             schema_version: SCHEMA_VERSION,
             made_by: env!("CARGO_PKG_VERSION").to_owned(),
@@ -578,6 +686,23 @@ impl Hunter<'_> {
             last_words,
         })
     }
+}
+
+/// The probes of all processes, which have all answered.
+async fn learn(life: &Life, asked: &Asked, protocol: Protocol) -> Result<Vec<Probe>, String> {
+    let mut probes = Vec::new();
+    for part in &life.parts {
+        let mut probe = asked::probe(asked, protocol, part);
+        asked::learn(&mut probe, part.at).await.map_err(|how| {
+            format!(
+                "the {} gives no valid answer before any garbage is sent: {how}; {}",
+                part.who.word(),
+                part.shown_words()
+            )
+        })?;
+        probes.push(probe);
+    }
+    Ok(probes)
 }
 
 fn usage(life: &Life, place: usize) -> Option<Usage> {

@@ -1,5 +1,6 @@
 //! What is wrong, and with whom: asked again, without any load, and of each process apart.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use bundle::{Death, Resource, What, Who};
@@ -65,12 +66,20 @@ pub async fn judge(
     let (place, found) = found?;
     if found.what == "froze" {
         let more = gather(life, TOGETHER).await;
-        let own = others.iter().chain(&more).any(|(at, other)| *at < place && other.what == "froze");
+        let own = others
+            .iter()
+            .chain(&more)
+            .any(|(at, other)| *at < place && other.what == "froze");
         let place = if own { 0 } else { place };
         return Some(judged(life, place, What::Froze, found.detail));
     }
     for behind in 0..place {
         if let Some((what, detail)) = ask_again(life, behind, &found, probes).await {
+            if what == What::Hung && serves_the_held(life, behind, probes) {
+                let detail =
+                    format!("{detail}; a connection from before is served: no new one is accepted");
+                return Some(judged(life, behind, What::Refuses, detail));
+            }
             return Some(judged(life, behind, what, detail));
         }
     }
@@ -87,9 +96,21 @@ pub async fn judge(
         _ => None,
     };
     let (what, detail) = again.or_else(|| Some((kept()?, found.detail.clone())))?;
-    if let Some(used_up) = scarce(life, place).filter(|_| matches!(what, What::Hung | What::Refuses)) {
+    if let Some(used_up) =
+        scarce(life, place).filter(|_| matches!(what, What::Hung | What::Refuses))
+    {
         let detail = format!("{detail}; {used_up}");
-        return Some(judged(life, place, What::Leaked(Resource::Descriptors), detail));
+        return Some(judged(
+            life,
+            place,
+            What::Leaked(Resource::Descriptors),
+            detail,
+        ));
+    }
+    if what == What::Hung && serves_the_held(life, place, probes) {
+        let detail =
+            format!("{detail}; a connection from before is served: no new one is accepted");
+        return Some(judged(life, place, What::Refuses, detail));
     }
     let detail = if what == What::Hung {
         format!("{detail}; {}", cpu(life, place).await)
@@ -100,7 +121,12 @@ pub async fn judge(
 }
 
 fn judged(life: &Life, place: usize, what: What, detail: String) -> Judged {
-    Judged { place, who: life.parts[place].who, what, detail }
+    Judged {
+        place,
+        who: life.parts[place].who,
+        what,
+        detail,
+    }
 }
 
 /// The process that has ended first, if one has.
@@ -108,7 +134,10 @@ async fn dead(life: &mut Life) -> Option<Judged> {
     let place = *life.ended.first()?;
     life.hear_last_words(place).await;
     let part = &life.parts[place];
-    let also: Vec<&str> = life.ended[1..].iter().map(|other| life.parts[*other].who.word()).collect();
+    let also: Vec<&str> = life.ended[1..]
+        .iter()
+        .map(|other| life.parts[*other].who.word())
+        .collect();
     let after = if also.is_empty() {
         String::new()
     } else {
@@ -163,7 +192,10 @@ async fn ask_again(
         }
         let shown = wrong?[..].escape_ascii().to_string();
         let shown = &shown[..shown.len().min(200)];
-        return Some((What::Wrong, format!("a valid request was answered with \"{shown}\"")));
+        return Some((
+            What::Wrong,
+            format!("a valid request was answered with \"{shown}\""),
+        ));
     }
     let (mut silent, mut turned_away, mut slow) = (0, 0, Vec::new());
     for _ in 0..AGAIN {
@@ -174,7 +206,10 @@ async fn ask_again(
             Outcome::Refused | Outcome::Closed => turned_away += 1,
             Outcome::Wrong(answer) => {
                 let shown = answer[..answer.len().min(200)].escape_ascii();
-                return Some((What::Wrong, format!("a valid request was answered with \"{shown}\"")));
+                return Some((
+                    What::Wrong,
+                    format!("a valid request was answered with \"{shown}\""),
+                ));
             }
             Outcome::Failed(_) => {}
         }
@@ -184,17 +219,45 @@ async fn ask_again(
     }
     if silent == AGAIN {
         let patience = probe.patience;
-        let detail = format!("{AGAIN} valid requests, with nothing else sent, had no answer within {patience:?}");
+        let detail = format!(
+            "{AGAIN} valid requests, with nothing else sent, had no answer within {patience:?}"
+        );
         Some((What::Hung, detail))
     } else if turned_away == AGAIN {
         let detail = format!("{AGAIN} valid requests, with nothing else sent, were turned away");
         Some((What::Refuses, detail))
     } else if slow.len() == AGAIN {
-        let shown: Vec<String> = slow.iter().map(|took| format!("{} ms", took.as_millis())).collect();
-        Some((What::Slow, format!("valid requests, with nothing else sent, took {}", shown.join(", "))))
+        let shown: Vec<String> = slow
+            .iter()
+            .map(|took| format!("{} ms", took.as_millis()))
+            .collect();
+        Some((
+            What::Slow,
+            format!(
+                "valid requests, with nothing else sent, took {}",
+                shown.join(", ")
+            ),
+        ))
     } else {
         None
     }
+}
+
+/// Whether a connection from before any garbage is still served.
+fn serves_the_held(life: &mut Life, place: usize, probes: &[Probe]) -> bool {
+    let Some(probe) = probes.get(place) else {
+        return false;
+    };
+    let Some(bytes) = probe.bytes().filter(|bytes| !bytes.is_empty()) else {
+        return false;
+    };
+    let Some(mut held) = life.parts[place].held.take() else {
+        return false;
+    };
+    let mut answer = [0; 1];
+    held.set_read_timeout(Some(probe.patience)).is_ok()
+        && held.write_all(bytes).is_ok()
+        && matches!(held.read(&mut answer), Ok(1..))
 }
 
 /// Whether a process has used up its descriptors.
@@ -202,7 +265,9 @@ fn scarce(life: &Life, place: usize) -> Option<String> {
     let pid = life.parts[place].pid?;
     let has = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
     (has as f64 >= limit as f64 * SCARCE)
         .then(|| format!("it has {has} descriptors open, of {limit} that it may have"))

@@ -82,7 +82,10 @@ impl Leaks {
     /// Of a process that has this before any load.
     #[must_use]
     pub fn new(before: Usage) -> Self {
-        Self { before, after_first: None }
+        Self {
+            before,
+            after_first: None,
+        }
     }
 
     /// Whether it has more than it should have when a load is over.
@@ -113,17 +116,21 @@ impl Leaks {
             self.after_first = Some(now);
             return Look::Suspicious;
         };
-        let leaked = ALL.into_iter().find(|resource| self.is_more_again(*resource, first, now));
+        let leaked = ALL
+            .into_iter()
+            .find(|resource| self.is_more_again(*resource, first, now));
         match leaked {
             Some(resource) => {
-                let [before, first, now] = [self.before, first, now].map(|usage| usage.of(resource));
+                let [before, first, now] =
+                    [self.before, first, now].map(|usage| usage.of(resource));
                 let unit = match resource {
                     Resource::Memory => "bytes of memory",
                     Resource::Descriptors => "descriptors",
                     Resource::Threads => "threads",
                 };
-                let detail =
-                    format!("{before} {unit} before any load, {first} after one, {now} after another");
+                let detail = format!(
+                    "{before} {unit} before any load, {first} after one, {now} after another"
+                );
                 Look::Leaked(resource, detail)
             }
             None => {
@@ -162,7 +169,11 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn usage(memory: u64, descriptors: u64, threads: u64) -> Usage {
-        Usage { memory: memory * MIB, descriptors, threads }
+        Usage {
+            memory: memory * MIB,
+            descriptors,
+            threads,
+        }
     }
 
     fn story(all: &[Usage]) -> Vec<Look> {
@@ -189,7 +200,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_once_is_none() {
-        let once = [usage(10, 5, 2), usage(90, 50, 20), usage(91, 52, 20), usage(92, 50, 20)];
+        let once = [
+            usage(10, 5, 2),
+            usage(90, 50, 20),
+            usage(91, 52, 20),
+            usage(92, 50, 20),
+        ];
         assert_eq!(story(&once), [Look::Suspicious, Look::Fine, Look::Fine]);
         let little = [usage(10, 5, 2), usage(20, 7, 4), usage(25, 8, 5)];
         assert_eq!(story(&little), [Look::Fine, Look::Fine]);

@@ -74,6 +74,8 @@ pub struct Part {
     pub pid: Option<u32>,
     /// How it ended.
     pub status: Option<ExitStatus>,
+    /// A connection from before any garbage.
+    pub held: Option<TcpStream>,
     /// What it writes, if we started it.
     output: Option<(Drain, Drain)>,
 }
@@ -99,7 +101,9 @@ impl Part {
     #[must_use]
     pub fn last_words(&self) -> Vec<u8> {
         let output = self.output.as_ref();
-        output.map_or_else(Vec::new, |(_, stderr)| stderr.output(|output| output.tail().to_vec()))
+        output.map_or_else(Vec::new, |(_, stderr)| {
+            stderr.output(|output| output.tail().to_vec())
+        })
     }
 
     /// The same on one line, for messages.
@@ -183,8 +187,16 @@ impl Life {
             });
         }
         let who = Who::Command;
-        let (management, status, output) = (None, None, None);
-        life.parts.push(Part { who, at, management, pid, status, output });
+        let (management, status, held, output) = (None, None, None, None);
+        life.parts.push(Part {
+            who,
+            at,
+            management,
+            pid,
+            status,
+            held,
+            output,
+        });
         Ok(life)
     }
 
@@ -200,6 +212,14 @@ impl Life {
         }
     }
 
+    /// Opens a connection to each process: whether old ones are served tells a process that
+    /// accepts none any more from one that hangs.
+    pub fn hold(&mut self) {
+        for part in &mut self.parts {
+            part.held = TcpStream::connect_timeout(&part.at, CONNECT_PATIENCE).ok();
+        }
+    }
+
     /// Which process is attacked.
     #[must_use]
     pub fn target(&self) -> usize {
@@ -207,7 +227,10 @@ impl Life {
     }
 
     async fn add(&mut self, process: &Process, transport: Transport) -> Result<(), String> {
-        let is_own = process.command.first().is_some_and(|program| program == OURSELVES);
+        let is_own = process
+            .command
+            .first()
+            .is_some_and(|program| program == OURSELVES);
         for _ in 1..PORT_TRIES {
             match self.try_add(process, is_own, transport).await {
                 Err(said) if !is_own && said.to_lowercase().contains("in use") => {
@@ -228,7 +251,13 @@ impl Life {
         let who = process.who.word();
         let no_port = |error: io::Error| format!("there is no free port: {error}");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let port = || if is_own { Ok(any) } else { free_port().map_err(no_port) };
+        let port = || {
+            if is_own {
+                Ok(any)
+            } else {
+                free_port().map_err(no_port)
+            }
+        };
         let before = self.parts.last();
         let holes = Holes {
             listen: port()?,
@@ -236,14 +265,22 @@ impl Life {
             forward: before.map(|part| part.at),
             forward_management: before.and_then(|part| part.management),
         };
-        let words: Vec<String> = process.command.iter().map(|word| holes.fill(word)).collect();
+        let words: Vec<String> = process
+            .command
+            .iter()
+            .map(|word| holes.fill(word))
+            .collect();
         let Some((program, args)) = words.split_first() else {
             return Err(format!("the {who} has no command"));
         };
         let spec = Spec {
             program: if is_own { THIS_EXECUTABLE } else { program }.into(),
             args: args.iter().map(OsString::from).collect(),
-            write_fds: if is_own { vec!["--ready-fd"] } else { Vec::new() },
+            write_fds: if is_own {
+                vec!["--ready-fd"]
+            } else {
+                Vec::new()
+            },
             ..Spec::default()
         };
         let spawned = spawn(&spec)
@@ -261,6 +298,7 @@ impl Life {
             management: None,
             pid: Some(pid),
             status: None,
+            held: None,
             output: Some(output),
         });
         let (sink, mut child) = (self.sink.clone(), spawned.child);
@@ -272,7 +310,10 @@ impl Life {
         let announced = match spawned.write_fds.into_iter().next() {
             Some(pipe) => self.announced(pipe).await?,
             None => {
-                let uses_management = process.command.iter().any(|word| word.contains("{management}"));
+                let uses_management = process
+                    .command
+                    .iter()
+                    .any(|word| word.contains("{management}"));
                 let management = uses_management.then_some(holes.management);
                 self.answers(holes.listen, management, transport).await?;
                 (holes.listen, management)
@@ -297,8 +338,11 @@ impl Life {
             return Err(self.not_ready());
         };
         let socket = |role: &str| -> Option<SocketAddr> { ready.sockets.get(role)?.parse().ok() };
-        let listen = ["listen", "listen-tcp", "listen.0"].into_iter().find_map(socket);
-        let listen = listen.ok_or_else(|| format!("{} does not say where it listens", ready.ready))?;
+        let listen = ["listen", "listen-tcp", "listen.0"]
+            .into_iter()
+            .find_map(socket);
+        let listen =
+            listen.ok_or_else(|| format!("{} does not say where it listens", ready.ready))?;
         Ok((listen, socket("management")))
     }
 
@@ -316,9 +360,17 @@ impl Life {
             Transport::Udp => udp::look(at).is_some(),
         };
         loop {
-            let knocks = is_there(at, transport)
-                && management.is_none_or(|at| is_there(at, Transport::Tcp));
-            self.wait_for_end(place, if knocks { Duration::ZERO } else { CONNECT_PAUSE }).await;
+            let knocks =
+                is_there(at, transport) && management.is_none_or(|at| is_there(at, Transport::Tcp));
+            self.wait_for_end(
+                place,
+                if knocks {
+                    Duration::ZERO
+                } else {
+                    CONNECT_PAUSE
+                },
+            )
+            .await;
             if self.parts[place].status.is_some() || Instant::now() >= deadline {
                 return Err(self.not_ready());
             }
@@ -332,7 +384,9 @@ impl Life {
     fn not_ready(&self) -> String {
         let part = &self.parts[self.parts.len() - 1];
         let how = match part.death() {
-            Some(Death::Signal(signal)) => format!("died of {signal} at its start, before any input"),
+            Some(Death::Signal(signal)) => {
+                format!("died of {signal} at its start, before any input")
+            }
             Some(Death::Code(code)) => {
                 format!("ended with exit code {code} at its start, before any input")
             }
@@ -393,7 +447,10 @@ impl Life {
 
     async fn bury_last(&mut self) {
         let place = self.parts.len() - 1;
-        if let Some(pid) = self.parts[place].pid.filter(|_| self.parts[place].is_ours()) {
+        if let Some(pid) = self.parts[place]
+            .pid
+            .filter(|_| self.parts[place].is_ours())
+        {
             // Its children may outlive it.
             signal_group(pid, Signal::KILL);
             let gone = async {

@@ -38,7 +38,10 @@ const MOST_ROUNDS: u32 = 64;
 /// is found with everything that was sent since the start, and what goes wrong late is found.
 #[must_use]
 pub fn of_life(nth: u32) -> u32 {
-    1_u32.checked_shl(nth).unwrap_or(MOST_ROUNDS).min(MOST_ROUNDS)
+    1_u32
+        .checked_shl(nth)
+        .unwrap_or(MOST_ROUNDS)
+        .min(MOST_ROUNDS)
 }
 
 /// The turns of a round.

@@ -131,24 +131,36 @@ impl Sending {
         let kept = Memory::default();
         plan.recording = Some(Keep::Memory(kept.clone()));
         let begin = |run: Box<dyn FnOnce() -> io::Result<FuzzRecord> + Send>| {
-            std::thread::Builder::new().name("send".to_owned()).spawn(move || {
-                let outcome = run();
-                let _ = sink.send(Note::Sent);
-                outcome
-            })
+            std::thread::Builder::new()
+                .name("send".to_owned())
+                .spawn(move || {
+                    let outcome = run();
+                    let _ = sink.send(Note::Sent);
+                    outcome
+                })
         };
         let (interrupt, thread) = match transport {
             Transport::Tcp => {
                 let attack = Attack::new(plan)?;
-                (Arc::clone(&attack.interrupt), begin(Box::new(move || attack.run()))?)
+                (
+                    Arc::clone(&attack.interrupt),
+                    begin(Box::new(move || attack.run()))?,
+                )
             }
             Transport::Udp => {
                 let barrage = Barrage::new(plan)?;
-                (Arc::clone(&barrage.interrupt), begin(Box::new(move || barrage.run()))?)
+                (
+                    Arc::clone(&barrage.interrupt),
+                    begin(Box::new(move || barrage.run()))?,
+                )
             }
         };
         let thread = Some(thread);
-        Ok(Self { interrupt, thread, kept })
+        Ok(Self {
+            interrupt,
+            thread,
+            kept,
+        })
     }
 
     /// Ends it, if it has not ended; what was sent, and what was seen of it.
@@ -158,7 +170,9 @@ impl Sending {
     pub fn end(mut self) -> io::Result<(Vec<u8>, FuzzRecord)> {
         self.interrupt.now();
         let thread = self.thread.take().expect("it is taken here only");
-        let record = thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
+        let record = thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
         Ok((self.kept.take(), record))
     }
 }

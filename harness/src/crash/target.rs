@@ -42,7 +42,10 @@ impl std::str::FromStr for Named {
             if words.is_empty() {
                 return Err(wrong(", which names no program"));
             }
-            if !["{listen}", "{port}"].iter().any(|hole| command.contains(hole)) {
+            if !["{listen}", "{port}"]
+                .iter()
+                .any(|hole| command.contains(hole))
+            {
                 return Err(wrong(", which has no {listen} and no {port}"));
             }
             return Ok(Self::Command(words));
@@ -110,11 +113,17 @@ pub fn processes(
 ) -> Result<Vec<Process>, String> {
     let upstream = |more: &[String]| {
         let mut command = server(protocol);
-        command.extend(extras.defects.iter().flat_map(|defect| {
-            ["--defect".to_owned(), defect.clone()]
-        }));
+        command.extend(
+            extras
+                .defects
+                .iter()
+                .flat_map(|defect| ["--defect".to_owned(), defect.clone()]),
+        );
         command.extend_from_slice(more);
-        Process { who: Who::Upstream, command }
+        Process {
+            who: Who::Upstream,
+            command,
+        }
     };
     let no_malformed = || match &extras.on_malformed {
         Some(_) => Err("--on-malformed is a flag of --target proxy".to_owned()),
@@ -131,20 +140,35 @@ pub fn processes(
                 command.extend(["--on-malformed".to_owned(), action.clone()]);
             }
             command.extend(flags.iter().chain(&extras.flags).cloned());
-            let proxy = Process { who: Who::Proxy, command };
+            let proxy = Process {
+                who: Who::Proxy,
+                command,
+            };
             Ok(vec![upstream(&[]), proxy])
         }
         Named::Command(command) => {
             no_malformed()?;
             check_program(&command[0])?;
             let command = [&command[..], &extras.flags].concat();
-            let forwards = command.iter().any(|word| FORWARD.iter().any(|hole| word.contains(hole)));
+            let forwards = command
+                .iter()
+                .any(|word| FORWARD.iter().any(|hole| word.contains(hole)));
             if !forwards && !extras.defects.is_empty() {
-                return Err("--defect plants defects in the reference server, and there is none \
-                    behind a command without {forward}".to_owned());
+                return Err(
+                    "--defect plants defects in the reference server, and there is none \
+                    behind a command without {forward}"
+                        .to_owned(),
+                );
             }
-            let own = Process { who: Who::Command, command };
-            Ok(if forwards { vec![upstream(&[]), own] } else { vec![own] })
+            let own = Process {
+                who: Who::Command,
+                command,
+            };
+            Ok(if forwards {
+                vec![upstream(&[]), own]
+            } else {
+                vec![own]
+            })
         }
         Named::Running(_) => {
             no_malformed()?;
@@ -207,16 +231,28 @@ mod tests {
         let words = |text: &str| line(text);
         let cases = [
             ("upstream", Named::Upstream(Vec::new())),
-            ("proxy --on-malformed drop", Named::Proxy(words("--on-malformed drop"))),
+            (
+                "proxy --on-malformed drop",
+                Named::Proxy(words("--on-malformed drop")),
+            ),
             (
                 "cmd:python3 'my server.py' {port}",
-                Named::Command(vec!["python3".into(), "my server.py".into(), "{port}".into()]),
+                Named::Command(vec![
+                    "python3".into(),
+                    "my server.py".into(),
+                    "{port}".into(),
+                ]),
             ),
             (
                 "./x --fast",
-                Named::Command(words("./x foo --listen {listen} --forward {forward} --fast")),
+                Named::Command(words(
+                    "./x foo --listen {listen} --forward {forward} --fast",
+                )),
             ),
-            ("addr:localhost:80", Named::Running("localhost:80".parse().unwrap())),
+            (
+                "addr:localhost:80",
+                Named::Running("localhost:80".parse().unwrap()),
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse(), Ok(expected), "{text}");
@@ -231,7 +267,10 @@ mod tests {
             ("addr:h:0", "port 0"),
         ] {
             let error = text.parse::<Named>().unwrap_err();
-            assert!(error.contains(says) && !error.contains('\n'), "{text}: {error}");
+            assert!(
+                error.contains(says) && !error.contains('\n'),
+                "{text}: {error}"
+            );
         }
     }
 
@@ -245,7 +284,14 @@ mod tests {
         assert_eq!(who("upstream"), Ok(vec![Who::Upstream]));
         assert_eq!(who("proxy"), Ok(vec![Who::Upstream, Who::Proxy]));
         assert_eq!(who("cmd:sh {listen}"), Ok(vec![Who::Command]));
-        assert_eq!(who("cmd:sh {listen} {forward}"), Ok(vec![Who::Upstream, Who::Command]));
-        assert!(who("cmd:no-such-program {listen}").unwrap_err().contains("not installed"));
+        assert_eq!(
+            who("cmd:sh {listen} {forward}"),
+            Ok(vec![Who::Upstream, Who::Command])
+        );
+        assert!(
+            who("cmd:no-such-program {listen}")
+                .unwrap_err()
+                .contains("not installed")
+        );
     }
 }

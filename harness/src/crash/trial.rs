@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle::{Asked, Bundle, Finding, Oracle, Process, Session, What, Who, stack};
+use bundle::{Asked, Bundle, Finding, Oracle, Process, Session, Transport, What, Who, stack};
 use fuzzclient::generate::{Ending, Protocol};
 use fuzzclient::probe::{Outcome, Probe};
 use fuzzclient::watch::{Found, Watch};
@@ -25,6 +25,12 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a process may take to end after the last byte, where nothing tells that it has
 /// read that far.
 const GRACE: Duration = Duration::from_millis(30);
+
+/// Between two probes where it is waited for something to happen.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Between two looks at what the processes have.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Probes after a session that must all be answered rightly.
 const ANSWERS: usize = 200;
@@ -55,9 +61,11 @@ impl Trial {
     /// That its target cannot be started.
     pub fn of(bundle: &Bundle, guard: &SharedGuard) -> Result<Self, String> {
         if bundle.origin.processes.is_empty() {
-            return Err("it was found in something that ran already: it holds no command \
+            return Err(
+                "it was found in something that ran already: it holds no command \
                 that would start it"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         Ok(Self {
             processes: bundle.origin.processes.clone(),
@@ -73,7 +81,9 @@ impl Trial {
     /// # Errors
     /// That the target did not start, or gave no valid answer before anything was sent.
     pub fn once(&self, session: &Session) -> Result<bool, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
         let outcome = runtime.block_on(async {
             let mut life = Life::start(&self.processes, session.transport, &self.guard).await?;
@@ -110,11 +120,19 @@ impl Trial {
         if let What::Leaked(_) = self.expected.what {
             return see_leak(life, session).await;
         }
-        let mut watchers = Watchers::default();
-        for (place, probe) in probes.iter().enumerate() {
-            watchers.watch(place, probe.clone(), life.parts[place].at, life.sink.clone());
+        if session.transport == Transport::Tcp && !self.asked.serial {
+            life.hold();
         }
-        let found = match send_all(life, session).await? {
+        let mut watchers = Watchers::default();
+        for (place, probe) in probes.iter().enumerate().filter(|_| !self.asked.serial) {
+            watchers.watch(
+                place,
+                probe.clone(),
+                life.parts[place].at,
+                life.sink.clone(),
+            );
+        }
+        let found = match send_all(life, session).await?.0 {
             None => self.linger(life, &probes).await,
             found => found,
         };
@@ -132,8 +150,14 @@ impl Trial {
         session: &Session,
         probes: &[Probe],
     ) -> Result<Option<Judged>, String> {
-        send_all(life, session).await?;
-        let tells_when_read = session.connections.last().is_none_or(|last| last.ending == Ending::HalfClose);
+        let (_, is_left_open) = send_all(life, session).await?;
+        if is_left_open {
+            wait_while_busy(life).await;
+        }
+        let tells_when_read = session
+            .connections
+            .last()
+            .is_none_or(|last| last.ending == Ending::HalfClose);
         if !tells_when_read {
             wait_for_death(life, GRACE).await;
         }
@@ -174,7 +198,12 @@ impl Trial {
             if let Some(found) = watch.see(&outcome) {
                 return Some((target, found));
             }
-            while let Some(note) = life.next_within(Duration::ZERO).await {
+            let pause = if matches!(self.expected.what, What::Froze) {
+                PAUSE
+            } else {
+                Duration::ZERO
+            };
+            while let Some(note) = life.next_within(pause).await {
                 match note {
                     Note::Found(place, found) => return Some((place, found)),
                     Note::Exited(..) => return None,
@@ -213,19 +242,35 @@ impl Expected {
     }
 }
 
-/// Sends a session, until it is sent or something is found.
-async fn send_all(life: &mut Life, session: &Session) -> Result<Option<(usize, Found)>, String> {
+/// Sends a session, until it is sent or something is found; also whether the target has left
+/// a connection open that we had ended.
+async fn send_all(
+    life: &mut Life,
+    session: &Session,
+) -> Result<(Option<(usize, Found)>, bool), String> {
+    send_until(life, session, &|_| false).await
+}
+
+/// The same, until this says that it is enough.
+async fn send_until(
+    life: &mut Life,
+    session: &Session,
+    is_enough: &dyn Fn(&Life) -> bool,
+) -> Result<(Option<(usize, Found)>, bool), String> {
     let at = life.parts[life.target()].at;
     let wrong = |error: std::io::Error| format!("it cannot be sent: {error}");
     let sending = send::replay(session, at, life.sink.clone()).map_err(wrong)?;
     let found = loop {
-        match life.next().await {
-            Note::Sent | Note::Exited(..) => break None,
-            Note::Found(place, found) => break Some((place, found)),
+        match life.next_within(LOOK).await {
+            Some(Note::Sent | Note::Exited(..)) => break None,
+            Some(Note::Found(place, found)) => break Some((place, found)),
+            None if is_enough(life) => break None,
+            None => {}
         }
     };
-    sending.end().map_err(wrong)?;
-    Ok(found)
+    let (_, record) = sending.end().map_err(wrong)?;
+    let is_left_open = record.sessions.iter().any(|one| one.end == "hung");
+    Ok((found, is_left_open))
 }
 
 async fn wait_for_death(life: &mut Life, patience: Duration) {
@@ -238,6 +283,34 @@ async fn wait_for_death(life: &mut Life, patience: Duration) {
     }
 }
 
+/// Waits as long as a process is at work: one that dies may first write down its stack, which
+/// takes seconds, and serve others meanwhile.
+async fn wait_while_busy(life: &mut Life) {
+    let cpu = |life: &Life| -> u64 {
+        let pids: Vec<u32> = life.parts.iter().filter_map(|part| part.pid).collect();
+        tree::cpu_ns(&pids)
+    };
+    let deadline = Instant::now() + MOST_BUSY;
+    let mut before = cpu(life);
+    while life.ended.is_empty() && Instant::now() < deadline {
+        wait_for_death(life, BUSY_LOOK).await;
+        let now = cpu(life);
+        if now.saturating_sub(before) < LEAST_BUSY_NS {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Between two looks whether a process is at work.
+const BUSY_LOOK: Duration = Duration::from_millis(200);
+
+/// Of that time it must have used so much of a processor, which may be another's most of it.
+const LEAST_BUSY_NS: u64 = 10_000_000;
+
+/// Longest that it is waited for.
+const MOST_BUSY: Duration = Duration::from_secs(5);
+
 /// Loads that are looked at one after the other.
 const LOADS: usize = 3;
 
@@ -247,24 +320,38 @@ const TIMES: usize = 8;
 /// How long it is sent again and again, if it is short.
 const LOAD: Duration = Duration::from_millis(300);
 
+/// How long it is sent again at most, if it is long.
+const LONG_LOAD: Duration = Duration::from_secs(1);
+
 /// How long a process may take to give back what it can.
 const SETTLE: Duration = Duration::from_millis(500);
 
+fn usage(life: &Life, place: usize) -> Option<Usage> {
+    Some(tree::sample(&[life.parts[place].pid?])?.into())
+}
+
+fn is_too_much(life: &Life, all: &[Option<Leaks>]) -> bool {
+    all.iter().enumerate().any(|(place, leaks)| {
+        leaks
+            .zip(usage(life, place))
+            .is_some_and(|(leaks, now)| leaks.is_too_much(now))
+    })
+}
+
 /// Sends it again and again, and looks whether a process keeps more each time.
 async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, String> {
-    let usage = |life: &Life, place: usize| -> Option<Usage> {
-        Some(tree::sample(&[life.parts[place].pid?])?.into())
-    };
     let places = 0..life.parts.len();
-    let mut all: Vec<Option<Leaks>> =
-        places.map(|place| usage(life, place).map(Leaks::new)).collect();
+    let mut all: Vec<Option<Leaks>> = places
+        .map(|place| usage(life, place).map(Leaks::new))
+        .collect();
     for _ in 0..LOADS {
         let began = Instant::now();
         let mut times = 0;
         while times < TIMES || began.elapsed() < LOAD {
-            send_all(life, session).await?;
+            send_until(life, session, &|life| is_too_much(life, &all)).await?;
             times += 1;
-            if !life.ended.is_empty() || began.elapsed() > LONGEST / 8 {
+            let elapsed = began.elapsed();
+            if !life.ended.is_empty() || elapsed > LONG_LOAD || is_too_much(life, &all) {
                 break;
             }
         }
@@ -273,7 +360,9 @@ async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, 
         while above && Instant::now() < settled {
             life.next_within(Duration::from_millis(20)).await;
             above = all.iter().enumerate().any(|(place, leaks)| {
-                leaks.zip(usage(life, place)).is_some_and(|(leaks, now)| leaks.is_above(now))
+                leaks
+                    .zip(usage(life, place))
+                    .is_some_and(|(leaks, now)| leaks.is_above(now))
             });
         }
         for (place, leaks) in all.iter_mut().enumerate() {
@@ -282,7 +371,12 @@ async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, 
                 && let Look::Leaked(resource, detail) = leaks.look(now)
             {
                 let (who, what) = (life.parts[place].who, What::Leaked(resource));
-                return Ok(Some(Judged { place, who, what, detail }));
+                return Ok(Some(Judged {
+                    place,
+                    who,
+                    what,
+                    detail,
+                }));
             }
         }
         if !above {

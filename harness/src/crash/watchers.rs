@@ -1,8 +1,8 @@
 //! Asking processes again and again whether they live, while garbage is sent.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fuzzclient::probe::Probe;
@@ -23,10 +23,11 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub struct Watchers {
     over: Arc<AtomicBool>,
-    counts: Arc<Counts>,
+    /// Of each process, in their order.
+    counts: Vec<Arc<Counts>>,
 }
 
-/// How many probes there were, of all processes.
+/// How many probes there were of a process.
 #[derive(Debug, Default)]
 struct Counts {
     made: AtomicU64,
@@ -36,12 +37,13 @@ struct Counts {
 impl Watchers {
     /// Begins to probe a process, and says what is found.
     pub fn watch(&mut self, place: usize, probe: Probe, at: SocketAddr, sink: Sink) {
-        let (over, counts) = (Arc::clone(&self.over), Arc::clone(&self.counts));
+        let (over, counts) = (Arc::clone(&self.over), Arc::new(Counts::default()));
+        self.counts.push(Arc::clone(&counts));
         std::thread::spawn(move || {
             let mut watch = Watch::new(probe.slow_after);
             while !over.load(Ordering::Relaxed) {
-                let found = watch.see(&probe.ask(at));
                 counts.made.fetch_add(1, Ordering::Relaxed);
+                let found = watch.see(&probe.ask(at));
                 let slowest = u64::try_from(watch.slowest.as_micros()).unwrap_or(u64::MAX);
                 counts.slowest_us.fetch_max(slowest, Ordering::Relaxed);
                 if let Some(found) = found {
@@ -62,8 +64,25 @@ impl Watchers {
     /// How many probes were made, and how long the slowest answer took.
     #[must_use]
     pub fn counts(&self) -> (u64, Duration) {
-        let slowest = self.counts.slowest_us.load(Ordering::Relaxed);
-        (self.counts.made.load(Ordering::Relaxed), Duration::from_micros(slowest))
+        let made = self
+            .counts
+            .iter()
+            .map(|counts| counts.made.load(Ordering::Relaxed))
+            .sum();
+        let slowest = self
+            .counts
+            .iter()
+            .map(|counts| counts.slowest_us.load(Ordering::Relaxed))
+            .max();
+        (made, Duration::from_micros(slowest.unwrap_or(0)))
+    }
+
+    /// How many were made of the last process.
+    #[must_use]
+    pub fn made_of_target(&self) -> u64 {
+        self.counts
+            .last()
+            .map_or(0, |counts| counts.made.load(Ordering::Relaxed))
     }
 }
 

@@ -58,7 +58,10 @@ impl Holes {
                 .replace("{forward}", &forward.to_string())
                 .replace("{forward_host}", &forward.ip().to_string())
                 .replace("{forward_port}", &forward.port().to_string())
-                .replace("{node}", &statsd::node_argument(forward, self.forward_management));
+                .replace(
+                    "{node}",
+                    &statsd::node_argument(forward, self.forward_management),
+                );
         }
         filled
     }

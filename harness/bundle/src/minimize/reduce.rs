@@ -61,7 +61,10 @@ pub(super) fn joined(trial: &Trial<'_>, best: &mut Session) {
 /// These connections as one, which ends as the last of them.
 fn join(session: &Session, range: Range<usize>) -> Session {
     let parts = &session.connections[range.clone()];
-    let bytes: Vec<u8> = parts.iter().flat_map(|one| one.bytes.iter().copied()).collect();
+    let bytes: Vec<u8> = parts
+        .iter()
+        .flat_map(|one| one.bytes.iter().copied())
+        .collect();
     let one = parts.last().map(|last| Connection {
         bytes: bytes.into(),
         ..last.clone()

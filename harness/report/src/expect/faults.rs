@@ -27,8 +27,12 @@ impl Expectation {
     /// `proxy`, `upstream` (all of them) or `upstream.1`.
     #[must_use]
     pub fn back(process: &str, what: What) -> Self {
+        let there = match what {
+            What::Memory => "it was",
+            What::Descriptors | What::Threads => "they were",
+        };
         Self {
-            text: format!("{} of {process} back to where they were", what.word()),
+            text: format!("{} of {process} back to where {there}", what.word()),
             claim: Claim::Back {
                 process: process.to_owned(),
                 what,

@@ -4,7 +4,8 @@
 //! keeps foreign text harmless; `scale` and `plot` draw; `palette` says which colour
 //! is whose. Then the sections: `summary`, `suite`, `tournament`, `comparison` with its `forest`,
 //! `capacity`, `measured` with `percentiles`, `timeline` and the `track` it runs on,
-//! `survival`, `curves`, and `repeat`, what it takes to run it again.
+//! `survival`, `curves`, and `repeat`, what it takes to run it again. `picture` is the
+//! timeline without a page around it.
 //!
 //! Everything is there without the script, and on paper; the script shows values under
 //! the pointer and switches series on and off.
@@ -18,6 +19,7 @@ mod measured;
 mod page;
 mod palette;
 mod percentiles;
+mod picture;
 mod plot;
 mod repeat;
 mod scale;
@@ -30,6 +32,7 @@ mod track;
 
 use crate::run::RunFile;
 use palette::Palette;
+pub use picture::picture;
 
 /// The page. `directory` is where the run's files lie, if that is known.
 #[must_use]

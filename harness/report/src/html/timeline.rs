@@ -11,7 +11,8 @@ use crate::run::{RunFile, ScenarioRun};
 use crate::text::latency::subject_name;
 use crate::text::{number, shortened};
 
-const HEIGHT: f64 = 320.0;
+/// Height of the plot of response times.
+pub(super) const HEIGHT: f64 = 320.0;
 
 const LAG_HEIGHT: f64 = 130.0;
 
@@ -59,6 +60,18 @@ pub(super) fn figure(run: &RunFile, scenario: &ScenarioRun, id: &str, palette: &
         as_table(run, &track),
     );
     plot::figure("Response time as the run went on", &about, &content)
+}
+
+/// The plot of response times alone; none if nothing was measured.
+pub(super) fn plot(
+    run: &RunFile,
+    scenario: &ScenarioRun,
+    id: &str,
+    palette: &Palette,
+) -> Option<String> {
+    let track = Track::of(scenario);
+    let is_there = !track.stretches.is_empty();
+    is_there.then(|| response(run, scenario, &track, id, palette))
 }
 
 /// The blocks alone, where there is nothing to draw of them in a row.

@@ -137,15 +137,15 @@ mod tests {
         let expected = [
             "through the proxy",
             "2,000",
-            "25 (1.3 %)",
-            "25 (1.3 %)",
+            "25 (1.2 %)",
+            "25 (1.2 %)",
             "50 (2.5 %)",
             "3, 7",
             "2, 5",
         ];
         assert_eq!(cells, expected, "{report}");
         let markdown = crate::markdown::render(&run);
-        assert!(markdown.contains("| 2,000 | 25 (1.3 %) |"), "{markdown}");
+        assert!(markdown.contains("| 2,000 | 25 (1.2 %) |"), "{markdown}");
     }
 
     #[test]

@@ -17,7 +17,11 @@ pub(crate) fn is_out(state: &str) -> bool {
 /// How soon after a fault the proxy thought differently of a backend.
 pub(super) fn backend(block: &Block, backend: &str, change: Change, within_us: f64) -> Finding {
     let concerns = |fault: &&FaultEvidence| {
-        fault.fault.target == backend || fault.fault.backend.as_deref() == Some(backend)
+        let target = fault.fault.target.as_str();
+        let leads_there = || target == "proxy-upstream" || target == format!("proxy-{backend}");
+        target == backend
+            || fault.fault.backend.as_deref() == Some(backend)
+            || fault.fault.on_link && leads_there()
     };
     let faults: Vec<&FaultEvidence> = block.faults.iter().filter(concerns).collect();
     let since = match change {

@@ -277,7 +277,8 @@ mod tests {
         let (outcome, said) = judged("< 100ms", |_| {});
         assert_eq!(outcome, Outcome::Pass, "{said}");
         // Slice 4 is from 500 ms on; what goes wrong in slice 5 puts it off to 700 ms.
-        let trouble: [(&str, fn(&mut Interval)); 4] = [
+        type Spoil = fn(&mut Interval);
+        let trouble: [(&str, Spoil); 4] = [
             ("failed", |slice| slice.failed = 1),
             ("few", |slice| slice.answered = 0),
             ("slow", |slice| slice.p99_us = Some(2_300.0)),

@@ -47,7 +47,8 @@ pub(super) fn faults_touched(scenario: &ScenarioRun) -> Finding {
         all().filter_map(hits).fold(0, u64::saturating_add),
     ]
     .map(number::count);
-    let said = format!("{touched} decisions of {faults} faults changed something");
+    let plural = if all().count() == 1 { "" } else { "s" };
+    let said = format!("{touched} decisions of {faults} fault{plural} changed something");
     (Outcome::Pass, said)
 }
 

@@ -167,6 +167,14 @@ fn toxic(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
         let said = format!("there is no toxic {word:?}; accepted: {accepted}");
         return Err(("toxic", said));
     };
+    if !kind.fits.fits(medium) {
+        let (of, accepted) = match medium {
+            Medium::Datagram => ("tcp", "udp"),
+            Medium::Stream => ("udp", "tcp"),
+        };
+        let said = format!("{word} is for links of {of}, and these are of {accepted}");
+        return Err(("toxic", said));
+    }
     for (key, attributes) in [("attributes", &fault.attributes), ("to", &fault.to)] {
         let known: Vec<&str> = kind.attributes.iter().map(|known| known.name).collect();
         if let Some(name) = attributes.keys().find(|name| !known.contains(&name.as_str())) {

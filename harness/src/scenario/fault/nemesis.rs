@@ -162,6 +162,9 @@ impl<'a> Drawing<'a> {
         // A proxy that is ended has failed: it is only held.
         let action = if process == "proxy" || self.below(2) == 0 {
             Action::Freeze
+        } else if self.mode == Mode::Statsd {
+            // What came to a node that is killed nobody knows.
+            Action::Terminate
         } else {
             Action::Kill
         };

@@ -18,6 +18,9 @@ use std::process::ExitCode;
 
 use links::Links;
 
+/// Measures some of it, and tells each line of the table.
+type Measure = fn(&Links, &mut dyn FnMut(Line));
+
 /// A line of the table.
 pub(crate) struct Line {
     what: String,
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
     let is_chosen = |name: &str| chosen.is_empty() || chosen.iter().any(|wanted| wanted == name);
     let links = Links::start();
     let mut is_fine = true;
-    let suites: [(&str, fn(&Links, &mut dyn FnMut(Line))); 3] = [
+    let suites: [(&str, Measure); 3] = [
         ("delay", delay::measure),
         ("rate", rate::measure),
         ("share", share::measure),

@@ -47,15 +47,14 @@ fn tcp(links: &Links, toxic: &serde_json::Value) -> f64 {
     let upstream = listener.local_addr().expect("bound").to_string();
     let link = links.link(Over::Tcp, &upstream, toxic);
     let (mut client, mut server) = connect(&link, &listener);
-    let measured = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         scope.spawn(move || while client.write_all(&[7; 65_536]).is_ok() {});
         let mut buffer = vec![0; 262_144];
         let measured = received(|| server.read(&mut buffer).expect("it comes"));
         drop(server);
         links.delete(&link);
         measured
-    });
-    measured
+    })
 }
 
 fn datagrams(links: &Links, toxic: &serde_json::Value, rate: u64) -> f64 {

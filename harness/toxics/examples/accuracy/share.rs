@@ -58,29 +58,25 @@ pub(crate) fn measure(links: &Links, tell: &mut dyn FnMut(Line)) {
         MANY * 1_000,
         wrong as u32,
     );
-    let udp: [(&str, Value, fn(&[Vec<u32>]) -> usize); 4] = [
-        ("loss", json!({"loss_rate": 0.1}), |got| {
-            count(got, |copies| copies.is_empty())
+    let udp: [(&str, Value, IsHit); 4] = [
+        ("loss", json!({"loss_rate": 0.1}), <[u32]>::is_empty),
+        ("duplicate", json!({"rate": 0.1}), |copies| {
+            copies.len() == 2
         }),
-        ("duplicate", json!({"rate": 0.1}), |got| {
-            count(got, |copies| copies.len() == 2)
+        ("truncate", json!({"rate": 0.1, "bytes": 4}), |copies| {
+            copies == [4]
         }),
-        ("truncate", json!({"rate": 0.1, "bytes": 4}), |got| {
-            count(got, |copies| copies == [4])
-        }),
-        ("corrupt", json!({"rate": 0.1}), |got| {
-            count(got, |copies| copies == [0])
-        }),
+        ("corrupt", json!({"rate": 0.1}), |copies| copies == [0]),
     ];
-    for (kind, attributes, hits) in udp {
+    for (kind, attributes, is_hit) in udp {
         let got = datagrams_through(links, kind, &attributes);
-        tell_share(&format!("udp {kind} 0.1"), 0.1, MANY, hits(&got) as u32);
+        let hits = got.iter().filter(|copies| is_hit(copies)).count();
+        tell_share(&format!("udp {kind} 0.1"), 0.1, MANY, hits as u32);
     }
 }
 
-fn count(got: &[Vec<u32>], is_hit: fn(&[u32]) -> bool) -> usize {
-    got.iter().filter(|copies| is_hit(copies)).count()
-}
+/// Tells of what came with one number whether the toxic touched it.
+type IsHit = fn(&[u32]) -> bool;
 
 /// Connections that a toxic closed.
 fn closed_connections(links: &Links, toxicity: f64) -> u32 {

@@ -20,8 +20,8 @@ const BEHIND_NS: u64 = 50_000_000;
 /// A piece of more bytes is no longer sent in one call.
 const MOST_PIECE_BYTES: u64 = 64 * 1024;
 
-/// What is held at the highest rates.
-const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
+/// What is held at the highest rates: from 160 MB/s on, less than what leaves in that time.
+const MOST_HELD_BYTES: usize = 8 * 1024 * 1024;
 
 /// The kind.
 pub static KIND: Kind = Kind {

@@ -62,7 +62,7 @@ Defects, by --defect or by the environment variable BROKEN_PROXY:
   hangs-on-half-close              nobody is served any more once an answer came for a
                                    client that had ended its side
   swallows-half-close              the server never hears that a client ended its side; the
-                                   connection is given up 5 s later
+                                   connection is given up 30 s later
   corrupts[=N]                     one reply in N (50) has a wrong last byte
   drops-reply[=N]                  one reply in N is not sent
   duplicates-reply[=N]             one reply in N is sent twice

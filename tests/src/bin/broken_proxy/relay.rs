@@ -1,6 +1,7 @@
 //! A client's connection and the one to the server that belongs to it: a thread for each
 //! direction.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,9 +21,9 @@ const MOST_BYTES: usize = 64 * 1024;
 /// for on; descriptors have a limit of their own.
 const MOST_LEAKED_BYTES: u64 = 1 << 30;
 
-/// How long a client whose end was swallowed is kept: long enough to be noticed, and not so
+/// How long a client whose end was swallowed is kept: longer than anybody waits, and not so
 /// long that they pile up.
-const SWALLOWED_FOR: Duration = Duration::from_secs(5);
+const SWALLOWED_FOR: Duration = Duration::from_secs(30);
 
 /// What one reply is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Relay {
     pub(crate) fn serve(self: &Arc<Self>, client: TcpStream) -> io::Result<()> {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         if let Defect::LeaksPerConnection(bytes) = self.defect {
-            self.leak(&client, bytes);
+            self.leak(bytes);
         }
         let server = self.connect(number)?;
         client.set_nodelay(true)?;
@@ -94,7 +95,7 @@ impl Relay {
             has_ended: Arc::clone(&requests.has_ended),
         };
         let upward = thread::Builder::new().spawn(move || {
-            requests.ends(|pair| pair.relay_requests());
+            requests.ends(Pair::relay_requests);
         })?;
         replies.ends(|pair| pair.relay_replies(&to_client));
         self.clients.leave(number);
@@ -117,9 +118,10 @@ impl Relay {
         outcome
     }
 
-    fn leak(&self, client: &TcpStream, bytes: u64) {
-        // When there are no descriptors left, accepting fails too.
-        std::mem::forget(client.try_clone());
+    fn leak(&self, bytes: u64) {
+        // Not one that a client has an interest in. When there are none left, accepting
+        // fails too.
+        std::mem::forget(File::open("/dev/null"));
         let mut leaked = self.leaked.lock().expect("nobody panics with it");
         if bytes > 0 && (leaked.len() as u64 + 1).saturating_mul(bytes) <= MOST_LEAKED_BYTES {
             let bytes = usize::try_from(bytes).unwrap_or(0);

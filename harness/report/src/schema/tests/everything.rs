@@ -11,7 +11,9 @@ use crate::compare::design::{
 use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
 use loadgen::record::{Bulk, Idle, Statsd, Udp, UdpClient};
 
-use crate::event::{Audit, Event, Exit, Limits, LinkCounts, ProbeOutcome, Role, Touch, Touched};
+use crate::event::{
+    Audit, Broken, Event, Exit, Limits, LinkCounts, ProbeOutcome, Role, Touch, Touched,
+};
 use crate::expect::{Change, Expectation, Fate, Origin, Part, What};
 use crate::figures::{LineFigures, Ratios};
 use crate::fixtures::{Story, fate, load, load_record};
@@ -44,6 +46,7 @@ pub(super) fn everything_run() -> RunFile {
         Expectation::recovery("< 1s", None).unwrap(),
         Expectation::back("proxy", What::Memory),
         Expectation::at_most_once(),
+        Expectation::invariants(),
     ];
     record.statsd = Some(Statsd::default());
     record.udp = Some(Udp {
@@ -116,6 +119,7 @@ fn spoilt(run: &mut RunFile) {
     let toxic = fault.fault.toxic.as_mut().expect("it is one");
     toxic.attributes = strong();
     toxic.to = strong();
+    fault.fault.drawn = true;
     fault.touched = Some(Touch {
         hits: 1,
         bytes: 1,
@@ -132,6 +136,11 @@ fn spoilt(run: &mut RunFile) {
         protocol: "tcp".to_owned(),
         ..LinkCounts::default()
     };
+    block.broken = Some(Broken {
+        faults: vec!["x".to_owned()],
+        again: "x".to_owned(),
+        ..Broken::default()
+    });
     block.links = [("client-proxy".to_owned(), counts)].into();
     block.proxy.as_mut().expect("there is one").lives = 2;
 }

@@ -1,0 +1,7 @@
+//! `harness crash`, `replay`, `minimize` and `corpus`, end to end: real targets that really
+//! die.
+
+mod bad_input;
+mod command;
+mod hunter;
+mod planted;
