@@ -21,7 +21,7 @@ use crate::toxic::{Acts, Fits, Kind};
 const MOST_LINE_BYTES: usize = 64 * 1024;
 
 const NUMBER: Attribute = Attribute::count("number", "choose this message, from 1; 0: none");
-const EVERY: Attribute = Attribute::count("every", "choose each so-manieth; 0: none");
+const EVERY: Attribute = Attribute::count("every", "choose every n-th; 0: none");
 const RATE: Attribute = Attribute::share("rate", 0.0, "choose a share of them");
 const DELAY_MS: Attribute = Attribute::ms("delay", "delay in ms; what follows waits");
 const DELAY_US: Attribute = Attribute::whole("delay", 0, 3_600_000_000, "pause in microseconds");
