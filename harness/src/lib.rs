@@ -8,6 +8,8 @@
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
 //!
+//! [`crash`] attacks a target until something is wrong with it, and keeps what shows it again.
+//!
 //! It measures nothing in its own process: every part of a run is a child, mostly this
 //! same executable once more, so that nothing can be stale. What the events mean is
 //! decided in the crate `report`.

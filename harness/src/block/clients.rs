@@ -39,7 +39,7 @@ impl Client<'_> {
 /// Something that is yet to happen.
 enum Due<'a> {
     Client(Client<'a>),
-    Fault(Step),
+    Fault(Box<Step>),
 }
 
 impl Due<'_> {
@@ -60,7 +60,7 @@ impl Block<'_> {
         let faults = fault::timeline(&planned.scenario.fault).into_iter();
         let mut waiting: Vec<Due<'_>> = clients
             .map(Due::Client)
-            .chain(faults.map(Due::Fault))
+            .chain(faults.map(|step| Due::Fault(Box::new(step))))
             .collect();
         waiting.sort_by_key(Due::at);
         let begun = Instant::now();

@@ -122,7 +122,10 @@ impl Invariants {
             _ => None,
         }?;
         let faults = if self.active.is_empty() {
-            let last = self.last.iter().map(|last| format!("the last fault was {last}"));
+            let last = self
+                .last
+                .iter()
+                .map(|last| format!("the last fault was {last}"));
             last.collect()
         } else {
             let all = self.active.values();
@@ -147,7 +150,10 @@ impl Invariants {
             .filter(|(kind, _)| self.wrong.contains(&kind.as_str()))
             .find(|(_, count)| **count > 0)
         {
-            return Some(format!("{} answers of {name} {kind}", number::count(*count)));
+            return Some(format!(
+                "{} answers of {name} {kind}",
+                number::count(*count)
+            ));
         }
         let calm_ns = self.calm_since_ns + nanos(self.watch.recovery);
         if !self.is_calm() || interval.start_mono_ns < calm_ns {
@@ -163,7 +169,9 @@ impl Invariants {
                 format!(" ({})", kinds.join(", "))
             };
             let failed = number::count(failed);
-            return Some(format!("{failed} requests of {name} failed{kinds} {over} any fault"));
+            return Some(format!(
+                "{failed} requests of {name} failed{kinds} {over} any fault"
+            ));
         }
         let is_answered = self.wrong.len() == WRONG.len();
         (is_answered && interval.sent > 0 && interval.answered == 0)
@@ -314,8 +322,14 @@ mod tests {
             said(invariants.take(112 * SECOND, &wrong))
         };
         let told = corrupted(&mut watched(false));
-        assert!(told.starts_with("2 answers of load corrupted after 12.0 s"), "{told}");
-        assert!(told.contains("during latency client-proxy (fault 1.4)"), "{told}");
+        assert!(
+            told.starts_with("2 answers of load corrupted after 12.0 s"),
+            "{told}"
+        );
+        assert!(
+            told.contains("during latency client-proxy (fault 1.4)"),
+            "{told}"
+        );
         assert!(!corrupted(&mut watched(true)).is_empty());
         let lost = interval(110, |interval| {
             interval.failed_kinds.insert("lost".to_owned(), 1);
@@ -334,10 +348,17 @@ mod tests {
         assert!(invariants.take(111 * SECOND, &failing(110)).is_none());
         let told = said(invariants.take(112 * SECOND, &failing(111)));
         assert!(told.contains("3 requests of load failed"), "{told}");
-        assert!(told.contains("the last fault was latency client-proxy"), "{told}");
+        assert!(
+            told.contains("the last fault was latency client-proxy"),
+            "{told}"
+        );
         let starved = interval(111, |interval| interval.answered = 0);
         assert!(invariants.take(112 * SECOND, &starved).is_some());
-        assert!(invariants.take(112 * SECOND, &interval(111, |_| {})).is_none());
+        assert!(
+            invariants
+                .take(112 * SECOND, &interval(111, |_| {}))
+                .is_none()
+        );
     }
 
     #[test]
@@ -355,13 +376,23 @@ mod tests {
         };
         let silent = probe(ProbeOutcome::Silent);
         assert!(invariants.take(104 * SECOND, &silent).is_none());
-        assert!(invariants.take(105 * SECOND, &probe(ProbeOutcome::Answered)).is_none());
+        assert!(
+            invariants
+                .take(105 * SECOND, &probe(ProbeOutcome::Answered))
+                .is_none()
+        );
         invariants.take(106 * SECOND, &fault("1"));
-        assert!(invariants.take(120 * SECOND, &silent).is_none(), "a fault is an excuse");
+        assert!(
+            invariants.take(120 * SECOND, &silent).is_none(),
+            "a fault is an excuse"
+        );
         invariants.take(120 * SECOND, &over("1"));
         assert!(invariants.take(124 * SECOND, &silent).is_none());
         let told = said(invariants.take(126 * SECOND, &silent));
-        assert!(told.contains("proxy answered no probe for 6.0 s (the last: silent)"), "{told}");
+        assert!(
+            told.contains("proxy answered no probe for 6.0 s (the last: silent)"),
+            "{told}"
+        );
         let exited = |asked| Event::Exited {
             role: Role::Upstream,
             name: "upstream.1".to_owned(),

@@ -50,9 +50,8 @@ impl Block<'_> {
             let recorder = self.shared.recorder.borrow();
             let new = recorder.events()[watching.seen..].iter();
             watching.seen = recorder.events().len();
-            let mut found = new.map(|stamped| {
-                watching.invariants.take(stamped.mono_ns, &stamped.event)
-            });
+            let mut found =
+                new.map(|stamped| watching.invariants.take(stamped.mono_ns, &stamped.event));
             found.find_map(|broken| broken)
         };
         if let Some(mut broken) = broken.filter(|_| !watching.is_broken) {
@@ -64,6 +63,8 @@ impl Block<'_> {
 
     /// Whether something has happened that must not: the block ends.
     pub(super) fn is_broken(&self) -> bool {
-        self.watching.as_ref().is_some_and(|watching| watching.is_broken)
+        self.watching
+            .as_ref()
+            .is_some_and(|watching| watching.is_broken)
     }
 }

@@ -66,7 +66,9 @@ fn listed() -> String {
         let modes: BTreeSet<&str> = all.iter().map(|one| one.proxy.mode.word()).collect();
         let modes: Vec<&str> = modes.into_iter().collect();
         let (count, modes) = (all.len(), modes.join(", "));
-        out.push_str(&format!("  {flag:width$}  {about}: {count} in modes {modes}\n"));
+        out.push_str(&format!(
+            "  {flag:width$}  {about}: {count} in modes {modes}\n"
+        ));
     }
     for group in groups {
         out.push_str(&format!("{group}\n"));

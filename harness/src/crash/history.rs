@@ -43,7 +43,8 @@ impl History {
         }
     }
 
-    /// Adds valid requests: they count for a target that counts.
+    /// Adds valid requests, those that a server behind a proxy was asked itself included: they
+    /// count for a target that counts.
     pub fn add_probes(&mut self, count: u64, bytes: &[u8]) {
         let bytes: Arc<[u8]> = bytes.into();
         for _ in 0..count {

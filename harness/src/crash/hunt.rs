@@ -287,11 +287,11 @@ impl Hunter<'_> {
             } else {
                 1
             };
-            history.add_probes(times as u64, bytes);
+            history.add_probes((times * life.parts.len()) as u64, bytes);
         }
         if self.plan.transport == Transport::Tcp && !asked.serial {
             life.hold();
-            history.add_probes(1, b"");
+            history.add_probes(life.parts.len() as u64, b"");
         }
         let leaks = (0..life.parts.len()).map(|place| usage(&life, place).map(Leaks::new));
         let leaks = leaks.collect();
@@ -487,7 +487,7 @@ impl Hunter<'_> {
             .sum::<u64>()
             .max(turn.connections);
         self.next_connection = self.next_connection.saturating_add(opened);
-        let made = attacked.watchers.made_of_target();
+        let made = attacked.watchers.counts().0;
         if let Some(bytes) = attacked.probes.last().and_then(Probe::bytes) {
             attacked
                 .history
@@ -550,7 +550,8 @@ impl Hunter<'_> {
             }
         }
         let mut is_suspicious = false;
-        for (place, leaks) in attacked.leaks.iter_mut().enumerate() {
+        // The last first: what a proxy keeps open, the server behind it has to keep open too.
+        for (place, leaks) in attacked.leaks.iter_mut().enumerate().rev() {
             let (Some(leaks), Some(now)) = (leaks, usage(life, place)) else {
                 continue;
             };

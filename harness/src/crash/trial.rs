@@ -291,13 +291,12 @@ async fn wait_while_busy(life: &mut Life) {
         tree::cpu_ns(&pids)
     };
     let deadline = Instant::now() + MOST_BUSY;
-    let mut before = cpu(life);
-    while life.ended.is_empty() && Instant::now() < deadline {
+    let (mut before, mut idle) = (cpu(life), 0);
+    while idle < IDLE_LOOKS && life.ended.is_empty() && Instant::now() < deadline {
         wait_for_death(life, BUSY_LOOK).await;
         let now = cpu(life);
-        if now.saturating_sub(before) < LEAST_BUSY_NS {
-            return;
-        }
+        let is_idle = now.saturating_sub(before) < LEAST_BUSY_NS;
+        idle = if is_idle { idle + 1 } else { 0 };
         before = now;
     }
 }
@@ -307,6 +306,9 @@ const BUSY_LOOK: Duration = Duration::from_millis(200);
 
 /// Of that time it must have used so much of a processor, which may be another's most of it.
 const LEAST_BUSY_NS: u64 = 10_000_000;
+
+/// Looks in a row that find it idle: it may wait for a disk in between.
+const IDLE_LOOKS: u32 = 2;
 
 /// Longest that it is waited for.
 const MOST_BUSY: Duration = Duration::from_secs(5);
@@ -365,7 +367,7 @@ async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, 
                     .is_some_and(|(leaks, now)| leaks.is_above(now))
             });
         }
-        for (place, leaks) in all.iter_mut().enumerate() {
+        for (place, leaks) in all.iter_mut().enumerate().rev() {
             let now = usage(life, place);
             if let Some((leaks, now)) = leaks.as_mut().zip(now)
                 && let Look::Leaked(resource, detail) = leaks.look(now)

@@ -76,14 +76,6 @@ impl Watchers {
             .max();
         (made, Duration::from_micros(slowest.unwrap_or(0)))
     }
-
-    /// How many were made of the last process.
-    #[must_use]
-    pub fn made_of_target(&self) -> u64 {
-        self.counts
-            .last()
-            .map_or(0, |counts| counts.made.load(Ordering::Relaxed))
-    }
 }
 
 impl Drop for Watchers {

@@ -18,7 +18,10 @@ type Refused = (&'static str, String);
 pub fn of(fuzz: &Fuzz) -> Vec<String> {
     let mut flags = vec!["--duration".to_owned(), format_duration(fuzz.duration)];
     let mut value = |flag: &str, value: String| flags.extend([flag.to_owned(), value]);
-    if let Some(word) = fuzz.strategy.and_then(|strategy| strategy.to_possible_value()) {
+    if let Some(word) = fuzz
+        .strategy
+        .and_then(|strategy| strategy.to_possible_value())
+    {
         value("--strategy", word.get_name().to_owned());
     }
     if fuzz.mode != Mode::Statsd {
@@ -53,7 +56,14 @@ pub(super) fn check(fuzz: &Fuzz) -> Result<(), Refused> {
     };
     let said = said.lines().next().unwrap_or_default();
     let said = said.trim_start_matches("error: ");
-    let keys = ["strategy", "connections", "rate", "bytes", "duration", "until_crash"];
+    let keys = [
+        "strategy",
+        "connections",
+        "rate",
+        "bytes",
+        "duration",
+        "until_crash",
+    ];
     let place = |key: &&str| said.find(&format!("--{}", key.replace('_', "-")));
     let named = keys.into_iter().filter(|key| place(key).is_some());
     Err((named.min_by_key(place).unwrap_or("mode"), said.to_owned()))
@@ -97,8 +107,14 @@ mod tests {
             }
         }
         assert_eq!(refused(|fuzz| fuzz.mode = Mode::Udp), Some("mode"));
-        assert_eq!(refused(|fuzz| fuzz.rate = Some("fast".to_owned())), Some("rate"));
-        assert_eq!(refused(|fuzz| fuzz.connections = 20_001), Some("connections"));
+        assert_eq!(
+            refused(|fuzz| fuzz.rate = Some("fast".to_owned())),
+            Some("rate")
+        );
+        assert_eq!(
+            refused(|fuzz| fuzz.connections = 20_001),
+            Some("connections")
+        );
         assert_eq!(refused(|fuzz| fuzz.times = Some(0)), Some("times"));
         assert_eq!(refused(|fuzz| fuzz.times = Some(2)), Some("every"));
     }

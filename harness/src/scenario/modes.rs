@@ -33,7 +33,10 @@ impl Scenario {
         let is_wanted = |mode: &Mode| wanted.is_none_or(|wanted| wanted == *mode);
         if self.modes.is_empty() {
             let mode = self.proxy.mode;
-            return Some(self).filter(|_| is_wanted(&mode)).into_iter().collect();
+            return Some(self)
+                .filter(|_| is_wanted(&mode))
+                .into_iter()
+                .collect();
         }
         let modes = self.modes.iter().copied().filter(is_wanted);
         modes.map(|mode| self.in_mode(mode)).collect()
@@ -81,7 +84,8 @@ mod tests {
         let both = || parse::text(BOTH, "s.toml").unwrap();
         let names = |wanted| {
             let each = both().each_mode(wanted).into_iter();
-            each.map(|one| (one.name, one.load[0].mode)).collect::<Vec<_>>()
+            each.map(|one| (one.name, one.load[0].mode))
+                .collect::<Vec<_>>()
         };
         let foo = ("a-foo".to_owned(), Mode::Foo);
         let tcp = ("a-tcp".to_owned(), Mode::Tcp);

@@ -76,11 +76,15 @@ impl Scenario {
     pub fn lasting(&mut self, duration: Duration) -> Result<(), String> {
         if self.watch.is_none() {
             let name = &self.name;
-            return Err(format!("scenario {name:?} has its own duration, and no [watch]"));
+            return Err(format!(
+                "scenario {name:?} has its own duration, and no [watch]"
+            ));
         }
         if duration < SHORTEST {
             let (least, got) = (format_duration(SHORTEST), format_duration(duration));
-            return Err(format!("expected {least} or more for each scenario, got {got}"));
+            return Err(format!(
+                "expected {least} or more for each scenario, got {got}"
+            ));
         }
         let times = |from: Duration, last: Duration, every: Duration| {
             let room = duration.saturating_sub(from + last + CALM_END);

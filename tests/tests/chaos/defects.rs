@@ -13,7 +13,8 @@ fn fault(rest: &str) -> String {
 fn a_link_that_corrupts_is_found_though_nobody_asked() {
     let corrupt = "link = \"client-proxy\"\ntoxic = \"corrupt\"\nattributes = { rate = 0.001 }";
     let run = Run::of_text(HARNESS, &scenario(&fault(corrupt)), &[]);
-    run.expect_code(1).expect_text("FAIL  test  no wrong answers");
+    run.expect_code(1)
+        .expect_text("FAIL  test  no wrong answers");
     assert!(run.failed("corrupted") > 0);
 }
 
@@ -21,14 +22,20 @@ fn a_link_that_corrupts_is_found_though_nobody_asked() {
 fn an_upstream_that_answers_twice_is_found() {
     let defect = "[[upstream]]\ndefects = [\"wrong-reply=duplicated:1/50\"]\n";
     let latency = "link = \"proxy-upstream\"\ntoxic = \"latency\"\nattributes = { latency = 5 }";
-    let run = Run::of_text(HARNESS, &scenario(&format!("{defect}{}", fault(latency))), &[]);
-    run.expect_code(1).expect_text("FAIL  test  no wrong answers");
+    let run = Run::of_text(
+        HARNESS,
+        &scenario(&format!("{defect}{}", fault(latency))),
+        &[],
+    );
+    run.expect_code(1)
+        .expect_text("FAIL  test  no wrong answers");
     assert!(run.failed("duplicated") > 0);
 }
 
 #[test]
 fn a_fault_that_touched_nothing_fails_the_run() {
-    let never = "link = \"client-proxy\"\ntoxic = \"limit_data\"\nattributes = { bytes = 1000000000 }";
+    let never =
+        "link = \"client-proxy\"\ntoxic = \"limit_data\"\nattributes = { bytes = 1000000000 }";
     let run = Run::of_text(HARNESS, &scenario(&fault(never)), &[]);
     run.expect_code(1)
         .expect_text("FAIL  test  every fault on a link touched something");
@@ -69,7 +76,10 @@ fn a_leak_is_found_while_it_grows() {
         .expect_text("again: harness run ");
     let record = run.record();
     let broken = &record["scenarios"][0]["blocks"][0]["broken"];
-    assert!(broken["after_s"].as_f64().is_some_and(|s| s < 19.0), "{broken}");
+    assert!(
+        broken["after_s"].as_f64().is_some_and(|s| s < 19.0),
+        "{broken}"
+    );
 }
 
 #[test]

@@ -23,10 +23,7 @@ fn faults_that_cannot_be_are_refused_with_what_exists() {
             "link = \"client-proxy\"\ntoxic = \"latency\"\nattributes = { latency = -1 }",
             "attributes: ",
         ),
-        (
-            "link = \"client-proxy\"\ntoxic = \"reorder\"",
-            "toxic: ",
-        ),
+        ("link = \"client-proxy\"\ntoxic = \"reorder\"", "toxic: "),
         (
             "process = \"upstream.3\"\naction = \"kill\"",
             "process: there is no \"upstream.3\"; accepted: upstream, proxy",
@@ -45,7 +42,10 @@ fn faults_that_cannot_be_are_refused_with_what_exists() {
 fn garbage_that_the_fuzz_client_refuses_is_refused() {
     for (fuzz, says) in [
         ("rate = \"soon\"", "rate: "),
-        ("strategy = \"polite\"", "strategy: unknown value \"polite\"; accepted: "),
+        (
+            "strategy = \"polite\"",
+            "strategy: unknown value \"polite\"; accepted: ",
+        ),
         ("mode = \"statsd\"", "mode: expected foo or tcp"),
         ("every = \"1s\"", "times: expected 2 or more"),
     ] {
@@ -58,7 +58,8 @@ fn garbage_that_the_fuzz_client_refuses_is_refused() {
 #[test]
 fn a_time_is_for_what_is_watched() {
     let run = Run::of_text(HARNESS, &scenario(""), &["--duration", "1m"]);
-    run.expect_code(2).expect_text("--duration: scenario \"test\" has its own duration");
+    run.expect_code(2)
+        .expect_text("--duration: scenario \"test\" has its own duration");
     let soak = ["run", "--suite", "soak", "--duration", "20s"];
     Run::of(HARNESS, &soak)
         .expect_code(2)
