@@ -269,7 +269,13 @@ fn can(subject: &Descriptor, fault: &Fault) -> bool {
     // Who runs already forwards to where it was told, past any link of ours.
     let is_running = matches!(subject, Descriptor::Running(_));
     let is_behind = |name: &&String| name.starts_with("proxy-upstream");
-    if is_running && fault.link.iter().chain(&fault.links).any(|name| is_behind(&name)) {
+    if is_running
+        && fault
+            .link
+            .iter()
+            .chain(&fault.links)
+            .any(|name| is_behind(&name))
+    {
         return false;
     }
     let at_proxy = fault.is_at("proxy") || fault.processes.iter().any(|name| name == "proxy");

@@ -84,7 +84,8 @@ impl Block<'_> {
             Action::Drain | Action::Disable | Action::Enable => {
                 let backend = step.fault.backend.as_ref();
                 let backend = backend.map(|name| canonical(scenario, name));
-                self.tell_proxy(&backend.unwrap_or_default(), action.word()).await
+                self.tell_proxy(&backend.unwrap_or_default(), action.word())
+                    .await
             }
             Action::Limit => self.limit(&target, &step.id, limits(&step.fault)),
             Action::Unlimit => self.unlimit(&step.id),
@@ -98,9 +99,8 @@ impl Block<'_> {
         let pid = self.children[at].pid;
         for pid in std::iter::once(pid).chain(tree::children(pid)) {
             let before = limit(pid, limits);
-            let before = before.map_err(|error| {
-                Undone::Reason(format!("{target} cannot be limited: {error}"))
-            })?;
+            let before = before
+                .map_err(|error| Undone::Reason(format!("{target} cannot be limited: {error}")))?;
             self.limited.push((id.to_owned(), pid, before));
         }
         Ok(())
@@ -268,7 +268,10 @@ fn described(scenario: &Scenario, step: &Step) -> Fault {
         nodes: nodes.collect(),
         drawn: fault.drawn,
         toxic: fault.toxic.as_ref().map(|_| Toxic {
-            stream: fault.stream.clone().unwrap_or_else(|| "downstream".to_owned()),
+            stream: fault
+                .stream
+                .clone()
+                .unwrap_or_else(|| "downstream".to_owned()),
             toxicity: fault.toxicity.unwrap_or(1.0),
             attributes: fault.attributes.clone(),
             to: fault.to.clone(),

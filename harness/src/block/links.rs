@@ -42,7 +42,15 @@ impl Block<'_> {
             return Ok(());
         }
         let seed = crate::plan::split(self.plan.seed, "links").to_string();
-        let mut args = words(&["toxics", "--host", "127.0.0.1", "--port", "0", "--seed", &seed]);
+        let mut args = words(&[
+            "toxics",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--seed",
+            &seed,
+        ]);
         if let Some(directory) = &self.shared.plan.decisions {
             let (round, subject) = (self.plan.round, self.plan.subject.to_string());
             let name = format!("{}-{round}-{}.log", scenario.name, file_name(&subject));
@@ -69,7 +77,9 @@ impl Block<'_> {
             spoilt: BTreeMap::new(),
         });
         for place in places {
-            let Place::Upstream(nth) = place else { continue };
+            let Place::Upstream(nth) = place else {
+                continue;
+            };
             let Some(server) = self.backends.get(nth).map(|backend| backend.server) else {
                 continue;
             };
@@ -252,15 +262,20 @@ impl Block<'_> {
                 touch.bytes += counts.bytes;
                 touch.connections += counts.connections;
                 let times = |ns: u64| Some(ns).filter(|_| counts.hits > 0);
-                let first = touch.first_mono_ns.into_iter().chain(times(counts.first_ns));
+                let first = touch
+                    .first_mono_ns
+                    .into_iter()
+                    .chain(times(counts.first_ns));
                 touch.first_mono_ns = first.min();
                 touch.last_mono_ns = touch.last_mono_ns.max(times(counts.last_ns));
                 let room = NAMED.saturating_sub(touch.named.len());
-                touch.named.extend(counts.touched.iter().take(room).map(|one| Touched {
-                    link: link.clone(),
-                    connection: one.connection,
-                    mono_ns: one.at_ns,
-                }));
+                touch
+                    .named
+                    .extend(counts.touched.iter().take(room).map(|one| Touched {
+                        link: link.clone(),
+                        connection: one.connection,
+                        mono_ns: one.at_ns,
+                    }));
             }
         }
         let id = id.to_owned();
@@ -274,7 +289,10 @@ impl Block<'_> {
         }
         let record = self.links_record().await;
         let record = record.map_err(|said| Cut::Problem(format!("the links: {said}")))?;
-        let spoilt = self.links.as_mut().map(|links| std::mem::take(&mut links.spoilt));
+        let spoilt = self
+            .links
+            .as_mut()
+            .map(|links| std::mem::take(&mut links.spoilt));
         for (id, places) in spoilt.into_iter().flatten() {
             self.tell_touch(&id, &places, &record);
         }

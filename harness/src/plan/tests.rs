@@ -122,7 +122,10 @@ fn only_who_can_be_told_is_told() {
     ] {
         let error = planned(name, proxy).unwrap_err();
         assert!(error.is_usage(), "{name} {proxy}: {error}");
-        assert!(error.to_string().contains("cannot be done where"), "{error}");
+        assert!(
+            error.to_string().contains("cannot be done where"),
+            "{error}"
+        );
     }
 }
 

@@ -137,7 +137,11 @@ pub fn named(name: &str) -> Option<Scenario> {
     read(name).or_else(|| {
         let (name, mode) = name.rsplit_once('-')?;
         let scenario = read(name).filter(|scenario| !scenario.modes.is_empty())?;
-        let mode = scenario.modes.iter().find(|known| known.word() == mode).copied()?;
+        let mode = scenario
+            .modes
+            .iter()
+            .find(|known| known.word() == mode)
+            .copied()?;
         scenario.each_mode(Some(mode)).pop()
     })
 }

@@ -81,8 +81,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    /// What a server makes of a datagram.
+    type Answer = fn(&[u8]) -> Option<Vec<u8>>;
+
     /// A server that answers the first datagrams with what is made of them, or not at all.
-    async fn outcome(answers: Vec<fn(&[u8]) -> Option<Vec<u8>>>) -> (ProbeOutcome, bool) {
+    async fn outcome(answers: Vec<Answer>) -> (ProbeOutcome, bool) {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = server.local_addr().unwrap();
         let serving = tokio::spawn(async move {

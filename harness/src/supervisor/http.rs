@@ -25,12 +25,7 @@ pub async fn ask(at: SocketAddr, method: &str, path: &str) -> Result<String, Str
 ///
 /// # Errors
 /// Says what the endpoint answered instead, or that it did not.
-pub async fn send(
-    at: SocketAddr,
-    method: &str,
-    path: &str,
-    body: &str,
-) -> Result<String, String> {
+pub async fn send(at: SocketAddr, method: &str, path: &str, body: &str) -> Result<String, String> {
     let asking = async {
         let mut stream = TcpStream::connect(at).await?;
         let head = format!(

@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn a_limit_is_put_back() {
         // A process of its own: this one has other tests in it.
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("1000")
+            .spawn()
+            .unwrap();
         let wanted = Limits {
             descriptors: Some(40),
             memory_bytes: Some(1 << 30),
@@ -52,7 +55,10 @@ mod tests {
         let path = format!("/proc/{}/limits", child.id());
         let said = std::fs::read_to_string(&path).unwrap();
         let soft = |name: &str| {
-            let line = said.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let line = said
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap();
             line.split_whitespace().next().unwrap().to_owned()
         };
         assert_eq!(soft("Max open files"), "40");

@@ -129,12 +129,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Runs in the child, before it becomes the program.
-fn prepare(
-    parent: Pid,
-    core_dumps: bool,
-    limits: Limits,
-    keep: &[OwnedFd],
-) -> io::Result<()> {
+fn prepare(parent: Pid, core_dumps: bool, limits: Limits, keep: &[OwnedFd]) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // The harness may have died before the line above.
     if rustix::process::getppid() != Some(parent) {

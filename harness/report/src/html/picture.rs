@@ -30,7 +30,10 @@ pub fn picture(run: &RunFile) -> String {
         let baseline = height + TITLE_HEIGHT - 10.0;
         height += TITLE_HEIGHT;
         // Where it stands within the picture.
-        let placed = format!("<svg y=\"{height:.0}\" width=\"{WIDTH}\" height=\"{}\" ", timeline::HEIGHT);
+        let placed = format!(
+            "<svg y=\"{height:.0}\" width=\"{WIDTH}\" height=\"{}\" ",
+            timeline::HEIGHT
+        );
         let plot = plot.replacen("<svg ", &placed, 1);
         body.push_str(&format!(
             "<text class=\"title\" x=\"14\" y=\"{baseline:.0}\">{name}: p50 (strong) and p99 (faint) of each slice of time</text>\n{plot}\n"

@@ -161,7 +161,9 @@ fn toxic(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
     };
     let word = fault.word();
     let Some(kind) = catalogue::find(word) else {
-        let fitting = catalogue::KINDS.iter().filter(|kind| kind.fits.fits(medium));
+        let fitting = catalogue::KINDS
+            .iter()
+            .filter(|kind| kind.fits.fits(medium));
         let accepted: Vec<&str> = fitting.map(|kind| kind.name).collect();
         let accepted = accepted.join(", ");
         let said = format!("there is no toxic {word:?}; accepted: {accepted}");
@@ -177,15 +179,22 @@ fn toxic(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
     }
     for (key, attributes) in [("attributes", &fault.attributes), ("to", &fault.to)] {
         let known: Vec<&str> = kind.attributes.iter().map(|known| known.name).collect();
-        if let Some(name) = attributes.keys().find(|name| !known.contains(&name.as_str())) {
+        if let Some(name) = attributes
+            .keys()
+            .find(|name| !known.contains(&name.as_str()))
+        {
             let accepted = known.join(", ");
             let said = format!("{word} has no {name:?}; accepted: {accepted}");
             return Err((key, said));
         }
-        if let Err(error) = body::new_toxic(&request(fault, "checked", attributes), medium, |_| false) {
+        if let Err(error) =
+            body::new_toxic(&request(fault, "checked", attributes), medium, |_| false)
+        {
             let said = error.to_string();
             let said = said.trim_start_matches("bad request body: ");
-            let of_all = ["toxicity", "stream"].into_iter().find(|of| said.starts_with(of));
+            let of_all = ["toxicity", "stream"]
+                .into_iter()
+                .find(|of| said.starts_with(of));
             let key = of_all.unwrap_or(key);
             let key = if said.contains("links") { "toxic" } else { key };
             let said = said.trim_start_matches(&format!("{key}: ")).to_owned();
@@ -193,7 +202,10 @@ fn toxic(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
         }
     }
     if !fault.to.is_empty() && fault.lasts.is_zero() {
-        return Err(("to", "expected \"for\" as well: the time in which it grows".to_owned()));
+        return Err((
+            "to",
+            "expected \"for\" as well: the time in which it grows".to_owned(),
+        ));
     }
     let is_number = |value: &Value| value.is_number();
     if !fault.to.values().all(is_number) {
@@ -221,7 +233,9 @@ pub fn request(
 
 fn times(fault: &Fault) -> Result<(), Refused> {
     let count = fault.count();
-    let is_undone = fault.action.is_none_or(|action| action.opposite().is_some());
+    let is_undone = fault
+        .action
+        .is_none_or(|action| action.opposite().is_some());
     if !fault.lasts.is_zero() && !is_undone {
         let word = fault.word();
         return Err(("for", format!("{word} is not undone by anything")));
@@ -271,11 +285,13 @@ mod tests {
             change(&mut wrong);
             times(&wrong).err().map(|(key, _)| key)
         };
-        let second = Duration::from_secs(1);
         assert_eq!(refused(|_| {}), None);
         assert_eq!(refused(|fault| fault.times = Some(0)), Some("times"));
         assert_eq!(refused(|fault| fault.times = Some(2)), Some("every"));
-        assert_eq!(refused(|fault| fault.every = Duration::from_secs(1)), Some("times"));
+        assert_eq!(
+            refused(|fault| fault.every = Duration::from_secs(1)),
+            Some("times")
+        );
         assert_eq!(
             refused(|fault| {
                 fault.action = Some(Action::Thaw);
@@ -291,7 +307,6 @@ mod tests {
             }),
             Some("for")
         );
-        let _ = second;
     }
 
     #[test]
@@ -308,7 +323,8 @@ mod tests {
             check(&wrong, &scenario).err()
         };
         assert_eq!(refused(&|_| {}), None);
-        let cases: [(&dyn Fn(&mut Fault), &str, &str); 8] = [
+        type Spoil<'a> = &'a dyn Fn(&mut Fault);
+        let cases: [(Spoil<'_>, &str, &str); 8] = [
             (
                 &|fault| fault.link = Some("client-moon".to_owned()),
                 "link",
@@ -334,13 +350,21 @@ mod tests {
                 "attributes",
                 "latency has no \"rate\"; accepted: latency, jitter",
             ),
-            (&|fault| fault.toxicity = Some(2.0), "toxicity", "from 0 to 1"),
+            (
+                &|fault| fault.toxicity = Some(2.0),
+                "toxicity",
+                "from 0 to 1",
+            ),
             (
                 &|fault| fault.stream = Some("sideways".to_owned()),
                 "stream",
                 "upstream or downstream",
             ),
-            (&|fault| fault.action = Some(Action::Kill), "toxic", "exactly one"),
+            (
+                &|fault| fault.action = Some(Action::Kill),
+                "toxic",
+                "exactly one",
+            ),
         ];
         for (change, key, says) in cases {
             let (named, said) = refused(change).expect(says);

@@ -49,11 +49,17 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
         return Err((key, said.to_owned()));
     }
     if fault.lasts.is_zero() {
-        return Err(("for", "expected the time in which faults are drawn".to_owned()));
+        return Err((
+            "for",
+            "expected the time in which faults are drawn".to_owned(),
+        ));
     }
     if fault.every < SHORTEST_EVERY {
         let least = format_duration(SHORTEST_EVERY);
-        return Err(("every", format!("expected the mean distance of faults, {least} or more")));
+        return Err((
+            "every",
+            format!("expected the mean distance of faults, {least} or more"),
+        ));
     }
     if fault.lasts.as_millis() / fault.every.as_millis() > MOST_DRAWN {
         return Err(("every", format!("expected at most {MOST_DRAWN} faults")));

@@ -167,7 +167,10 @@ mod tests {
             })
             .collect();
         assert_eq!(grown.len(), 20);
-        assert!(grown.windows(2).all(|pair| pair[1] - pair[0] == 5), "{grown:?}");
+        assert!(
+            grown.windows(2).all(|pair| pair[1] - pair[0] == 5),
+            "{grown:?}"
+        );
         assert_eq!(grown.last(), Some(&200));
     }
 }
