@@ -19,8 +19,9 @@ impl Block<'_> {
         for role in [
             Role::Fuzz,
             Role::Load,
-            Role::Proxy,
+            // A proxy that drains is not to wait for what a fault holds back.
             Role::Link,
+            Role::Proxy,
             Role::Upstream,
         ] {
             self.look(role);

@@ -1,8 +1,8 @@
 //! What must not happen in a block that is watched, told from its events alone.
 //!
 //! Nobody dies or hangs, no answer is wrong, clients are served again when a fault is over,
-//! and nobody's lowest use of memory, descriptors or threads grows from one window of time
-//! to the next: the highest is the faults' affair.
+//! and nobody's lowest use of memory, descriptors or threads in a window of time is higher
+//! than its highest in the first: how it moves within a window is the faults' affair.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub(super) struct Invariants {
     calm_since_ns: u64,
     /// When each process has answered last.
     answered_ns: BTreeMap<String, u64>,
-    /// What each process uses at its lowest.
-    uses: BTreeMap<(String, Use), Lowest>,
+    /// What each process uses.
+    uses: BTreeMap<(String, Use), Level>,
 }
 
 /// Something that a process uses.
@@ -57,11 +57,13 @@ enum Use {
     Threads,
 }
 
-/// The lowest use in the first window of time, and in the one that goes on.
+/// The use in the window of time that goes on, and the highest in the first: a fault in that
+/// may have kept it low for a while.
 #[derive(Debug)]
-struct Lowest {
+struct Level {
     window_began_ns: u64,
-    now: u64,
+    lowest: u64,
+    highest: u64,
     first: Option<u64>,
 }
 
@@ -195,7 +197,7 @@ impl Invariants {
         })
     }
 
-    /// The lowest use in a window is no higher than in the first.
+    /// The lowest use in a window is no higher than the highest in the first.
     fn sample(
         &mut self,
         mono_ns: u64,
@@ -210,12 +212,13 @@ impl Invariants {
             (Use::Threads, sample.threads),
         ];
         let grown = uses.map(|(what, now)| {
-            let lowest = self.uses.entry((name.clone(), what)).or_insert(Lowest {
+            let level = self.uses.entry((name.clone(), what)).or_insert(Level {
                 window_began_ns: mono_ns,
-                now,
+                lowest: now,
+                highest: now,
                 first: None,
             });
-            let (first, now) = lowest.take(mono_ns, now, self.watch.window)?;
+            let (first, now) = level.take(mono_ns, now, self.watch.window)?;
             let (word, slack, shown): (_, _, fn(u64) -> String) = match what {
                 Use::Memory => ("memory", self.watch.memory.0, number::bytes),
                 Use::Descriptors => ("descriptors", self.watch.descriptors, number::count),
@@ -225,26 +228,30 @@ impl Invariants {
             let window_s = self.watch.window.as_secs_f64();
             (now as f64 > bound).then(|| {
                 let (now, first) = (shown(now), shown(first));
-                format!("{word} of {name} grew: {now} at the lowest in {window_s:.0} s, {first} at first")
+                format!(
+                    "{word} of {name} grew: {now} at the lowest in {window_s:.0} s, {first} at the highest in the first"
+                )
             })
         });
         grown.into_iter().flatten().next()
     }
 }
 
-impl Lowest {
-    /// At the end of each window but the first: the lowest use in that one, and in this.
+impl Level {
+    /// At the end of each window but the first: the highest use in that one, and the lowest
+    /// in this.
     fn take(&mut self, mono_ns: u64, now: u64, window: Duration) -> Option<(u64, u64)> {
-        self.now = self.now.min(now);
+        self.lowest = self.lowest.min(now);
+        self.highest = self.highest.max(now);
         if mono_ns.saturating_sub(self.window_began_ns) < nanos(window) {
             return None;
         }
-        let lowest = self.now;
+        let (lowest, highest) = (self.lowest, self.highest);
         self.window_began_ns = mono_ns;
-        self.now = now;
+        (self.lowest, self.highest) = (now, now);
         match self.first {
             None => {
-                self.first = Some(lowest);
+                self.first = Some(highest);
                 None
             }
             Some(first) => Some((first, lowest)),
@@ -269,166 +276,4 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use report::event::{Exit, Fault, Phase};
-
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn watched(has_datagrams: bool) -> Invariants {
-        let mut invariants = Invariants::new(Watch::default(), has_datagrams);
-        invariants.begin(100 * SECOND);
-        invariants
-    }
-
-    fn interval(start_s: u64, spoil: impl FnOnce(&mut Interval)) -> Event {
-        let mut interval = Interval {
-            start_mono_ns: start_s * SECOND,
-            length_s: 1.0,
-            sent: 100,
-            answered: 100,
-            ..Interval::default()
-        };
-        spoil(&mut interval);
-        let name = "load".to_owned();
-        Event::LoadInterval { name, interval }
-    }
-
-    fn fault(id: &str) -> Event {
-        Event::FaultBegan(Fault {
-            id: id.to_owned(),
-            target: "client-proxy".to_owned(),
-            action: "latency".to_owned(),
-            ..Fault::default()
-        })
-    }
-
-    fn over(id: &str) -> Event {
-        Event::FaultEnded { id: id.to_owned() }
-    }
-
-    fn said(broken: Option<Broken>) -> String {
-        broken.map_or(String::new(), |broken| broken.words())
-    }
-
-    #[test]
-    fn a_wrong_answer_is_one_at_any_time() {
-        let corrupted = |invariants: &mut Invariants| {
-            let wrong = interval(110, |interval| {
-                interval.failed_kinds.insert("corrupted".to_owned(), 2);
-            });
-            invariants.take(111 * SECOND, &fault("1.4"));
-            said(invariants.take(112 * SECOND, &wrong))
-        };
-        let told = corrupted(&mut watched(false));
-        assert!(
-            told.starts_with("2 answers of load corrupted after 12.0 s"),
-            "{told}"
-        );
-        assert!(
-            told.contains("during latency client-proxy (fault 1.4)"),
-            "{told}"
-        );
-        assert!(!corrupted(&mut watched(true)).is_empty());
-        let lost = interval(110, |interval| {
-            interval.failed_kinds.insert("lost".to_owned(), 1);
-        });
-        assert!(watched(false).take(112 * SECOND, &lost).is_some());
-        assert!(watched(true).take(112 * SECOND, &lost).is_none());
-    }
-
-    #[test]
-    fn a_load_may_fail_in_a_fault_and_shortly_after_it() {
-        let failing = |start_s| interval(start_s, |interval| interval.failed = 3);
-        let mut invariants = watched(false);
-        invariants.take(105 * SECOND, &fault("1.1"));
-        assert!(invariants.take(107 * SECOND, &failing(106)).is_none());
-        invariants.take(108 * SECOND, &over("1.1"));
-        assert!(invariants.take(111 * SECOND, &failing(110)).is_none());
-        let told = said(invariants.take(112 * SECOND, &failing(111)));
-        assert!(told.contains("3 requests of load failed"), "{told}");
-        assert!(
-            told.contains("the last fault was latency client-proxy"),
-            "{told}"
-        );
-        let starved = interval(111, |interval| interval.answered = 0);
-        assert!(invariants.take(112 * SECOND, &starved).is_some());
-        assert!(
-            invariants
-                .take(112 * SECOND, &interval(111, |_| {}))
-                .is_none()
-        );
-    }
-
-    #[test]
-    fn who_dies_or_is_silent_is_named() {
-        let mut invariants = watched(false);
-        let probe = |outcome| {
-            Event::Probe(Probe {
-                role: Role::Proxy,
-                name: None,
-                phase: Phase::During,
-                begun_mono_ns: 0,
-                outcome,
-                sent: true,
-            })
-        };
-        let silent = probe(ProbeOutcome::Silent);
-        assert!(invariants.take(104 * SECOND, &silent).is_none());
-        assert!(
-            invariants
-                .take(105 * SECOND, &probe(ProbeOutcome::Answered))
-                .is_none()
-        );
-        invariants.take(106 * SECOND, &fault("1"));
-        assert!(
-            invariants.take(120 * SECOND, &silent).is_none(),
-            "a fault is an excuse"
-        );
-        invariants.take(120 * SECOND, &over("1"));
-        assert!(invariants.take(124 * SECOND, &silent).is_none());
-        let told = said(invariants.take(126 * SECOND, &silent));
-        assert!(
-            told.contains("proxy answered no probe for 6.0 s (the last: silent)"),
-            "{told}"
-        );
-        let exited = |asked| Event::Exited {
-            role: Role::Upstream,
-            name: "upstream.1".to_owned(),
-            exit: Exit {
-                asked,
-                signal: Some("SIGSEGV".to_owned()),
-                ..Exit::default()
-            },
-        };
-        assert!(invariants.take(127 * SECOND, &exited(true)).is_none());
-        let told = said(invariants.take(127 * SECOND, &exited(false)));
-        assert!(told.starts_with("upstream.1 died of SIGSEGV"), "{told}");
-        invariants.end();
-        assert!(invariants.take(128 * SECOND, &exited(false)).is_none());
-    }
-
-    #[test]
-    fn a_leak_raises_the_lowest_use_and_a_peak_does_not() {
-        let found = |descriptors: fn(u64) -> u64| {
-            let mut invariants = watched(false);
-            (0..600).find_map(|second| {
-                let sample = Event::Sample {
-                    role: Role::Proxy,
-                    name: None,
-                    sample: Sample {
-                        descriptors: descriptors(second),
-                        ..Sample::default()
-                    },
-                };
-                invariants.take((100 + second) * SECOND, &sample)
-            })
-        };
-        // Every other second there are many.
-        assert_eq!(found(|second| 40 + 1_000 * (second % 2)), None);
-        let told = said(found(|second| 40 + second));
-        assert!(told.starts_with("descriptors of proxy grew: "), "{told}");
-        assert!(told.contains("40 at first"), "{told}");
-    }
-}
+mod tests;

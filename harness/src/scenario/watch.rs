@@ -30,8 +30,8 @@ pub struct Watch {
     /// The time of which the lowest use of a process is taken: longer than any fault.
     #[serde(with = "service::units::duration")]
     pub window: Duration,
-    /// How much more memory a process may have at its lowest than in the first window,
-    /// beside half as much again.
+    /// How much more memory a process may have at its lowest than at its highest in the
+    /// first window, beside half as much again.
     pub memory: Size,
     /// The same for descriptors.
     pub descriptors: u64,

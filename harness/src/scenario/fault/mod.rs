@@ -1,7 +1,7 @@
 //! What is done on purpose while clients are at work, and when.
 //!
-//! [`action`] is what can be done to a process, [`check`] says what makes no sense,
-//! [`nemesis`] draws faults by chance, [`timeline`] puts all in order of time.
+//! [`action`] is what can be done to a process, `check` says what makes no sense,
+//! [`nemesis`] draws faults by chance, [`mod@timeline`] puts all in order of time.
 
 pub mod action;
 mod check;
