@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::session::Transport;
+
 /// Whose failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +38,8 @@ pub enum Death {
     Signal(String),
     /// With this exit code.
     Code(i32),
+    /// Nobody knows how: it was no child of ours.
+    Unknown,
 }
 
 /// What there is more of than there was.
@@ -77,6 +81,7 @@ impl What {
         match self {
             Self::Died(Death::Signal(signal)) => format!("died-{}", plain(signal)),
             Self::Died(Death::Code(code)) => format!("died-exit-{code}"),
+            Self::Died(Death::Unknown) => "died".to_owned(),
             Self::Leaked(Resource::Memory) => "leaked-memory".to_owned(),
             Self::Leaked(Resource::Descriptors) => "leaked-descriptors".to_owned(),
             Self::Leaked(Resource::Threads) => "leaked-threads".to_owned(),
@@ -102,6 +107,7 @@ impl fmt::Display for What {
         match self {
             Self::Died(Death::Signal(signal)) => write!(f, "died of {signal}"),
             Self::Died(Death::Code(code)) => write!(f, "ended with exit code {code}"),
+            Self::Died(Death::Unknown) => f.write_str("ended"),
             Self::Hung => f.write_str("hung"),
             Self::Froze => f.write_str("froze"),
             Self::Leaked(Resource::Memory) => f.write_str("leaked memory"),
@@ -136,8 +142,10 @@ pub struct Finding {
     pub after_ms: u64,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    /// In a sentence; what travelled in datagrams travelled on no connections.
+    #[must_use]
+    pub fn sentence(&self, transport: Transport) -> String {
         let Self {
             who,
             what,
@@ -145,14 +153,19 @@ impl fmt::Display for Finding {
             after_connections,
             ..
         } = self;
-        write!(
-            f,
-            "{} {what} after {after_bytes} bytes on {after_connections} connections",
-            who.word()
-        )?;
-        if let Some(top) = &self.stack_top {
-            write!(f, " in {top}")?;
-        }
-        Ok(())
+        let travelled = match transport {
+            Transport::Tcp => format!("on {after_connections} connections"),
+            Transport::Udp => format!("in {after_connections} datagrams"),
+        };
+        let top = self.stack_top.iter();
+        let top: String = top.map(|top| format!(" in {top}")).collect();
+        let who = who.word();
+        format!("{who} {what} after {after_bytes} bytes {travelled}{top}")
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence(Transport::Tcp))
     }
 }

@@ -16,7 +16,7 @@ use crate::verdict::Verdict;
 pub fn script(verdict: &Verdict, origin: &Origin, session: &Session, file: &str) -> String {
     let mut text = String::from("#!/bin/sh\n");
     let finding = &verdict.finding;
-    let _ = writeln!(text, "# {}", one_line(&finding.to_string()));
+    let _ = writeln!(text, "# {}", one_line(&finding.sentence(session.transport)));
     if !finding.detail.is_empty() {
         let _ = writeln!(text, "# {}", one_line(&finding.detail));
     }
@@ -50,6 +50,10 @@ pub fn script(verdict: &Verdict, origin: &Origin, session: &Session, file: &str)
         Transport::Udp => "flags='-u -w1'\n",
     };
     text.push_str(flags);
+    text.push_str(match session.transport {
+        Transport::Tcp => LISTENS,
+        Transport::Udp => LISTENS_UDP,
+    });
     text.push_str(SEND);
     text.push_str(if origin.protocol == Protocol::Foo {
         ASK
@@ -101,10 +105,22 @@ const TCP_FLAGS: &str = r#"# Netcats differ in how they are told to end their si
 if nc -h 2>&1 | grep -q -e '-N'; then flags='-N -w2'; else flags='-w2'; fi
 "#;
 
-const SEND: &str = r#"listens() {
+const LISTENS: &str = r#"listens() {
     nc -z -w1 "$host" "$port" > /dev/null 2>&1
 }
-send() { # OFFSET LENGTH
+"#;
+
+const LISTENS_UDP: &str = r#"listens() { # Who takes datagrams answers no knock: on this machine the kernel knows.
+    case $host in
+    127.*|localhost)
+        local=$(printf '^ *[0-9]*: [0-9A-F]*:%04X ' "$port")
+        cat /proc/net/udp /proc/net/udp6 2> /dev/null | grep -q "$local" ;;
+    *) nc -u -z -w1 "$host" "$port" > /dev/null 2>&1 ;;
+    esac
+}
+"#;
+
+const SEND: &str = r#"send() { # OFFSET LENGTH
     tail -c "+$(($1 + 1))" "$file" | head -c "$2" | nc $flags "$host" "$port" > /dev/null 2>&1
 }
 pid=

@@ -148,7 +148,8 @@ fn error(class: &str, problem: &str) -> String {
 
 /// What XML text and attributes may hold. Characters that XML cannot hold at all, as a
 /// dying process may print them, become a replacement character.
-fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

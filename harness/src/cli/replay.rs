@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use bundle::{Bundle, ReadError};
+use bundle::{Bundle, Death, Process, ReadError, What};
 use clap::Args;
 
 use super::crash::{could_not, shown_repeats};
@@ -33,7 +33,8 @@ pub(super) struct Replay {
     times: u32,
 
     /// Start this instead of the command that the bundle names, for the process that is to
-    /// blame, such as "./server-fixed --listen {listen}"
+    /// blame, such as "./server-fixed --listen {listen}"; for what was found in something that
+    /// ran already, start this
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
 
@@ -101,6 +102,15 @@ fn instead(bundle: &mut Bundle, command: &str) -> Result<(), String> {
     let words =
         crate::crash::words::split(command).map_err(|error| format!("--command: {error}"))?;
     let who = bundle.verdict.finding.who;
+    if bundle.origin.processes.is_empty() {
+        // It ran already, and a target that nobody watched may have died where it refused.
+        let command = Vec::new();
+        bundle.origin.processes.push(Process { who, command });
+        let what = &mut bundle.verdict.finding.what;
+        if *what == What::Refuses {
+            *what = What::Died(Death::Unknown);
+        }
+    }
     let process = bundle
         .origin
         .processes

@@ -25,12 +25,18 @@ pub struct FaultEvidence {
 }
 
 impl FaultEvidence {
+    /// What is done to whom: `kill upstream.1`, `latency client-proxy`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let whom = self.fault.backend.as_ref().unwrap_or(&self.fault.target);
+        format!("{} {whom}", self.fault.action)
+    }
+
     /// As in a sentence: `kill upstream.1`, `latency client-proxy 100 ms downstream`.
     #[must_use]
     pub fn words(&self) -> String {
         let fault = &self.fault;
-        let whom = fault.backend.as_ref().unwrap_or(&fault.target);
-        let mut words = format!("{} {whom}", fault.action);
+        let mut words = self.name();
         if let Some(toxic) = &fault.toxic {
             words.push_str(&format!(" {}", strength(&fault.action, toxic)));
         }

@@ -143,7 +143,7 @@ fn faults_are_drawn_with_their_names_and_what_they_touched() {
     let page = render(&run, None);
     for part in [
         "<title>latency client-proxy downstream; 812 hits on 16 connections: client-proxy #3</title>",
-        ">latency client-proxy downstream</text>",
+        ">latency client-proxy</text>",
         ">kill upstream.1</text>",
         "<h2 id=\"suite\">Suite chaos: 1 of 1 scenarios passed</h2>",
         "<a href=\"#suite\">",

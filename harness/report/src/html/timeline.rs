@@ -237,7 +237,7 @@ fn happened(plot: &mut Plot, track: &Track<'_>) {
                 };
                 plot.band(from, to, what.class, &said);
                 if what.class == "fault" {
-                    names.write(plot, from, &what.text);
+                    names.write(plot, from, &what.name);
                 }
             }
         }

@@ -96,6 +96,8 @@ pub(super) struct Happening {
     pub(super) class: &'static str,
     /// In words.
     pub(super) text: String,
+    /// In as few, for a plot.
+    pub(super) name: String,
     /// More of them, for who points at it.
     pub(super) more: String,
 }
@@ -123,6 +125,7 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
             to_ns: last.unwrap_or(from_ns).max(from_ns + 1),
             class: "garbage",
             text: format!("garbage from {}", fuzz.name),
+            name: fuzz.name.clone(),
             more: String::new(),
         });
     }
@@ -134,6 +137,7 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
             to_ns: to.unwrap_or(from_ns).max(from_ns + 1),
             class: "fault",
             text: fault.words(),
+            name: fault.name(),
             more: of_fault(fault),
         });
     }
@@ -144,6 +148,7 @@ pub(super) fn happenings(block: &Block) -> Vec<Happening> {
                 to_ns: death.mono_ns,
                 class: "death",
                 text: format!("{name} died ({})", death.exit.cause()),
+                name: format!("{name} died"),
                 more: String::new(),
             });
         }
