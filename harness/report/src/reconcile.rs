@@ -109,7 +109,7 @@ fn is_settled(load: &LoadEvidence) -> bool {
 }
 
 /// Failures of an answer, not of a connection.
-pub(crate) const INTEGRITY: [&str; 6] = [
+pub const INTEGRITY: [&str; 6] = [
     "lost",
     "duplicated",
     "reordered",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use loadgen::record::Interval;
 use report::event::{Broken, Event, Probe, ProbeOutcome, Role, Sample};
+use report::reconcile::INTEGRITY;
 use report::text::number;
 
 use crate::scenario::Watch;
@@ -16,18 +17,9 @@ use crate::scenario::Watch;
 /// How much more than in the first window is no growth, beside a fixed amount: a share.
 const USUAL_GROWTH: f64 = 1.5;
 
-/// Kinds of wrong answers that no fault on a link is an excuse for, as long as it breaks
-/// connections and delays bytes only.
-const WRONG: [&str; 6] = [
-    "lost",
-    "duplicated",
-    "reordered",
-    "misrouted",
-    "corrupted",
-    "unexpected",
-];
-
-/// The same where datagrams may get lost and overtake each other.
+/// Kinds of wrong answers that no fault on a link is an excuse for where datagrams may get
+/// lost and overtake each other; of connections it is none for any kind, as long as it breaks
+/// and delays them only.
 const WRONG_IN_DATAGRAMS: [&str; 2] = ["misrouted", "corrupted"];
 
 /// The invariants of a block, and what has been seen so far.
@@ -72,7 +64,7 @@ impl Invariants {
         let wrong: &[&str] = if has_datagrams {
             &WRONG_IN_DATAGRAMS
         } else {
-            &WRONG
+            &INTEGRITY
         };
         Self {
             watch,
@@ -175,7 +167,7 @@ impl Invariants {
                 "{failed} requests of {name} failed{kinds} {over} any fault"
             ));
         }
-        let is_answered = self.wrong.len() == WRONG.len();
+        let is_answered = self.wrong.len() == INTEGRITY.len();
         (is_answered && interval.sent > 0 && interval.answered == 0)
             .then(|| format!("no request of {name} was answered {over} any fault"))
     }

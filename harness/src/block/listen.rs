@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fuzzclient::record::FuzzRecord;
 use loadgen::record::{LoadEvent, LoadRecord};
 use report::event::{Event, Mark, Role};
+use report::reconcile::INTEGRITY;
 use serde::de::DeserializeOwned;
 use service::signals::Stop;
 
@@ -166,22 +167,8 @@ impl Block<'_> {
         let (record, problem) = split(record::<LoadRecord>(child));
         if let Some(record) = &record {
             let counts = &record.counts;
-            self.is_suspicious |=
-                counts
-                    .failed
-                    .keys()
-                    .chain(counts.extra_answers.keys())
-                    .any(|kind| {
-                        [
-                            "lost",
-                            "duplicated",
-                            "reordered",
-                            "misrouted",
-                            "corrupted",
-                            "unexpected",
-                        ]
-                        .contains(&kind.as_str())
-                    });
+            let mut kinds = counts.failed.keys().chain(counts.extra_answers.keys());
+            self.is_suspicious |= kinds.any(|kind| INTEGRITY.contains(&kind.as_str()));
         }
         self.emit(Event::LoadEnded {
             name,

@@ -72,7 +72,7 @@ pub(crate) fn transition<'a>(
 const SLACK_NS: u64 = 20_000_000;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::expect::Expectation;
     use crate::fixtures::{Story, load_record};
@@ -80,7 +80,10 @@ mod tests {
 
     /// Slices of 100 ms from 100 ms on; a fault from 310 ms to 580 ms, in which eight
     /// requests fail, and what the proxy says of it.
-    fn judged(demand: Expectation, told: &[(u64, &str, &str)]) -> (Outcome, String) {
+    pub(in crate::verdict) fn judged(
+        demand: Expectation,
+        told: &[(u64, &str, &str)],
+    ) -> (Outcome, String) {
         let mut record = load_record(100, 90);
         record.intervals[3].failed = 8;
         let mut story =

@@ -222,26 +222,9 @@ pub(crate) fn first_load(block: &Block) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expect::Expectation;
     use crate::fixtures::{Story, load, load_record};
     use crate::run::RunFile;
-
-    /// Slices of 100 ms from 100 ms on; a fault from 310 ms to 580 ms, in which eight
-    /// requests fail, and what the proxy says of it.
-    fn judged(demand: Expectation, told: &[(u64, &str, &str)]) -> (Outcome, String) {
-        let mut record = load_record(100, 90);
-        record.intervals[3].failed = 8;
-        let mut story =
-            Story::new(vec![demand])
-                .block("builtin")
-                .fault("upstream.1", "kill", 310, 580);
-        for (ms, from, to) in told {
-            story = story.changed(*ms, "upstream.1", from, to);
-        }
-        let run = RunFile::from_events(&story.load(record).end().0);
-        let verdict = &run.scenarios[0].verdicts[0];
-        (verdict.outcome, verdict.evidence.clone())
-    }
+    use crate::verdict::notice::tests::judged;
 
     fn part(text: &str, part: Part) -> Outcome {
         judged(load(text).in_part(part).unwrap(), &[]).0
