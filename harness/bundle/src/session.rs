@@ -71,7 +71,8 @@ impl Session {
             Transport::Udp => connections
                 .into_iter()
                 .flat_map(|one| one.pieces.into_iter().map(move |piece| (one.number, piece)))
-                .map(|(number, piece)| connection(number, piece, Some(Ending::Close)))
+                // A datagram has no end of its own.
+                .map(|(number, piece)| connection(number, piece, None))
                 .collect(),
         };
         Ok(Self {

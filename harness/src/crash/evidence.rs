@@ -41,6 +41,17 @@ pub struct Reported {
     pub not_repeated: Option<String>,
 }
 
+impl Reported {
+    /// The finding in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let Bundle {
+            verdict, origin, ..
+        } = &self.bundle;
+        verdict.finding.sentence(origin.transport)
+    }
+}
+
 /// All findings of a run.
 #[derive(Debug)]
 pub struct Evidence {

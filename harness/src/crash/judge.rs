@@ -143,13 +143,15 @@ async fn dead(life: &mut Life) -> Option<Judged> {
     } else {
         format!("; after it the {} ended as well", also.join(" and the "))
     };
-    let detail = format!("{}{after}", part.shown_words());
-    // Of a process that is not our child it is only known that it is gone.
-    let what = match part.death() {
-        Some(death) if part.is_ours() => What::Died(death),
-        Some(Death::Signal(_) | Death::Code(_)) | None => What::Refuses,
+    let (said, death) = match part.death()? {
+        Death::Unknown => (
+            "how it ended only its parent knows".to_owned(),
+            Death::Unknown,
+        ),
+        death => (part.shown_words(), death),
     };
-    Some(judged(life, place, what, detail))
+    let what = What::Died(death);
+    Some(judged(life, place, what, format!("{said}{after}")))
 }
 
 /// Takes what is said within this time, or until a process has ended; what was found.

@@ -5,7 +5,7 @@
 //! know whether they live, [`watchers`] ask them, [`send`] sends garbage, [`rounds`] says
 //! whose turn it is, [`history`] what was sent. [`hunt`] puts these together; [`judge`]
 //! says what is wrong and with whom, [`leaks`] what is kept for ever. [`evidence`] writes
-//! the bundles; [`trial`] sends one again to a fresh target, which is what replaying and
+//! the bundles, and [`record`] is what a run came to; [`trial`] sends one again to a fresh target, which is what replaying and
 //! minimising are made of.
 //!
 //! It never touches a process that it did not start, and prints nothing.
@@ -17,6 +17,7 @@ pub mod hunt;
 pub mod judge;
 pub mod leaks;
 pub mod life;
+pub mod record;
 pub mod rounds;
 pub mod send;
 pub mod target;

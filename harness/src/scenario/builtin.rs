@@ -20,9 +20,6 @@ builtin! {
     "busy",
     "pipelined",
     "churn",
-    "crash-direct",
-    "crash-forward",
-    "crash-shield",
     "panic-on-utf8",
     "abort-on-line",
     "hang",
@@ -30,6 +27,16 @@ builtin! {
     "slow",
     "wrong-reply",
     "accept-then-close";
+    "crash/":
+    "crash-direct",
+    "crash-forward",
+    "crash-shield",
+    "crash-abort-forward",
+    "crash-abort-shield",
+    "crash-utf8-forward",
+    "crash-utf8-shield",
+    "crash-hang",
+    "crash-exit";
     "tcp/":
     "tcp-busy",
     "tcp-pipelined",
@@ -114,12 +121,15 @@ pub fn group(scenario: &Scenario) -> &'static str {
         _ if scenario.name.starts_with("chaos-") => {
             "chaos: faults on links and processes, clients that misbehave"
         }
+        _ if scenario.name.starts_with("crash-") => {
+            "crash: what garbage kills, and what a shield keeps alive (proxy foo)"
+        }
         Mode::Tcp if scenario.rounds > 2 => "speed (proxy tcp)",
         Mode::Tcp => "servers and orders that come and go (proxy tcp)",
         Mode::Statsd => "lines, each accounted for (proxy statsd)",
         Mode::Udp => "datagrams there and back (any relay of UDP)",
         Mode::Foo if scenario.rounds > 1 => "speed (proxy foo)",
-        Mode::Foo => "defects and crashes (proxy foo)",
+        Mode::Foo => "defects (proxy foo)",
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tests::scenario::read_json;
 
 /// The executable.
-const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
+pub(crate) const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -81,19 +81,16 @@ impl Hunt {
 
     /// Runs `harness crash`, which finds something.
     pub(crate) fn find(&self, args: &[&str]) -> Found {
-        let fixed = [
-            "crash",
-            "--out",
-            "out",
-            "--seed",
-            "1",
-            "--duration",
-            "45s",
-            "--repeat",
-            "3",
-        ];
+        self.find_with("1", args)
+    }
+
+    /// The same, with this seed.
+    pub(crate) fn find_with(&self, seed: &str, args: &[&str]) -> Found {
+        let fixed = ["crash", "--out", "out", "--seed", seed, "--duration", "45s"];
+        let repeat = ["--repeat", "3"];
+        let repeat = &repeat[..if args.contains(&"--repeat") { 0 } else { 2 }];
         let said = self
-            .run(&[&fixed[..], args].concat())
+            .run(&[&fixed[..], repeat, args].concat())
             .expect(4)
             .says("next       harness replay out/crashes/");
         let crashes: Vec<PathBuf> = std::fs::read_dir(self.path("out/crashes"))
@@ -120,7 +117,8 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     /// The same from where the harness runs.
     pub(crate) relative: String,
-    name: String,
+    /// What it is called.
+    pub(crate) name: String,
 }
 
 impl Found {

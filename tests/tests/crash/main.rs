@@ -4,4 +4,6 @@
 mod bad_input;
 mod command;
 mod hunter;
+mod modes;
 mod planted;
+mod running;

@@ -1,5 +1,7 @@
 //! Every planted defect is found, rightly named, and the right process is blamed.
 
+use tests::scenario::read_json;
+
 use crate::hunter::{Found, Hunt};
 
 /// Finds a defect of the reference server.
@@ -76,6 +78,34 @@ fn the_recorded_crash_behind_the_proxy_becomes_so_many_empty_lines() {
     ])
     .expect(0)
     .says("found      nothing");
+}
+
+#[test]
+fn crashes_are_found_with_any_seed() {
+    for seed in ["1", "2", "3"] {
+        for (defect, name) in [
+            ("segfault-after-decode-errors=1000", "died-sigsegv-"),
+            ("abort-on-long-line=3000", "died-sigabrt-"),
+            ("panic-on-invalid-utf8", "died-exit-101-"),
+            ("exit-after=100", "died-exit-1-"),
+        ] {
+            for target in ["upstream", "proxy --on-malformed forward"] {
+                let hunt = Hunt::new();
+                let found = hunt.find_with(seed, &["--target", target, "--defect", defect]);
+                found.is(name, "upstream");
+                let record = read_json(&hunt.path("out/crash.json"));
+                assert_eq!(record["exit_code"], 4, "{record}");
+                assert_eq!(
+                    record["findings"][0]["key"],
+                    found.name.as_str(),
+                    "{record}"
+                );
+                let junit = std::fs::read_to_string(hunt.path("out/junit.xml"));
+                let junit = junit.expect("what a CI server reads");
+                assert!(junit.contains("failures=\"1\""), "{junit}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_link_by_commands() {
 #[test]
 fn what_is_wrong_is_said_in_one_line() {
     let nobody = tests::ReservedPort::take();
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (
             &["toxic", "add", "a", "--type", "fever"],
             2,
@@ -91,6 +91,12 @@ fn what_is_wrong_is_said_in_one_line() {
             "KEY=NUMBER",
         ),
         (&["--config", "/nowhere"], 2, "/nowhere"),
+        (&["--listen", "127.0.0.1:0"], 2, "--upstream"),
+        (
+            &["--listen", "127.0.0.1:0", "--upstream", "nowhere"],
+            2,
+            "upstream: ",
+        ),
         (&["--seed", "many"], 2, "--seed"),
         (
             &["list", "--host", nobody.addr()],
@@ -106,6 +112,16 @@ fn what_is_wrong_is_said_in_one_line() {
             "{args:?}: {error}"
         );
     }
+}
+
+#[test]
+fn one_link_needs_no_file() {
+    let listener = Listener::open();
+    let toxics = Toxics::start_with(&["--listen", "127.0.0.1:0", "--upstream", &listener.addr()]);
+    let mut client = Peer::connect(&toxics.program.socket("link"));
+    let mut server = listener.accept();
+    client.send("abc");
+    server.expect("abc");
 }
 
 #[test]

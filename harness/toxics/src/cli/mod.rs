@@ -63,11 +63,16 @@ const EXAMPLES: &str = "\
 Examples:
   Serve in the place of toxiproxy-server:
     harness toxics --port 8474 --config toxiproxy.json
+  One link, at once:
+    harness toxics --listen 127.0.0.1:26379 --upstream 127.0.0.1:6379
   A link in front of a server, and 100 ms in each answer:
     harness toxics create redis --listen 127.0.0.1:26379 --upstream 127.0.0.1:6379
     harness toxics toxic add redis --type latency -a latency=100 -a jitter=20
     harness toxics inspect redis
     harness toxics toxic remove redis latency_downstream
+  What a link costs, beside HAProxy and going direct:
+    harness bench --mode tcp --work bulk --proxy haproxy \
+      --proxy 'cmd:harness toxics --port 0 --listen {listen} --upstream {forward}'
   A link for datagrams that loses one in a hundred:
     harness toxics create statsd --udp --listen 127.0.0.1:28125 --upstream 127.0.0.1:8125
     harness toxics toxic add statsd --type loss --stream upstream -a loss_rate=0.01

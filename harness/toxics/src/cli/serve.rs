@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 use service::addr::HostPort;
 use service::logging::LogLevel;
 use service::ready::{InheritedFd, Ready};
@@ -28,6 +28,14 @@ pub(super) struct Serve {
     /// Begin with the links of this file: JSON as POST /populate takes it, toxics included
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Begin with a link called "link" that listens here, without any file
+    #[arg(long, value_name = "ADDR", requires = "upstream")]
+    listen: Option<String>,
+
+    /// Where that link connects to
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    upstream: Option<String>,
 
     /// Make all random decisions from this number [default: a new one, which is logged]
     #[arg(long, value_name = "N")]
@@ -69,10 +77,19 @@ pub(super) struct Prepared {
 impl Serve {
     /// Checks what can be checked before anything starts.
     pub(super) fn prepare(self, place: &Place) -> Result<Prepared, String> {
-        let links = match &self.config {
+        let mut links = match &self.config {
             Some(path) => read_config(path)?,
-            None => Value::Array(Vec::new()),
+            None => Value::Null,
         };
+        if links.is_null() {
+            links = Value::Array(Vec::new());
+        }
+        if let (Some(listen), Some(upstream), Value::Array(links)) =
+            (&self.listen, &self.upstream, &mut links)
+        {
+            links.push(json!({ "name": "link", "listen": listen, "upstream": upstream }));
+        }
+        crate::control::check(&links).map_err(|error| error.to_string())?;
         Ok(Prepared {
             flags: self,
             at: place.to_host_port()?,

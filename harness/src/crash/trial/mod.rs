@@ -1,20 +1,24 @@
-//! Sending a session to a fresh target, once, and saying whether the same came of it.
+//! Sending a session to a fresh target, once, and saying whether the same came of it. That
+//! something leaks takes many times: `leak`.
+
+mod leak;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bundle::{Asked, Bundle, Finding, Oracle, Process, Session, Transport, What, Who, stack};
+use bundle::{
+    Asked, Bundle, Death, Finding, Oracle, Process, Session, Transport, What, Who, stack,
+};
 use fuzzclient::generate::{Ending, Protocol};
 use fuzzclient::probe::{Outcome, Probe};
 use fuzzclient::watch::{Found, Watch};
 
 use super::asked::{self, ask};
 use super::judge::{self, Judged};
-use super::leaks::{Leaks, Look, Usage};
 use super::life::{Life, Note, SharedGuard};
 use super::send;
 use super::watchers::Watchers;
-use crate::supervisor::tree;
+use crate::supervisor::{tree, udp};
 
 /// Longest that one try may take.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -26,6 +30,12 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 /// read that far.
 const GRACE: Duration = Duration::from_millis(30);
 
+/// The same after the last datagram, to which nobody answers whether it lived through it.
+const UDP_GRACE: Duration = Duration::from_millis(100);
+
+/// How long datagrams may wait to be read.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Between two probes where it is waited for something to happen.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -34,6 +44,18 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Probes after a session that must all be answered rightly.
 const ANSWERS: usize = 200;
+
+/// Between two looks whether a process is at work.
+const BUSY_LOOK: Duration = Duration::from_millis(200);
+
+/// Of that time it must have used so much of a processor, which may be another's most of it.
+const LEAST_BUSY_NS: u64 = 10_000_000;
+
+/// Looks in a row that find it idle: it may wait for a disk in between.
+const IDLE_LOOKS: u32 = 2;
+
+/// Longest that it is waited for.
+const MOST_BUSY: Duration = Duration::from_secs(5);
 
 /// What is to be seen again, and how.
 #[derive(Clone, Debug)]
@@ -63,7 +85,7 @@ impl Trial {
         if bundle.origin.processes.is_empty() {
             return Err(
                 "it was found in something that ran already: it holds no command \
-                that would start it"
+                that would start it, and replay --command takes one"
                     .to_owned(),
             );
         }
@@ -118,7 +140,7 @@ impl Trial {
             })?;
         }
         if let What::Leaked(_) = self.expected.what {
-            return see_leak(life, session).await;
+            return leak::see(life, session).await;
         }
         if session.transport == Transport::Tcp && !self.asked.serial {
             life.hold();
@@ -154,12 +176,14 @@ impl Trial {
         if is_left_open {
             wait_while_busy(life).await;
         }
-        let tells_when_read = session
-            .connections
-            .last()
-            .is_none_or(|last| last.ending == Ending::HalfClose);
-        if !tells_when_read {
-            wait_for_death(life, GRACE).await;
+        let last = session.connections.last();
+        match (session.transport, last.map(|last| last.ending)) {
+            (_, None) | (Transport::Tcp, Some(Ending::HalfClose)) => {}
+            (Transport::Tcp, Some(_)) => wait_for_death(life, GRACE).await,
+            (Transport::Udp, Some(_)) => {
+                wait_until_read(life).await;
+                wait_for_death(life, UDP_GRACE).await;
+            }
         }
         for (place, probe) in probes.iter().enumerate() {
             if !life.ended.is_empty() {
@@ -232,6 +256,9 @@ impl Expected {
     }
 
     fn is_met(&self, seen: &Judged, stack_top: Option<&str>) -> bool {
+        if self.what == What::Died(Death::Unknown) {
+            return self.who == seen.who && matches!(seen.what, What::Died(_));
+        }
         let same_place = self.stack_top.is_none() || self.stack_top.as_deref() == stack_top;
         // The same cause that hangs one time freezes another.
         let alike = |what: &What| match what {
@@ -283,6 +310,18 @@ async fn wait_for_death(life: &mut Life, patience: Duration) {
     }
 }
 
+/// Waits until the target has read all datagrams, as far as the kernel tells.
+async fn wait_until_read(life: &mut Life) {
+    let at = life.parts[life.target()].at;
+    let deadline = Instant::now() + READ_PATIENCE;
+    while udp::look(at).is_some_and(|seen| seen.waiting_bytes > 0)
+        && life.ended.is_empty()
+        && Instant::now() < deadline
+    {
+        wait_for_death(life, PAUSE).await;
+    }
+}
+
 /// Waits as long as a process is at work: one that dies may first write down its stack, which
 /// takes seconds, and serve others meanwhile.
 async fn wait_while_busy(life: &mut Life) {
@@ -299,91 +338,4 @@ async fn wait_while_busy(life: &mut Life) {
         idle = if is_idle { idle + 1 } else { 0 };
         before = now;
     }
-}
-
-/// Between two looks whether a process is at work.
-const BUSY_LOOK: Duration = Duration::from_millis(200);
-
-/// Of that time it must have used so much of a processor, which may be another's most of it.
-const LEAST_BUSY_NS: u64 = 10_000_000;
-
-/// Looks in a row that find it idle: it may wait for a disk in between.
-const IDLE_LOOKS: u32 = 2;
-
-/// Longest that it is waited for.
-const MOST_BUSY: Duration = Duration::from_secs(5);
-
-/// Loads that are looked at one after the other.
-const LOADS: usize = 3;
-
-/// How often a session is sent at least in one load: what it leaks may be little.
-const TIMES: usize = 8;
-
-/// How long it is sent again and again, if it is short.
-const LOAD: Duration = Duration::from_millis(300);
-
-/// How long it is sent again at most, if it is long.
-const LONG_LOAD: Duration = Duration::from_secs(1);
-
-/// How long a process may take to give back what it can.
-const SETTLE: Duration = Duration::from_millis(500);
-
-fn usage(life: &Life, place: usize) -> Option<Usage> {
-    Some(tree::sample(&[life.parts[place].pid?])?.into())
-}
-
-fn is_too_much(life: &Life, all: &[Option<Leaks>]) -> bool {
-    all.iter().enumerate().any(|(place, leaks)| {
-        leaks
-            .zip(usage(life, place))
-            .is_some_and(|(leaks, now)| leaks.is_too_much(now))
-    })
-}
-
-/// Sends it again and again, and looks whether a process keeps more each time.
-async fn see_leak(life: &mut Life, session: &Session) -> Result<Option<Judged>, String> {
-    let places = 0..life.parts.len();
-    let mut all: Vec<Option<Leaks>> = places
-        .map(|place| usage(life, place).map(Leaks::new))
-        .collect();
-    for _ in 0..LOADS {
-        let began = Instant::now();
-        let mut times = 0;
-        while times < TIMES || began.elapsed() < LOAD {
-            send_until(life, session, &|life| is_too_much(life, &all)).await?;
-            times += 1;
-            let elapsed = began.elapsed();
-            if !life.ended.is_empty() || elapsed > LONG_LOAD || is_too_much(life, &all) {
-                break;
-            }
-        }
-        let settled = Instant::now() + SETTLE;
-        let mut above = true;
-        while above && Instant::now() < settled {
-            life.next_within(Duration::from_millis(20)).await;
-            above = all.iter().enumerate().any(|(place, leaks)| {
-                leaks
-                    .zip(usage(life, place))
-                    .is_some_and(|(leaks, now)| leaks.is_above(now))
-            });
-        }
-        for (place, leaks) in all.iter_mut().enumerate().rev() {
-            let now = usage(life, place);
-            if let Some((leaks, now)) = leaks.as_mut().zip(now)
-                && let Look::Leaked(resource, detail) = leaks.look(now)
-            {
-                let (who, what) = (life.parts[place].who, What::Leaked(resource));
-                return Ok(Some(Judged {
-                    place,
-                    who,
-                    what,
-                    detail,
-                }));
-            }
-        }
-        if !above {
-            return Ok(None);
-        }
-    }
-    Ok(None)
 }
