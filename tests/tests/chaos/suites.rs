@@ -14,7 +14,7 @@ fn suites_are_listed_and_refused_by_name() {
     }
     Run::of(HARNESS, &["run", "--suite", "nonsense"])
         .expect_code(2)
-        .expect_text("quick, defects, chaos, soak");
+        .expect_text("quick, defects, crash, chaos, soak");
     Run::of(HARNESS, &["run", "--suite", "statsd", "--mode", "tcp"])
         .expect_code(2)
         .expect_text("none of these scenarios is for it");
