@@ -1,6 +1,6 @@
 //! One life of a target after the other, each attacked until something is wrong.
 //!
-//! [`plan`] is what is to be done; `aim` finds out how the target is to be talked to, `turn` is
+//! `plan` is what is to be done; `aim` finds out how the target is to be talked to, `turn` is
 //! one strategy's, `conclude` keeps what was found.
 
 mod aim;
