@@ -139,7 +139,11 @@ fn a_scenario_with_a_mistake_is_refused_with_file_line_and_key() {
             ":6",
             "p50 ! 3",
         ),
-        ("[[upstream]]\n[[link]]\nname = \"a\"\n", ":4", "there is no link"),
+        (
+            "[[upstream]]\n[[link]]\nname = \"a\"\n",
+            ":4",
+            "there is no link",
+        ),
         ("[[upstream]]\n[[fault]]\nat = \"1s\"\n", ":3", "process"),
         ("[[upstream]\n", ":2", ""),
     ];
