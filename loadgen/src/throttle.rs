@@ -34,7 +34,7 @@ impl Throttle {
     /// Notes that `bytes` bytes were read at `now`. A time in which nothing came is not
     /// made up for.
     pub(crate) fn took(&mut self, bytes: usize, now: u64) {
-        let long = bytes as u128 * SECOND_NS / u128::from(self.rate);
+        let long = (bytes as u128 * SECOND_NS).div_ceil(u128::from(self.rate));
         let from = self.next.max(now.saturating_sub(1_000_000));
         self.next = from.saturating_add(u64::try_from(long).unwrap_or(u64::MAX));
     }

@@ -1,10 +1,8 @@
 //! Evidence made by hand, for the tests of this crate.
 
-use std::collections::BTreeMap;
+mod records;
 
-use fuzzclient::record::{FuzzRecord, SessionRecord};
-use hdrhistogram::Histogram;
-use loadgen::record::{Client, Counts, Interval, Latencies, LoadRecord, Percentiles};
+use loadgen::record::LoadRecord;
 
 use crate::capacity::{self, CapacityPlan};
 use crate::event::{
@@ -12,107 +10,12 @@ use crate::event::{
     ScenarioHeader, Stamped, Target, Touch, Toxic, Transition,
 };
 use crate::expect::{Expectation, Fate, Origin};
-use crate::figures::encode;
 use crate::fold::Gathered;
 use crate::run::RunFile;
 
+pub(crate) use records::{SENT, fuzz_record, load_record};
+
 pub(crate) const MS: u64 = 1_000_000;
-
-/// Requests in a record of [`load_record`].
-pub(crate) const SENT: u64 = 20_000;
-
-/// A sound record: 20,000 requests in the second from `start_ms` on, each answered
-/// within `micros`.
-pub(crate) fn load_record(start_ms: u64, micros: u64) -> LoadRecord {
-    let mut histogram = Histogram::<u64>::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
-    histogram.record_n(micros * 1_000, SENT).unwrap();
-    let encoded = encode(&histogram);
-    let slice = |number: u64| Interval {
-        start_mono_ns: (start_ms + number * 100) * MS,
-        length_s: 0.1,
-        sent: SENT / 10,
-        answered: SENT / 10,
-        response: encoded.clone(),
-        ..Interval::default()
-    };
-    let times = Percentiles {
-        count: SENT,
-        p50: Some(micros as f64),
-        p90: Some(micros as f64),
-        p99: Some(micros as f64),
-        p99_9: Some(micros as f64),
-        max: Some(micros as f64),
-        mean: Some(micros as f64),
-    };
-    LoadRecord {
-        schema_version: 1,
-        config: BTreeMap::from([("rate".to_owned(), "20k/s".into())]),
-        seed: 7,
-        mode: "open".to_owned(),
-        valid: true,
-        invalid_reasons: Vec::new(),
-        notes: Vec::new(),
-        target_rate: Some(20_000.0),
-        achieved_rate: 20_000.0,
-        started_unix_ms: 0,
-        started_mono_ns: start_ms * MS,
-        measured_s: 1.0,
-        warmup_s: 0.0,
-        counts: Counts {
-            sent: SENT,
-            acked: 17_600,
-            naked: 2_400,
-            connections: 8,
-            ..Counts::default()
-        },
-        latency_us: Latencies {
-            response: times.clone(),
-            service: times,
-            ..Latencies::default()
-        },
-        histograms: ["response", "service"]
-            .map(|name| (name.to_owned(), encoded.clone()))
-            .into(),
-        intervals: (0..10).map(slice).collect(),
-        client: Client {
-            threads: 2,
-            pacer: "hybrid".to_owned(),
-            ..Client::default()
-        },
-        bulk: None,
-        statsd: None,
-        udp: None,
-    }
-}
-
-/// A record of that many bytes of garbage on one connection.
-pub(crate) fn fuzz_record(bytes: u64, end_ms: u64) -> FuzzRecord {
-    let session = SessionRecord {
-        connection: 0,
-        bytes_sent: bytes,
-        bytes_received: 0,
-        end: "reset".to_owned(),
-        end_mono_ns: end_ms * MS,
-    };
-    FuzzRecord {
-        schema_version: 1,
-        config: BTreeMap::from([("connections".to_owned(), 1.into())]),
-        seed: 7,
-        started_mono_ns: 200 * MS,
-        elapsed_s: 1.0,
-        stopped_by: "crash".to_owned(),
-        bytes_sent: bytes,
-        lines_sent: bytes / 256,
-        bytes_received: 0,
-        replies: 0,
-        observations: BTreeMap::new(),
-        sessions: vec![session],
-        target_gone: true,
-        findings: Vec::new(),
-        probes: None,
-        datagrams: None,
-    }
-}
 
 /// What happens in a made-up run; times are milliseconds.
 #[derive(Clone, Debug, Default)]

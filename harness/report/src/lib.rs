@@ -41,7 +41,7 @@ pub mod read;
 pub mod reconcile;
 pub mod run;
 pub mod schema;
-mod tag;
+pub mod tag;
 pub mod text;
 pub mod tournament;
 pub mod verdict;

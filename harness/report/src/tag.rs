@@ -49,15 +49,19 @@ impl<'a> Tags<'a> {
 
 /// `scenario.subject.load`.
 fn tag(parts: [&str; 3]) -> String {
-    let part = |text: &str| {
-        let is_kept = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-        let kept: String = shortened(text, PART_CHARS)
-            .chars()
-            .map(|c| if is_kept(c) { c } else { '-' })
-            .collect();
-        kept.trim_matches('-').to_owned()
-    };
     parts.map(part).join(".")
+}
+
+/// A text as a part of the name of a file: short, and without signs that mean something
+/// there.
+#[must_use]
+pub fn part(text: &str) -> String {
+    let is_kept = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let kept: String = shortened(text, PART_CHARS)
+        .chars()
+        .map(|c| if is_kept(c) { c } else { '-' })
+        .collect();
+    kept.trim_matches('-').to_owned()
 }
 
 /// The tag, with a number if it is taken: subjects may differ only in what a tag cannot show.

@@ -268,11 +268,8 @@ fn described(scenario: &Scenario, step: &Step) -> Fault {
         nodes: nodes.collect(),
         drawn: fault.drawn,
         toxic: fault.toxic.as_ref().map(|_| Toxic {
-            stream: fault
-                .stream
-                .clone()
-                .unwrap_or_else(|| "downstream".to_owned()),
-            toxicity: fault.toxicity.unwrap_or(1.0),
+            stream: fault.stream().to_owned(),
+            toxicity: fault.toxicity(),
             attributes: fault.attributes.clone(),
             to: fault.to.clone(),
         }),

@@ -1,11 +1,12 @@
 //! Links between the parties: relays in a process of their own, with faults that come and
 //! go, and what those touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use report::event::{Event, LinkCounts, Role, Touch, Touched};
+use report::tag;
 use serde_json::{Value, json};
 use toxics::record::{LinkRecord, ToxicsRecord};
 
@@ -26,8 +27,6 @@ const NAMED: usize = 200;
 pub(super) struct Links {
     /// Where they are steered.
     api: SocketAddr,
-    /// The links that a name means.
-    names: BTreeMap<Place, String>,
     /// Faults whose toxics are on links: the links by the number of the fault.
     spoilt: BTreeMap<String, Vec<Place>>,
 }
@@ -53,16 +52,12 @@ impl Block<'_> {
         ]);
         if let Some(directory) = &self.shared.plan.decisions {
             let (round, subject) = (self.plan.round, self.plan.subject.to_string());
-            let name = format!("{}-{round}-{}.log", scenario.name, file_name(&subject));
+            let name = format!("{}-{round}-{}.log", scenario.name, tag::part(&subject));
             std::fs::create_dir_all(directory).map_err(|error| {
                 Cut::Problem(format!("cannot make {}: {error}", directory.display()))
             })?;
             args.extend([OsString::from("--decisions"), directory.join(name).into()]);
         }
-        let names: BTreeMap<Place, String> = places
-            .iter()
-            .map(|place| (*place, scenario.link_name(*place)))
-            .collect();
         let spec = Spec {
             program: THIS_EXECUTABLE.into(),
             args,
@@ -73,7 +68,6 @@ impl Block<'_> {
         let api = self.start_and_wait(Role::Link, "links", spec).await?;
         self.links = Some(Links {
             api,
-            names,
             spoilt: BTreeMap::new(),
         });
         for place in places {
@@ -92,8 +86,8 @@ impl Block<'_> {
 
     /// Puts the link in front of the proxy, if there is to be one.
     pub(super) async fn open_client_link(&mut self) -> Result<(), Cut> {
-        let is_wanted = |links: &Links| links.names.contains_key(&Place::Client);
-        if let (true, Some(entry)) = (self.links.as_ref().is_some_and(is_wanted), self.entry) {
+        let is_wanted = self.planned.scenario.links().contains(&Place::Client);
+        if let Some(entry) = self.entry.filter(|_| is_wanted) {
             let door = self.open_link(Place::Client, "127.0.0.1:0", entry).await?;
             self.door = Some(door);
         }
@@ -107,16 +101,17 @@ impl Block<'_> {
         server: SocketAddr,
     ) -> Result<SocketAddr, Cut> {
         let problem = |said: String| Cut::Problem(format!("a link cannot be made: {said}"));
+        let scenario = &self.planned.scenario;
         let Some(links) = &self.links else {
             return Err(problem("there is nobody to make it".to_owned()));
         };
-        let protocol = if self.planned.scenario.has_datagrams() {
+        let protocol = if scenario.has_datagrams() {
             "udp"
         } else {
             "tcp"
         };
         let wanted = json!({
-            "name": links.names[&place],
+            "name": scenario.link_name(place),
             "listen": listen,
             "upstream": server.to_string(),
             "protocol": protocol,
@@ -185,14 +180,16 @@ impl Block<'_> {
     /// Takes links down, or lets them take connections again.
     async fn turn(&mut self, action: Action, id: &str, places: Vec<Place>) -> Result<(), Undone> {
         let is_down = action == Action::Down;
-        let record = self.links_record().await.map_err(Undone::Reason)?;
+        let before = if is_down {
+            Some(self.links_record().await.map_err(Undone::Reason)?)
+        } else {
+            None
+        };
         let body = json!({ "enabled": !is_down }).to_string();
         for place in &places {
             self.steer(*place, "POST", "", &body).await?;
         }
-        if !is_down {
-            return Ok(());
-        }
+        let Some(record) = before else { return Ok(()) };
         let open = self.records(&places, &record);
         let connections = open.map(|(_, link)| link.connections_open).sum();
         let touch = Touch {
@@ -217,13 +214,12 @@ impl Block<'_> {
         path: &str,
         body: &str,
     ) -> Result<(), Undone> {
-        let named = self.links.as_ref();
-        let named = named.and_then(|links| Some((links.api, links.names.get(&place)?)));
-        let Some((api, name)) = named else {
+        let Some(links) = &self.links else {
             return Err(Undone::Reason("there is no such link".to_owned()));
         };
+        let name = self.planned.scenario.link_name(place);
         let path = format!("/proxies/{name}{path}");
-        let answer = http::send(api, method, &path, body).await;
+        let answer = http::send(links.api, method, &path, body).await;
         answer.map(drop).map_err(Undone::Reason)
     }
 
@@ -236,19 +232,15 @@ impl Block<'_> {
 
     /// The records of these links.
     fn records<'r>(
-        &self,
-        places: &[Place],
+        &'r self,
+        places: &'r [Place],
         record: &'r ToxicsRecord,
     ) -> impl Iterator<Item = (String, &'r LinkRecord)> {
-        let names = places.iter().filter_map(|place| {
-            let links = self.links.as_ref()?;
-            links.names.get(place).cloned()
-        });
-        let names: BTreeSet<String> = names.collect();
-        let wanted = record.links.iter();
-        wanted
-            .filter(move |(name, _)| names.contains(*name))
-            .map(|(name, link)| (name.clone(), link))
+        places.iter().filter_map(|place| {
+            let name = self.planned.scenario.link_name(*place);
+            let link = record.links.get(&name)?;
+            Some((name, link))
+        })
     }
 
     /// Tells what the toxics of a fault have touched.
@@ -314,14 +306,6 @@ fn counts(link: &LinkRecord) -> LinkCounts {
         upstream_bytes: [up.received, up.sent],
         downstream_bytes: [down.received, down.sent],
     }
-}
-
-/// As a part of the name of a file.
-fn file_name(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.chars()
-        .map(|c| if is_plain(c) { c } else { '-' })
-        .collect()
 }
 
 /// What the toxic of a fault is called on its links.

@@ -13,10 +13,9 @@ use service::signals::{Stop, StopSignals};
 use service::units::{format_duration, parse_duration};
 
 use super::crash::could_not;
-use super::replay::{guard, read};
+use super::replay::{read, trial};
 use super::{failed, print, say};
 use crate::crash::evidence;
-use crate::crash::trial::Trial;
 
 /// Between two lines that say how far it is.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -69,13 +68,9 @@ pub(super) fn execute(minimize: &Minimize) -> ExitCode {
         Ok(bundle) => bundle,
         Err(code) => return code,
     };
-    let guard = match guard() {
-        Ok(guard) => guard,
-        Err(code) => return code,
-    };
-    let trial = match Trial::of(&bundle, &guard) {
+    let trial = match trial(&bundle) {
         Ok(trial) => trial,
-        Err(reason) => return could_not("it cannot be sent again", &reason),
+        Err(code) => return code,
     };
     let started = Instant::now();
     let stop = AtomicBool::new(false);

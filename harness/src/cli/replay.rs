@@ -10,7 +10,6 @@ use clap::Args;
 use super::crash::{could_not, shown_repeats};
 use super::{failed, print, say, usage};
 use crate::crash::evidence;
-use crate::crash::life::SharedGuard;
 use crate::crash::trial::Trial;
 use crate::supervisor::guard::Guard;
 
@@ -62,13 +61,9 @@ pub(super) fn execute(replay: &Replay) -> ExitCode {
     {
         return usage(&message);
     }
-    let guard = match guard() {
-        Ok(guard) => guard,
-        Err(code) => return code,
-    };
-    let trial = match Trial::of(&bundle, &guard) {
+    let trial = match trial(&bundle) {
         Ok(trial) => trial,
-        Err(reason) => return could_not("it cannot be sent again", &reason),
+        Err(code) => return code,
     };
     let tell = |fails: bool| {
         if !replay.quiet {
@@ -130,16 +125,18 @@ pub(super) fn read(place: &std::path::Path) -> Result<Bundle, ExitCode> {
         false => place,
     };
     Bundle::read(directory).map_err(|error| match &error {
-        ReadError::Missing { path, .. } if !directory.is_dir() => {
-            let _ = path;
+        ReadError::Missing { .. } if !directory.is_dir() => {
             usage(&format!("there is no bundle at {}", directory.display()))
         }
         _ => usage(&error.to_string()),
     })
 }
 
-/// Ends children if this process is killed.
-pub(super) fn guard() -> Result<SharedGuard, ExitCode> {
+/// Tries of what a bundle holds, with somebody who ends their processes if this one is killed;
+/// or what to end with, once it is said why there can be none.
+pub(super) fn trial(bundle: &Bundle) -> Result<Trial, ExitCode> {
     let guard = Guard::start().map_err(|error| failed(&error.to_string()))?;
-    Ok(Arc::new(Mutex::new(guard)))
+    let guard = Arc::new(Mutex::new(guard));
+    let tries = Trial::of(bundle, &guard);
+    tries.map_err(|reason| could_not("it cannot be sent again", &reason))
 }

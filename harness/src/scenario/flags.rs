@@ -20,24 +20,34 @@ pub fn of(load: &Load, rate: Option<f64>) -> Vec<String> {
         return flags.0;
     }
     if load.bulk.is_none() {
-        match rate.or(load.rate.map(Rate::per_second)) {
-            Some(rate) => flags.value("--rate", rate),
-            None => flags.bare("--closed"),
-        }
+        pace(load, rate, &mut flags);
         flags.value("--pipeline", load.pipeline);
     }
     flags.value("--connections", load.connections);
-    flags.value("--duration", format_duration(load.duration));
-    flags.value("--warmup", format_duration(load.warmup));
-    flags.value("--interval", format_duration(load.interval));
+    times(load, &mut flags);
     flags.value("--floor", format_duration(load.floor));
     flags.some("--requests-per-connection", load.requests_per_connection);
-    flags.some("--threads", load.threads);
-    flags.some("--drain", load.drain.map(format_duration));
     if load.mode == Mode::Tcp {
         tcp(load, &mut flags);
     }
     flags.0
+}
+
+/// Requests at a rate, or each when the answer to the last is there.
+fn pace(load: &Load, rate: Option<f64>, flags: &mut Flags) {
+    match rate.or(load.rate.map(Rate::per_second)) {
+        Some(rate) => flags.value("--rate", rate),
+        None => flags.bare("--closed"),
+    }
+}
+
+/// How long, in what slices, on how many threads: what every load has.
+fn times(load: &Load, flags: &mut Flags) {
+    flags.value("--duration", format_duration(load.duration));
+    flags.value("--warmup", format_duration(load.warmup));
+    flags.value("--interval", format_duration(load.interval));
+    flags.some("--threads", load.threads);
+    flags.some("--drain", load.drain.map(format_duration));
 }
 
 fn statsd(load: &Load, rate: Option<f64>, flags: &mut Flags) {
@@ -48,11 +58,7 @@ fn statsd(load: &Load, rate: Option<f64>, flags: &mut Flags) {
     }
     flags.value("--prefix", &load.name);
     flags.value("--connections", load.connections);
-    flags.value("--duration", format_duration(load.duration));
-    flags.value("--warmup", format_duration(load.warmup));
-    flags.value("--interval", format_duration(load.interval));
-    flags.some("--threads", load.threads);
-    flags.some("--drain", load.drain.map(format_duration));
+    times(load, flags);
     flags.some("--lines-per-datagram", load.lines_per_datagram.as_ref());
     flags.some("--keys", load.keys.as_ref());
     flags.some("--popularity", load.popularity.as_ref());
@@ -62,20 +68,13 @@ fn statsd(load: &Load, rate: Option<f64>, flags: &mut Flags) {
 }
 
 fn udp(load: &Load, rate: Option<f64>, flags: &mut Flags) {
-    match rate.or(load.rate.map(Rate::per_second)) {
-        Some(rate) => flags.value("--rate", rate),
-        None => flags.bare("--closed"),
-    }
+    pace(load, rate, flags);
     if load.closed || load.pipeline != 1 {
         flags.value("--window", load.pipeline);
     }
     flags.value("--clients", load.connections);
-    flags.value("--duration", format_duration(load.duration));
-    flags.value("--warmup", format_duration(load.warmup));
-    flags.value("--interval", format_duration(load.interval));
+    times(load, flags);
     flags.value("--floor", format_duration(load.floor));
-    flags.some("--threads", load.threads);
-    flags.some("--drain", load.drain.map(format_duration));
     flags.some("--timeout", load.timeout.map(format_duration));
     flags.some("--payload", load.payload.as_ref());
 }

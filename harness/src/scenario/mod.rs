@@ -310,6 +310,15 @@ impl Scenario {
         (0..count).find(|nth| name == self.upstream_name(*nth) || name == format!("upstream.{nth}"))
     }
 
+    /// Why a name is that of no process, if it is none.
+    fn no_process(&self, name: &str) -> Option<String> {
+        if name == "proxy" || self.upstream_at(name).is_some() {
+            return None;
+        }
+        let accepted = self.process_names().join(", ");
+        Some(format!("there is no {name:?}; accepted: {accepted}"))
+    }
+
     /// The names by which processes can be called.
     #[must_use]
     pub fn process_names(&self) -> Vec<String> {

@@ -6,14 +6,20 @@ use toxics::catalogue;
 use toxics::control::body;
 use toxics::item::Medium;
 
+use super::super::limits::Refused;
 use super::super::{Scenario, statsd};
 use super::{Action, Fault};
 
 /// Repetitions of one fault at most: more would be a load of its own.
 const MOST_TIMES: u32 = 10_000;
 
-/// A key, and what is wrong with it.
-type Refused = (&'static str, String);
+/// Refuses the first of these keys that is there.
+pub(super) fn refuse(keys: &[(&'static str, bool)], said: &str) -> Result<(), Refused> {
+    match keys.iter().find(|(_, is_there)| *is_there) {
+        Some((key, _)) => Err((key, said.to_owned())),
+        None => Ok(()),
+    }
+}
 
 /// What of a fault cannot be carried out in this scenario.
 ///
@@ -23,15 +29,12 @@ pub(in crate::scenario) fn check(fault: &Fault, scenario: &Scenario) -> Result<(
     if fault.nemesis.is_some() {
         return super::nemesis::check(fault, scenario);
     }
-    for (key, is_there) in [
+    let keys = [
         ("links", !fault.links.is_empty()),
         ("processes", !fault.processes.is_empty()),
         ("overlap", fault.overlap),
-    ] {
-        if is_there {
-            return Err((key, "belongs to a nemesis only".to_owned()));
-        }
-    }
+    ];
+    refuse(&keys, "belongs to a nemesis only")?;
     match (&fault.process, &fault.link) {
         (Some(process), None) => to_process(fault, process, scenario)?,
         (None, Some(link)) => to_link(fault, link, scenario)?,
@@ -44,27 +47,19 @@ pub(in crate::scenario) fn check(fault: &Fault, scenario: &Scenario) -> Result<(
 }
 
 fn to_process(fault: &Fault, process: &str, scenario: &Scenario) -> Result<(), Refused> {
-    for (key, is_there) in keys_of_links(fault) {
-        if is_there {
-            return Err((key, "belongs to a fault on a link only".to_owned()));
-        }
-    }
+    refuse(&keys_of_links(fault), "belongs to a fault on a link only")?;
     let Some(action) = fault.action else {
         return Err(("action", format!("expected one, to be done to {process}")));
     };
     let word = action.word();
-    let names = scenario.process_names();
-    let is_proxy = process == "proxy";
-    if !is_proxy && scenario.upstream_at(process).is_none() {
-        let accepted = names.join(", ");
-        let said = format!("there is no {process:?}; accepted: {accepted}");
+    if let Some(said) = scenario.no_process(process) {
         return Err(("process", said));
     }
     if action.is_for_link() {
         let accepted = scenario.link_names().join(", ");
         return Err(("action", format!("{word} is for a link: {accepted}")));
     }
-    if action.is_for_proxy() && !is_proxy {
+    if action.is_for_proxy() && process != "proxy" {
         return Err(("action", format!("only \"proxy\" can {word}")));
     }
     if !action.suits(scenario.proxy.mode) {
@@ -122,24 +117,17 @@ fn to_link(fault: &Fault, link: &str, scenario: &Scenario) -> Result<(), Refused
     if let Some(said) = scenario.no_link(link) {
         return Err(("link", said));
     }
-    for (key, is_there) in [
+    let keys = [
         ("backend", fault.backend.is_some()),
         ("nodes", !fault.nodes.is_empty()),
         ("descriptors", fault.descriptors.is_some()),
         ("memory", fault.memory.is_some()),
-    ] {
-        if is_there {
-            return Err((key, "belongs to a fault of a process only".to_owned()));
-        }
-    }
+    ];
+    refuse(&keys, "belongs to a fault of a process only")?;
     match (fault.action, &fault.toxic) {
-        (Some(Action::Down | Action::Up), None) => match keys_of_links(fault)
-            .into_iter()
-            .find(|(_, is_there)| *is_there)
-        {
-            Some((key, _)) => Err((key, "belongs to a toxic only".to_owned())),
-            None => Ok(()),
-        },
+        (Some(Action::Down | Action::Up), None) => {
+            refuse(&keys_of_links(fault), "belongs to a toxic only")
+        }
         (Some(action), None) => {
             let said = format!("{} is for a process; of a link: down, up", action.word());
             Err(("action", said))
@@ -225,8 +213,8 @@ pub fn request(
     json!({
         "name": name,
         "type": fault.toxic,
-        "stream": fault.stream.as_deref().unwrap_or("downstream"),
-        "toxicity": fault.toxicity.unwrap_or(1.0),
+        "stream": fault.stream(),
+        "toxicity": fault.toxicity(),
         "attributes": attributes,
     })
 }

@@ -119,6 +119,18 @@ impl Fault {
         self.process.as_deref() == Some(process)
     }
 
+    /// The direction of a link that it is on.
+    #[must_use]
+    pub fn stream(&self) -> &str {
+        self.stream.as_deref().unwrap_or("downstream")
+    }
+
+    /// The share of connections that it is about.
+    #[must_use]
+    pub fn toxicity(&self) -> f64 {
+        self.toxicity.unwrap_or(1.0)
+    }
+
     /// What it is done to.
     #[must_use]
     pub fn target(&self) -> &str {

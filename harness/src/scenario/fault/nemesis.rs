@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use service::units::format_duration;
 
+use super::super::limits::Refused;
 use super::super::{Mode, Scenario};
+use super::check::refuse;
 use super::{Action, Fault};
 use crate::plan::split;
 
@@ -25,9 +27,6 @@ const MOST_DRAWN: u128 = 10_000;
 /// Shortest mean distance: a fault has to have the time to do something.
 const SHORTEST_EVERY: Duration = Duration::from_millis(100);
 
-/// A key, and what is wrong with it.
-type Refused = (&'static str, String);
-
 pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
     let named = [
         ("process", fault.process.is_some()),
@@ -44,10 +43,10 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
         ("memory", fault.memory.is_some()),
         ("times", fault.times.is_some()),
     ];
-    if let Some((key, _)) = named.into_iter().find(|(_, is_there)| *is_there) {
-        let said = "a nemesis draws that: expected at, for, every, links and processes";
-        return Err((key, said.to_owned()));
-    }
+    refuse(
+        &named,
+        "a nemesis draws that: expected at, for, every, links and processes",
+    )?;
     if fault.lasts.is_zero() {
         return Err((
             "for",
@@ -70,13 +69,11 @@ pub(super) fn check(fault: &Fault, scenario: &Scenario) -> Result<(), Refused> {
     if let Some(said) = fault.links.iter().find_map(|name| scenario.no_link(name)) {
         return Err(("links", said));
     }
-    let is_known = |name: &&String| *name == "proxy" || scenario.upstream_at(name).is_some();
-    if let Some(name) = fault.processes.iter().find(|name| !is_known(name)) {
-        let accepted = scenario.process_names().join(", ");
-        let said = format!("there is no {name:?}; accepted: {accepted}");
-        return Err(("processes", said));
+    let mut processes = fault.processes.iter();
+    match processes.find_map(|name| scenario.no_process(name)) {
+        Some(said) => Err(("processes", said)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The faults of a scenario with every nemesis replaced by what it draws.
