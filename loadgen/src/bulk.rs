@@ -161,5 +161,7 @@ fn record(config: &Config, outcome: &BulkOutcome, bulk: Bulk) -> LoadRecord {
         bulk: Some(bulk),
         statsd: None,
         udp: None,
+        shard: None,
+        shards: vec![],
     }
 }

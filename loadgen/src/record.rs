@@ -60,6 +60,75 @@ pub struct LoadRecord {
     /// as acked if it came back in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<Udp>,
+    /// Which part of one schedule this is, if other clients send the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The parts, if this is the record of a whole that was put together from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardFigures>,
+}
+
+/// Shard `index` of `count` sends the slots `k ≡ index (mod count)` of the one global
+/// schedule, over the connections `c ≡ index (mod count)`. Rates, requests and
+/// connections in `config` are those of the whole; `target_rate` is the shard's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub index: u64,
+    /// How many there are.
+    pub count: u64,
+    /// Where number and count were read: `--shard`, or variables of the environment such
+    /// as `SLURM_PROCID`.
+    pub told_by: String,
+    /// The name of its machine.
+    pub host: String,
+    /// When it was to start, nanoseconds of the Unix epoch: slot 0 is due then.
+    pub start_unix_ns: u64,
+    /// By how much it was ready later than that; 0 if it was in time.
+    pub late_ns: u64,
+    /// How late it may be: beyond, the run is invalid.
+    pub late_allowed_ns: u64,
+    /// What the kernel says of its wall clock.
+    pub clock: WallClock,
+    /// Slots of its share that were due while measuring; none in a closed loop.
+    pub slots: Option<u64>,
+}
+
+/// How far a wall clock can be trusted, as `adjtimex` tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WallClock {
+    /// Whether something keeps it in step with other clocks.
+    pub synchronised: bool,
+    /// How far off it can be at most, in microseconds; none if nobody knows.
+    pub max_error_us: Option<u64>,
+    /// How far off it is thought to be, in microseconds; none if nobody knows.
+    pub estimated_error_us: Option<u64>,
+}
+
+/// What one shard contributed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardFigures {
+    /// Which it was.
+    #[serde(flatten)]
+    pub shard: Shard,
+    /// Its record's file.
+    pub file: String,
+    /// Requests written.
+    pub sent: u64,
+    /// Good answers, ACK and NAK.
+    pub answered: u64,
+    /// Requests that failed or were left without an answer.
+    pub failed: u64,
+    /// Requests per second sent while measuring.
+    pub achieved_rate: f64,
+    /// Its response times.
+    pub response_us: Percentiles,
+    /// How late it came to its due slots.
+    pub send_lag_us: Percentiles,
+    /// Worker threads.
+    pub threads: usize,
+    /// Largest share of its core that a worker was busy, spinning apart.
+    pub busiest_worker: f64,
 }
 
 /// What datagrams came to, warm-up included; `counts` is about those that were due while

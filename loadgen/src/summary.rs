@@ -61,6 +61,8 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
         bulk: None,
         statsd: None,
         udp: udp::told(plan, outcome.datagrams.as_ref()),
+        shard: None,
+        shards: vec![],
     }
 }
 
@@ -94,6 +96,8 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
         bulk: None,
         statsd: None,
         udp: None,
+        shard: None,
+        shards: vec![],
     }
 }
 
@@ -157,6 +161,8 @@ mod tests {
             bulk: None,
             statsd: None,
             udp: None,
+            shard: None,
+            shards: vec![],
         };
         assert_eq!(exit_code(&empty), 0);
         let invalid = LoadRecord {

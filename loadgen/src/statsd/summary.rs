@@ -188,6 +188,8 @@ fn empty(config: &StatsdConfig) -> LoadRecord {
         bulk: None,
         statsd: Some(asked(config)),
         udp: None,
+        shard: None,
+        shards: vec![],
     }
 }
 
