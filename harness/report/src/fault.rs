@@ -27,9 +27,6 @@ pub struct Fault {
     /// What a process may use from then on, if that is what changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Whether chance brought it: the first part of `id` is what drew it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub drawn: bool,
     /// Whether it is done to a link.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_link: bool,

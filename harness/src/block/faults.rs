@@ -266,7 +266,6 @@ fn described(scenario: &Scenario, step: &Step) -> Fault {
         action: fault.word().to_owned(),
         backend: fault.backend.as_ref().map(|name| canonical(scenario, name)),
         nodes: nodes.collect(),
-        drawn: fault.drawn,
         toxic: fault.toxic.as_ref().map(|_| Toxic {
             stream: fault.stream().to_owned(),
             toxicity: fault.toxicity(),

@@ -67,8 +67,8 @@ struct Before {
 }
 
 /// The recoveries of one load from the faults of its block, in their order; none for those
-/// that were not done or were not over while it ran. Nothing if there is nothing to compare
-/// with.
+/// that were not done, were not over while it ran, or ended while another went on. Nothing
+/// if there is nothing to compare with.
 pub(crate) fn of_load<'a>(
     block: &'a Block,
     record: &LoadRecord,
@@ -120,6 +120,9 @@ fn recovery(
         .filter(|(_, ended)| ended.is_none_or(|ended| ended > over))
         .map(|(began, _)| began.max(over))
         .min();
+    if next == Some(over) {
+        return None;
+    }
     let is_disturbed = |slice: &&&Interval| others().any(|other| is_touched_by(other, slice));
     for window in slices[first..].windows(IN_A_ROW) {
         let reaches_the_next = next.is_some_and(|next| span(window[IN_A_ROW - 1]).1 > next);
@@ -344,6 +347,16 @@ mod tests {
         let (outcome, said) = story("< 100ms", spoil, next);
         assert_eq!(outcome, Outcome::Fail, "{said}");
         assert!(said.contains("when the next fault began"), "{said}");
+    }
+
+    #[test]
+    fn a_fault_that_ends_within_another_has_no_recovery_of_its_own() {
+        let spoil = |slices: &mut Vec<Interval>| slices[4].failed = 1;
+        let longer = |story: Story| story.fault("upstream", "kill", 400, 650);
+        let (outcome, said) = story("< 100ms", spoil, longer);
+        assert_eq!(outcome, Outcome::Pass, "{said}");
+        assert!(said.contains("kill upstream"), "{said}");
+        assert!(!said.contains("of 2"), "{said}");
     }
 
     #[test]

@@ -24,14 +24,10 @@ pub(super) fn faults_touched(scenario: &ScenarioRun) -> Finding {
         judged.flat_map(|block| block.faults.iter().filter(on_links))
     };
     let hits = |fault: &FaultEvidence| fault.touched.as_ref().map(|touch| touch.hits);
-    // Of those that chance brought, not every one meets somebody; one has to.
+    // Of those that are repeated, not every one meets somebody; one has to.
     let has_hit = |fault: &FaultEvidence| {
-        let is_kin = |other: &&FaultEvidence| {
-            let same = other.fault.id == fault.fault.id;
-            same || fault.fault.drawn && number_of(other) == number_of(fault)
-        };
         all()
-            .filter(is_kin)
+            .filter(|other| number_of(other) == number_of(fault))
             .any(|other| hits(other).unwrap_or(0) > 0)
     };
     let in_vain: Vec<String> = all()
@@ -80,11 +76,39 @@ pub(super) fn invariants(scenario: &ScenarioRun) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Event, Touch};
+    use crate::event::{Event, Fault, Touch};
     use crate::expect::Expectation;
     use crate::fixtures::{Story, load_record};
     use crate::run::RunFile;
     use crate::verdict::{Outcome, Verdict};
+
+    #[test]
+    fn one_of_several_repeats_has_to_touch_something() {
+        let repeated = |hits: [u64; 2]| {
+            let mut story = Story::new(Vec::new()).block("builtin");
+            for (nth, hits) in hits.into_iter().enumerate() {
+                let fault = Fault {
+                    id: format!("1.{}", nth + 1),
+                    target: "client-proxy".to_owned(),
+                    action: "down".to_owned(),
+                    on_link: true,
+                    ..Fault::default()
+                };
+                let id = fault.id.clone();
+                let touch = Touch {
+                    hits,
+                    ..Touch::default()
+                };
+                story = story
+                    .at(300, Event::FaultBegan(fault))
+                    .at(400, Event::FaultEnded { id: id.clone() })
+                    .at(400, Event::FaultTouched { id, touch });
+            }
+            RunFile::from_events(&story.load(load_record(100, 90)).end().0).exit_code
+        };
+        assert_eq!(repeated([0, 3]), 0);
+        assert_eq!(repeated([0, 0]), 1);
+    }
 
     /// Two faults on a link, the second of which hit so often, if that is told.
     fn verdict(hits: Option<u64>) -> (Verdict, u8) {

@@ -29,9 +29,6 @@ pub struct Fault {
     /// Its number, where that is not its place in the scenario: what a nemesis drew.
     #[serde(skip)]
     pub id: Option<String>,
-    /// Whether a nemesis drew it.
-    #[serde(skip)]
-    pub drawn: bool,
     /// When, after clients began.
     #[serde(with = "service::units::duration")]
     pub at: Duration,

@@ -144,7 +144,6 @@ impl<'a> Drawing<'a> {
             let what = self.what();
             drawn.push(Fault {
                 id,
-                drawn: true,
                 at,
                 lasts,
                 ..what

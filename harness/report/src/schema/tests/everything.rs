@@ -119,7 +119,6 @@ fn spoilt(run: &mut RunFile) {
     let toxic = fault.fault.toxic.as_mut().expect("it is one");
     toxic.attributes = strong();
     toxic.to = strong();
-    fault.fault.drawn = true;
     fault.touched = Some(Touch {
         hits: 1,
         bytes: 1,
