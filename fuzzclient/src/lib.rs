@@ -26,6 +26,7 @@ pub mod record;
 pub mod recording;
 mod report;
 mod session;
+pub mod stalls;
 pub mod watch;
 
 use std::ffi::OsString;

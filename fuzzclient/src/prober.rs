@@ -12,6 +12,7 @@ use eventloop::Waker;
 use crate::observed::Finding;
 use crate::probe::{Outcome, Probe};
 use crate::record::Probes;
+use crate::stalls::Stalls;
 use crate::watch::Watch;
 use service::clock::mono_ns;
 
@@ -102,10 +103,11 @@ fn run(
     asked: &Receiver<()>,
     waker: &Waker,
 ) {
+    let stalls = Stalls::watch();
     let mut watch = Watch::new(probe.slow_after);
     let mut last = false;
     loop {
-        let outcome = probe.ask(target);
+        let outcome = stalls.ask(probe, target);
         let found = watch.see(&outcome);
         // A last one that was not answered is not the last: it is asked until that is clear.
         let over = found.as_ref().is_some_and(|found| found.ends_the_run)

@@ -13,8 +13,8 @@ use service::signals::{Stop, StopSignals};
 use service::units::{format_duration, parse_duration};
 
 use super::crash::could_not;
-use super::replay::{read, trial};
-use super::{failed, print, say};
+use super::replay::{instead, read, trial};
+use super::{failed, print, say, usage};
 use crate::crash::evidence;
 
 /// Between two lines that say how far it is.
@@ -47,6 +47,12 @@ pub(super) struct Minimize {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     duration: Duration,
 
+    /// Start this for what was found in something that ran already, "addr:HOST:PORT", such as
+    /// "./server --listen {listen}"; or instead of the command that the bundle names. The bundle
+    /// remembers it
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+
     /// Say nothing but the outcome
     #[arg(long, short)]
     quiet: bool,
@@ -56,6 +62,7 @@ const EXAMPLES: &str = "\
 Examples:
     harness minimize .harness/runs/20261121-064512-crash/crashes/died-sigsegv-0123456789abcdef
     harness minimize ./crash --jobs 8 --duration 1m
+    harness minimize ./crash --command 'python3 server.py {port}'
 
 Exit codes: 0 it is as small as it can be, or as was reached in the time, 2 the bundle is cut or
 edited, 3 it does not reproduce, 5 the target did not start, 130 and 143 interrupted.";
@@ -68,6 +75,11 @@ pub(super) fn execute(minimize: &Minimize) -> ExitCode {
         Ok(bundle) => bundle,
         Err(code) => return code,
     };
+    if let Some(command) = &minimize.command
+        && let Err(message) = instead(&mut bundle, command)
+    {
+        return usage(&message);
+    }
     let trial = match trial(&bundle) {
         Ok(trial) => trial,
         Err(code) => return code,

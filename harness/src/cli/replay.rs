@@ -92,7 +92,7 @@ pub(super) fn execute(replay: &Replay) -> ExitCode {
 }
 
 /// Another command for the process that is to blame.
-fn instead(bundle: &mut Bundle, command: &str) -> Result<(), String> {
+pub(super) fn instead(bundle: &mut Bundle, command: &str) -> Result<(), String> {
     let command = command.strip_prefix("cmd:").unwrap_or(command);
     let words =
         crate::crash::words::split(command).map_err(|error| format!("--command: {error}"))?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fuzzclient::probe::Probe;
+use fuzzclient::stalls::Stalls;
 use fuzzclient::watch::Watch;
 
 use super::life::{Note, Sink};
@@ -40,10 +41,11 @@ impl Watchers {
         let (over, counts) = (Arc::clone(&self.over), Arc::new(Counts::default()));
         self.counts.push(Arc::clone(&counts));
         std::thread::spawn(move || {
+            let stalls = Stalls::watch();
             let mut watch = Watch::new(probe.slow_after);
             while !over.load(Ordering::Relaxed) {
                 counts.made.fetch_add(1, Ordering::Relaxed);
-                let found = watch.see(&probe.ask(at));
+                let found = watch.see(&stalls.ask(&probe, at));
                 let slowest = u64::try_from(watch.slowest.as_micros()).unwrap_or(u64::MAX);
                 counts.slowest_us.fetch_max(slowest, Ordering::Relaxed);
                 if let Some(found) = found {

@@ -33,6 +33,16 @@ fn what_runs_already_is_watched_by_its_process_and_replayed_with_a_command() {
     };
     replay(&defective).expect(4).says("2 of 2 times");
     replay(sound).expect(0).says("survived");
+    // Minimised with a command, the bundle knows it, and can be replayed without.
+    let minimize = |command: &str| {
+        let args = ["minimize", &found.relative, "--command", command];
+        hunt.run(&args)
+    };
+    minimize(sound).expect(3).says("does not reproduce");
+    minimize(&defective).expect(0).says("to 200 bytes");
+    hunt.run(&["replay", &found.relative, "-n", "2"])
+        .expect(4)
+        .says("2 of 2 times");
 }
 
 #[test]
