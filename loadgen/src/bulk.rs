@@ -67,7 +67,7 @@ fn measure(
         "loadgen tcp → {}: bulk {}, {} connections, {} threads",
         args.connect,
         bulk.direction.name(),
-        config.plan.connections,
+        config.plan.own_connections(),
         config.plan.threads,
     ));
     let mut crowd = match idle {
@@ -92,6 +92,9 @@ fn measure(
         record
             .notes
             .push("stopped early by a signal: this record is partial".to_owned());
+    }
+    if let Some(shard) = &config.shard {
+        shard.enter(&mut record, outcome.late_ns, None, stopped.is_some());
     }
     output.finish_bulk(&record, &came)?;
     Ok(ExitCode::from(

@@ -78,6 +78,10 @@ fn measure(
             .notes
             .push(format!("stopped early by {name}: this record is partial"));
     }
+    if let Some(shard) = &config.shard {
+        let slots = config.plan.mode.rate().map(|_| outcome.send_lag.len());
+        shard.enter(&mut record, outcome.late_ns, slots, stopped.is_some());
+    }
     output.finish(&record, &outcome)?;
     Ok(ExitCode::from(
         stopped.map_or_else(|| exit_code(&record), Stop::exit_code),

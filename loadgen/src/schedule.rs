@@ -1,10 +1,11 @@
 //! When requests are due: the open loop's one global schedule, and shares of it.
 //!
-//! Slot `k` has one due time, whoever asks. Workers take every `n`-th slot, so that
-//! together they send exactly the schedule, whatever their number; the same will hold
-//! for several machines.
+//! Slot `k` has one due time, whoever asks. Shards on several machines, and workers in
+//! each, take every `n`-th slot, so that together they send exactly the schedule, whatever
+//! their number.
 
 use crate::mix::mix;
+use crate::stride::Stride;
 
 /// How slots are spread over time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -61,13 +62,13 @@ impl Schedule {
         }
     }
 
-    /// The slots `first`, `first + step`, `first + 2 * step` …
+    /// The slots of `stride`.
     #[must_use]
-    pub fn share(&self, first: u64, step: u64) -> Slots {
+    pub fn share(&self, stride: Stride) -> Slots {
         let mut slots = Slots {
             schedule: *self,
             slot: 0,
-            step,
+            step: stride.step,
             elapsed: 0.0,
             due: 0,
         };
@@ -75,7 +76,7 @@ impl Schedule {
             Spacing::Uniform | Spacing::Bursts { .. } => 0.0,
             Spacing::Poisson => self.gap(0),
         };
-        slots.move_by(first);
+        slots.move_by(stride.first);
         slots
     }
 
@@ -175,14 +176,14 @@ mod tests {
 
     #[test]
     fn bursts_are_due_all_at_once() {
-        let mut slots = Schedule::bursts(3, 500).share(0, 1);
+        let mut slots = Schedule::bursts(3, 500).share(Stride::ALL);
         let mut dues = Vec::new();
         for _ in 0..7 {
             dues.push(slots.due());
             slots.advance();
         }
         assert_eq!(dues, [0, 0, 0, 500, 500, 500, 1_000]);
-        let second_of_two = Schedule::bursts(3, 500).share(1, 2);
+        let second_of_two = Schedule::bursts(3, 500).share(Stride::ALL.part(1, 2));
         assert_eq!((second_of_two.slot(), second_of_two.due()), (1, 0));
     }
 
@@ -207,7 +208,7 @@ mod tests {
             let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
             let schedule = Schedule::new(rate, arrivals, seed);
             let mut shared: Vec<(u64, u64)> = (0..n).flat_map(|first| {
-                let mut slots = schedule.share(first, n);
+                let mut slots = schedule.share(Stride::ALL.part(first, n));
                 (0..20).map(|_| {
                     let at = (slots.slot(), slots.due());
                     slots.advance();
@@ -224,7 +225,7 @@ mod tests {
             rate in 1.0..1e9_f64, poisson in any::<bool>(), seed in any::<u64>(),
         ) {
             let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Uniform };
-            let mut slots = Schedule::new(rate, arrivals, seed).share(0, 1);
+            let mut slots = Schedule::new(rate, arrivals, seed).share(Stride::ALL);
             for _ in 0..200 {
                 let before = slots.due();
                 slots.advance();

@@ -8,7 +8,7 @@ use clap::Args;
 use service::addr::HostPort;
 use service::units::{format_duration, parse_duration};
 
-use super::{OutputArgs, RateArg};
+use super::{OutputArgs, RateArg, ShardArgs};
 use crate::pacer::PacerChoice;
 use crate::schedule::Arrivals;
 use crate::statsd::{Popularity, Type};
@@ -154,6 +154,10 @@ pub struct StatsdArgs {
     /// Where it goes, and where its record goes.
     #[command(flatten)]
     pub outputs: OutputArgs,
+
+    /// Whether other machines send the rest.
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 /// `--transport`.

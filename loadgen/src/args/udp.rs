@@ -8,7 +8,7 @@ use protocol::probe::HEADER_BYTES;
 use service::addr::HostPort;
 use service::units::parse_duration;
 
-use super::{OutputArgs, RateArg, SegmentationArg};
+use super::{OutputArgs, RateArg, SegmentationArg, ShardArgs};
 use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
@@ -126,6 +126,10 @@ pub struct UdpArgs {
     /// Where it goes, and where its record goes.
     #[command(flatten)]
     pub outputs: OutputArgs,
+
+    /// Whether other machines send the rest.
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 fn lengths(text: &str) -> Result<Lengths, String> {

@@ -15,6 +15,7 @@ use loadgen::plan::{Mode, Plan, Wire};
 use loadgen::record::Interval;
 use loadgen::schedule::Arrivals;
 use loadgen::stop::StopFlag;
+use loadgen::stride::Stride;
 use loadgen::transport::Transport;
 use protocol::foo::{Answer, Message};
 
@@ -76,6 +77,8 @@ fn answer(mut stream: TcpStream, spoil: &Spoil) -> Option<()> {
 /// An open loop of 1,000 requests over one connection.
 pub(crate) fn plan(target: SocketAddr) -> Plan {
     Plan {
+        part: Stride::ALL,
+        start_unix_ns: None,
         targets: vec![target],
         mode: Mode::Open {
             rate: 5_000.0,
