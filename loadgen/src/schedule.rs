@@ -70,11 +70,8 @@ impl Schedule {
             slot: 0,
             step: stride.step,
             elapsed: 0.0,
+            product: self.unit(0),
             due: 0,
-        };
-        slots.elapsed = match self.spacing {
-            Spacing::Uniform | Spacing::Bursts { .. } => 0.0,
-            Spacing::Poisson => self.gap(0),
         };
         slots.move_by(stride.first);
         slots
@@ -84,13 +81,30 @@ impl Schedule {
         (slot as f64 * 1e9 / self.rate) as u64
     }
 
-    /// The gap before slot `slot`, by inversion of the exponential distribution.
-    fn gap(&self, slot: u64) -> f64 {
-        // 53 bits make a number in (0, 1], whose logarithm is finite.
-        let unit = ((mix(self.seed, slot) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        -unit.ln() * 1e9 / self.rate
+    /// The number in (0, 1] that the gap before slot `slot` is drawn by.
+    #[inline]
+    fn unit(&self, slot: u64) -> f64 {
+        const OF_53_BITS: f64 = 1.0 / (1_u64 << 53) as f64;
+        ((mix(self.seed, slot) >> 11) + 1) as f64 * OF_53_BITS
+    }
+
+    /// The sum of the gaps whose numbers have this product, by inversion of the exponential
+    /// distribution.
+    #[inline]
+    fn gaps(&self, product: f64) -> f64 {
+        -product.ln() * 1e9 / self.rate
     }
 }
+
+/// Slots whose gaps are added up by one logarithm: that of the product of as many numbers,
+/// none below 2^-53, is finite.
+///
+/// A walk with random gaps passes every slot of the whole, whoever's it is. That costs a
+/// worker 1.6 ns for each (measured on one core of a 2020s x86 server; 5 ns with a logarithm
+/// for each slot): at ten million slots per second over all shards 1.6 % of its core, and
+/// from one of its slots to the next 1.6 µs with 1,000 workers in all. Without random gaps a
+/// step costs the same however long it is.
+const BLOCK: u64 = 16;
 
 /// A walk over a share of the schedule.
 #[derive(Clone, Debug)]
@@ -98,8 +112,10 @@ pub struct Slots {
     schedule: Schedule,
     slot: u64,
     step: u64,
-    /// Poisson only: the exact due time, before rounding.
+    /// Poisson only: the exact due time of the last slot of the block before.
     elapsed: f64,
+    /// Poisson only: the product of the numbers of the slots since then.
+    product: f64,
     due: u64,
 }
 
@@ -139,9 +155,13 @@ impl Slots {
             Spacing::Poisson => {
                 for _ in 0..slots {
                     self.slot += 1;
-                    self.elapsed += self.schedule.gap(self.slot);
+                    if self.slot.is_multiple_of(BLOCK) {
+                        self.elapsed += self.schedule.gaps(self.product);
+                        self.product = 1.0;
+                    }
+                    self.product *= self.schedule.unit(self.slot);
                 }
-                self.due = self.elapsed as u64;
+                self.due = (self.elapsed + self.schedule.gaps(self.product)) as u64;
             }
         }
     }
@@ -158,7 +178,12 @@ mod tests {
         match schedule.spacing {
             Spacing::Uniform => schedule.uniform(slot),
             Spacing::Bursts { slots, every_ns } => slot / slots * every_ns,
-            Spacing::Poisson => (0..=slot).map(|k| schedule.gap(k)).sum::<f64>() as u64,
+            Spacing::Poisson => {
+                let units: Vec<f64> = (0..=slot).map(|k| schedule.unit(k)).collect();
+                let blocks = units.chunks(BLOCK as usize);
+                let gaps = blocks.map(|block| schedule.gaps(block.iter().product()));
+                gaps.sum::<f64>() as u64
+            }
         }
     }
 
@@ -190,7 +215,9 @@ mod tests {
     #[test]
     fn poisson_gaps_have_the_mean_and_the_spread_of_an_exponential() {
         let schedule = Schedule::new(1e6, Arrivals::Poisson, 7);
-        let gaps: Vec<f64> = (0..100_000).map(|k| schedule.gap(k)).collect();
+        let gaps: Vec<f64> = (0..100_000)
+            .map(|k| schedule.gaps(schedule.unit(k)))
+            .collect();
         let mean = gaps.iter().sum::<f64>() / 1e5;
         let above_mean = gaps.iter().filter(|gap| **gap > 1_000.0).count() as f64 / 1e5;
         assert!((mean - 1_000.0).abs() < 15.0, "mean gap {mean} ns");

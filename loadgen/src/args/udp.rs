@@ -27,6 +27,9 @@ Examples:
     loadgen udp --connect localhost:9000 --closed --clients 8 --timeout 250ms
   The most that comes back:
     loadgen udp --connect localhost:9000 --rate max --clients 2
+  2 million/s from eight machines, started on each with its number, 0 to 7:
+    loadgen udp --connect proxy.example:9000 --allow-remote --rate 2M/s --seed 1 \\
+      --shard 0/8 --start-at 1767225600 --out /shared/run
 
 Each datagram has the run, its socket, its number and the time of sending in it, and a check
 over all its bytes. One that is not back after --timeout is lost, or late if it comes after

@@ -15,7 +15,7 @@ use crate::stride::Stride;
 /// How late a shard may be if nothing else is asked for.
 const START_WITHIN: Duration = Duration::from_millis(100);
 
-/// Furthest start: one that is further ahead is a mistake, such as milliseconds for seconds.
+/// Furthest start: no engine needs that long to start its tasks.
 const FURTHEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// The shard that is asked for, if one is.

@@ -36,7 +36,7 @@ fn a_shard_needs_all_that_belongs_to_it() {
         ),
         (
             "--shard 0/4 --seed 1 --out /no/such --start-at 1767225600000",
-            "at most 24 h are accepted, in seconds",
+            "expected seconds of the Unix epoch",
         ),
         (
             "--shard 0/4 --seed 1 --out /no/such --start-at 1767225600",
