@@ -70,6 +70,12 @@ fn measure(
         config.plan.own_connections(),
         config.plan.threads,
     ));
+    let mut config = config.clone();
+    match output.meet(config.shard.as_mut(), &stop) {
+        Ok(start) => config.plan.start_unix_ns = start,
+        Err(error) => return output.not_begun(&error, &signal),
+    }
+    let config = &config;
     let mut crowd = match idle {
         Some(idle) => Some(Crowd::gather(&config.plan, idle, &stop).context("idle connections")?),
         None => None,

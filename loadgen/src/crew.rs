@@ -133,6 +133,9 @@ pub enum CrewError {
     /// It was asked to stop before it began.
     #[error("interrupted before the start")]
     CalledOff,
+    /// The other shards did not come.
+    #[error("--start-at together: {0}")]
+    Apart(io::Error),
 }
 
 fn reasons(connects: &ConnectTally) -> String {

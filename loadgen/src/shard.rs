@@ -1,12 +1,14 @@
 //! A part of a load that several machines send together: every n-th slot of one schedule,
 //! over every n-th connection, from one moment on.
 //!
-//! [`engine`] says which part this is, `clock` how far the moment can be trusted; what is
-//! made of both is entered in the record here.
+//! [`engine`] says which part this is, `rendezvous` agrees on the moment if that is wanted,
+//! `clock` says how far it can be trusted; what came of all is entered in the record here.
 
 mod clock;
 pub(crate) mod engine;
+mod rendezvous;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use self::engine::Place;
 use crate::args::StartAt;
 use crate::plan::nanos;
 use crate::record::{LoadRecord, Shard};
+use crate::stop::StopFlag;
 use crate::stride::Stride;
 
 /// A shard.
@@ -38,6 +41,26 @@ impl ShardPlan {
     /// What of the whole it does.
     pub(crate) fn part(&self) -> Stride {
         Stride::ALL.part(self.place.index, self.place.count)
+    }
+
+    /// Agrees with the others on the start, if they are to start together. False if it was
+    /// asked to stop before.
+    ///
+    /// # Errors
+    /// That not all came, or what the system said.
+    pub(crate) fn meet(&mut self, stop: &StopFlag) -> io::Result<bool> {
+        let StartAt::Together(ahead) = self.start_at else {
+            return Ok(true);
+        };
+        let longest = rendezvous::LONGEST;
+        let moment = rendezvous::meet(&self.place, &self.out, ahead, longest, stop)?;
+        self.start_unix_ns = moment.unwrap_or(self.start_unix_ns);
+        Ok(moment.is_some())
+    }
+
+    /// Whether the others are to be waited for.
+    pub(crate) fn awaits_others(&self) -> bool {
+        matches!(self.start_at, StartAt::Together(_))
     }
 
     /// The file of its record: numbers have the same width in all, so that they sort.

@@ -22,8 +22,9 @@ pub struct ShardArgs {
     pub shard: Option<ShardArg>,
 
     /// Start at this moment, in seconds of the Unix epoch such as 1767225600.5, or this
-    /// long from now such as +10s; it must be the same moment in all shards
-    #[arg(long, value_name = "UNIX|+TIME", allow_hyphen_values = true)]
+    /// long from now such as +10s; it must be the same moment in all shards. With
+    /// `together` they agree on one in --out, 5s (or as in together+30s) after all are there
+    #[arg(long, value_name = "UNIX|+TIME|together", allow_hyphen_values = true)]
     pub start_at: Option<StartAt>,
 
     /// Be ready at most this long after the start: past it the run is invalid [default:
@@ -98,20 +99,28 @@ pub enum StartAt {
     Unix(u64),
     /// This long from now.
     In(Duration),
+    /// This long after all shards are there.
+    Together(Duration),
 }
+
+/// From the meeting of all shards to their start, if nothing else is asked for: time to hear
+/// of it and to open connections.
+const TOGETHER: Duration = Duration::from_secs(5);
 
 impl FromStr for StartAt {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let moment = match text.strip_prefix('+') {
-            Some(wait) => parse_duration(wait).ok().map(Self::In),
-            None => unix_nanos(text).map(Self::Unix),
+        let moment = match (text.split_once('+'), text) {
+            (None, "together") => Some(Self::Together(TOGETHER)),
+            (Some(("", wait)), _) => parse_duration(wait).ok().map(Self::In),
+            (Some(("together", wait)), _) => parse_duration(wait).ok().map(Self::Together),
+            _ => unix_nanos(text).map(Self::Unix),
         };
         moment.ok_or_else(|| {
             format!(
                 "expected seconds of the Unix epoch such as 1767225600 or 1767225600.5, or a time \
-                 from now such as +10s, got {text:?}"
+                 from now such as +10s, or together, or together+30s, got {text:?}"
             )
         })
     }
@@ -139,6 +148,7 @@ impl fmt::Display for StartAt {
                 f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
             }
             Self::In(wait) => write!(f, "+{}", format_duration(*wait)),
+            Self::Together(wait) => write!(f, "together+{}", format_duration(*wait)),
         }
     }
 }
@@ -183,6 +193,9 @@ mod tests {
         assert_eq!("0.000000001".parse(), unix(1));
         assert_eq!("+10s".parse(), Ok(StartAt::In(Duration::from_secs(10))));
         assert_eq!("+0".parse(), Ok(StartAt::In(Duration::ZERO)));
+        let together = |seconds| Ok(StartAt::Together(Duration::from_secs(seconds)));
+        assert_eq!("together".parse(), together(5));
+        assert_eq!("together+30s".parse(), together(30));
         for text in [
             "",
             "soon",
@@ -194,6 +207,8 @@ mod tests {
             ".5",
             "1.0000000001",
             "1e9",
+            "together+",
+            "together-5s",
             "99999999999999",
         ] {
             assert!(text.parse::<StartAt>().is_err(), "{text}");
@@ -202,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_start_is_told_as_it_is_given() {
-        for text in ["1767225600", "1767225600.25", "+10s"] {
+        for text in ["1767225600", "1767225600.25", "+10s", "together+5s"] {
             assert_eq!(text.parse::<StartAt>().unwrap().to_string(), text);
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn shard(args: &ShardArgs, seed: Option<u64>) -> Result<Option<ShardP
     let Some(start_at) = args.start_at else {
         return bad(
             "--shard needs --start-at: all shards start at the same moment, in seconds of the \
-             Unix epoch such as 1767225600, or +10s from now"
+             Unix epoch such as 1767225600, or +10s from now, or together"
                 .to_owned(),
         );
     };
@@ -50,7 +50,8 @@ pub(super) fn shard(args: &ShardArgs, seed: Option<u64>) -> Result<Option<ShardP
     let now = unix_ns();
     let start_unix_ns = match start_at {
         StartAt::Unix(moment) => moment,
-        StartAt::In(wait) => now.saturating_add(nanos(wait)),
+        // Together: not before that.
+        StartAt::In(wait) | StartAt::Together(wait) => now.saturating_add(nanos(wait)),
     };
     let ahead = start_unix_ns.saturating_sub(now);
     if ahead > nanos(FURTHEST) {

@@ -25,6 +25,7 @@ use crate::histograms::Histogram;
 use crate::outcome::Outcome;
 use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
 use crate::shard::ShardPlan;
+use crate::stop::StopFlag;
 use crate::tally::ConnectTally;
 use files::{Events, IntervalLog, RecordFile, ShardFile};
 use progress::Progress;
@@ -128,6 +129,27 @@ impl Output {
         }
     }
 
+    /// Has a shard, if it is one, agree with the others on the start, and tells that in
+    /// nanoseconds of the Unix epoch.
+    ///
+    /// # Errors
+    /// That it was asked to stop before, or that they did not come.
+    pub(crate) fn meet(
+        &mut self,
+        shard: Option<&mut ShardPlan>,
+        stop: &StopFlag,
+    ) -> Result<Option<u64>, CrewError> {
+        let Some(shard) = shard else { return Ok(None) };
+        if shard.awaits_others() {
+            self.say(&format!("{}: waiting for the others", shard.place));
+        }
+        match shard.meet(stop) {
+            Ok(true) => Ok(Some(shard.start_unix_ns)),
+            Ok(false) => Err(CrewError::CalledOff),
+            Err(error) => Err(CrewError::Apart(error)),
+        }
+    }
+
     /// Says what is about to run.
     pub(crate) fn begin(&mut self, config: &Config) {
         if let Some(progress) = &self.progress {
@@ -154,13 +176,22 @@ impl Output {
         signal: &Receiver<Stop>,
         record_of_nothing: impl FnOnce(&ConnectTally, &str) -> LoadRecord,
     ) -> anyhow::Result<ExitCode> {
-        let text = format!("{}: {error}", self.target);
         if let CrewError::NothingOpened(connects) = error {
+            let text = format!("{}: {error}", self.target);
             self.write_record(&record_of_nothing(connects, &text))?;
         }
+        self.not_begun(error, signal)
+    }
+
+    /// Says how to exit if there is nothing to record.
+    pub(crate) fn not_begun(
+        &self,
+        error: &CrewError,
+        signal: &Receiver<Stop>,
+    ) -> anyhow::Result<ExitCode> {
         match signal.try_recv() {
             Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
-            Err(_) => Err(anyhow::anyhow!(text)),
+            Err(_) => Err(anyhow::anyhow!("{}: {error}", self.target)),
         }
     }
 

@@ -72,6 +72,12 @@ fn measure(
     let stop = StopFlag::default();
     let signal = on_signals(stop.clone()).context("cannot listen for signals")?;
     output.say(&headline(args, config));
+    let mut config = config.clone();
+    match output.meet(config.shard.as_mut(), &stop) {
+        Ok(start) => config.plan.start_unix_ns = start,
+        Err(error) => return output.not_begun(&error, &signal),
+    }
+    let config = &config;
     let plan = Arc::new(config.plan.clone());
     let numbers = config.shard.is_none().then(Arc::<AtomicU64>::default);
     let seen = metered::run(

@@ -178,3 +178,58 @@ fn the_environment_says_which_shard_it_is() {
     assert_eq!(shard.told_by, "JOB_COMPLETION_INDEX");
     assert_eq!(shard.slots, None);
 }
+
+#[test]
+fn shards_that_come_one_after_the_other_start_together() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let words = format!(
+        "foo --connect {} --rate 400/s --requests 80 --connections 4 --seed 1 --floor 0 \
+         --start-within 1m --start-at together+300ms --out",
+        serve_rightly(),
+    );
+    let spawn = |shard: u64| {
+        let mut command = loadgen(&words);
+        command.arg(dir.path()).arg(format!("--shard={shard}/3"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let mut shards = vec![];
+    for shard in [2, 0, 1] {
+        let mut child = spawn(shard);
+        let stderr = first_line(&mut child, &format!("shard {shard} of 3: waiting"));
+        shards.push((child, stderr));
+    }
+    for (mut child, mut stderr) in shards {
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).expect("text");
+        let status = child.wait().expect("it ends");
+        assert!(matches!(status.code(), Some(0 | 3)), "{status}: {said}");
+    }
+    let records = [0, 1, 2].map(|shard| record(&file(dir.path(), shard, 3)));
+    let starts = records
+        .each_ref()
+        .map(|record| record.shard.as_ref().map(|shard| shard.start_unix_ns));
+    assert!(starts.iter().all(|start| *start == starts[0]), "{starts:?}");
+    let sent: u64 = records.iter().map(|record| record.counts.sent).sum();
+    assert_eq!(sent, 80);
+    assert_eq!(records[0].config["start-at"], "together+300ms");
+}
+
+#[test]
+fn who_waits_for_others_ends_when_it_is_asked_to() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let words = format!(
+        "statsd --connect {} --seed 1 --shard 1/3 --start-at together --out",
+        serve_rightly(),
+    );
+    let mut child = loadgen(&words)
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let _stderr = first_line(&mut child, "shard 1 of 3: waiting for the others");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    assert_eq!(names(dir.path()), [""; 0]);
+}
