@@ -81,6 +81,9 @@ impl metered::Worker for Worker {
         let Ok(timeline) = crew.start.recv() else {
             return Ok(());
         };
+        // Nothing moves before the start: it would be in no slice, and other machines wait.
+        let left = timeline.start.saturating_sub(mono_ns());
+        std::thread::sleep(Duration::from_nanos(left));
         let ended = self.transfer(timeline, &mut events)?;
         let mut judged = Judged::default();
         for stream in &self.streams {
@@ -122,7 +125,10 @@ impl Worker {
     }
 
     fn open_all(&mut self, events: &mut Events) -> io::Result<()> {
-        let own = self.plan.share(self.plan.connections as u64, self.index) as usize;
+        let own = self
+            .plan
+            .seat(self.index)
+            .share(self.plan.connections as u64) as usize;
         let plan = self.plan.clone();
         let mut dialer = Dialer::new(plan.targets.clone(), &plan.transport, false, self.index);
         let mut opening: BTreeMap<u64, Opening> = BTreeMap::new();
@@ -212,7 +218,7 @@ impl Worker {
                 self.streams.push(Stream::new(
                     one.link,
                     &self.bulk,
-                    self.plan.connections,
+                    self.plan.own_connections(),
                     read_rate,
                 ));
             }
