@@ -1,6 +1,7 @@
 //! How a shard ends that is late, killed, called off or not wanted.
 
 use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use loadgen::record::LoadEvent;
@@ -41,24 +42,30 @@ fn a_late_shard_sends_all_says_so_and_is_invalid() {
     assert!(median > 1_750_000.0, "due times were shifted: {median} µs");
 }
 
-#[test]
-fn a_killed_shard_leaves_no_file() {
-    let dir = tempfile::tempdir().expect("a directory");
+/// A shard that has begun and goes on for a minute, and what it says meanwhile.
+fn loading(out: &Path) -> (Child, impl Iterator<Item = LoadEvent> + use<>) {
     let words = format!(
         "foo --connect {} --rate 400/s --duration 1m --warmup 0 --seed 1 --floor 0 --quiet \
          --events-fd 3 --interval 50ms --shard 0/4 --start-at +10ms --out",
         serve_rightly(),
     );
     let mut child = with_events_on_stdout(&words)
-        .arg(dir.path())
+        .arg(out)
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
     let events = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut events = events.map(|line| {
+    let events = events.map(|line| {
         let line = line.expect("an event");
         serde_json::from_str(&line).expect(&line)
     });
+    (child, events)
+}
+
+#[test]
+fn a_killed_shard_leaves_no_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut child, mut events) = loading(dir.path());
     let has_answers = |event| matches!(event, LoadEvent::Interval(slice) if slice.answered > 0);
     assert!(events.any(has_answers), "answers before a minute is over");
     child.kill().expect("it runs");
@@ -69,21 +76,10 @@ fn a_killed_shard_leaves_no_file() {
 #[test]
 fn a_stopped_shard_is_no_part_of_the_whole() {
     let dir = tempfile::tempdir().expect("a directory");
-    let words = format!(
-        "foo --connect {} --rate 400/s --duration 1m --warmup 0 --seed 1 --floor 0 --quiet \
-         --events-fd 3 --interval 50ms --shard 0/4 --start-at +10ms --out",
-        serve_rightly(),
-    );
-    let mut child = with_events_on_stdout(&words)
-        .arg(dir.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut events = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let has_begun = |line: Result<String, _>| line.expect("an event").contains("measuring");
-    assert!(events.any(has_begun));
+    let (mut child, mut events) = loading(dir.path());
+    assert!(events.any(|event| matches!(event, LoadEvent::Measuring { .. })));
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
-    assert!(events.any(|line| line.expect("an event").contains("done")));
+    assert!(events.any(|event| matches!(event, LoadEvent::Done { .. })));
     assert_eq!(child.wait().expect("it ends").code(), Some(143));
     let record = record(&file(dir.path(), 0, 4));
     let reason = "stopped early: the other shards went on".to_owned();
