@@ -8,6 +8,8 @@
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
 //!
+//! [`distribute`] has a load run on the machines of somebody else's engine.
+//!
 //! [`crash`] attacks a target until something is wrong with it, and keeps what shows it again.
 //!
 //! It measures nothing in its own process: every part of a run is a child, mostly this
@@ -19,6 +21,7 @@ pub mod cli;
 pub mod comparison;
 pub mod crash;
 pub mod descriptor;
+pub mod distribute;
 pub mod engine;
 pub mod foreign;
 pub mod history;

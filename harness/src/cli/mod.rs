@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod corpus;
 mod crash;
+mod distribute;
 mod list;
 mod minimize;
 mod replay;
@@ -50,6 +51,7 @@ enum Command {
     Compare(compare::Compare),
     Tournament(tournament::Tournament),
     Report(report::Report),
+    Distribute(distribute::Distribute),
     Crash(Box<crash::Crash>),
     Replay(replay::Replay),
     Minimize(minimize::Minimize),
@@ -140,6 +142,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Compare(compare)) => compare::execute(&compare),
         Some(Command::Tournament(tournament)) => tournament::execute(&tournament),
         Some(Command::Report(report)) => report::execute(&report),
+        Some(Command::Distribute(distribute)) => distribute::execute(&distribute),
         Some(Command::Crash(crash)) => crash::execute(&crash),
         Some(Command::Replay(replay)) => replay::execute(&replay),
         Some(Command::Minimize(minimize)) => minimize::execute(&minimize),

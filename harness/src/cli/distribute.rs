@@ -1,0 +1,232 @@
+//! `harness distribute`.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use service::signals::StopSignals;
+use service::units::parse_duration;
+
+use super::{failed, say, usage};
+use crate::distribute::load::Load;
+use crate::distribute::script::{self, Job};
+use crate::distribute::shards::{self, Shards};
+use crate::distribute::slurm::Slurm;
+use crate::distribute::watch::{End, Watched};
+use crate::{host, output};
+
+/// Run one load in shards on machines that Slurm gives, and merge what they measured
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Distribute {
+    /// Submit it to Slurm, whose commands must be installed here
+    #[arg(long, required = true)]
+    slurm: bool,
+
+    /// Run on this many nodes [default: as Slurm places the shards]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
+    nodes: Option<u64>,
+
+    /// Cut the load into this many shards [default: one for each node]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=MOST), required_unless_present = "nodes")]
+    shards: Option<u64>,
+
+    /// Submit it to this partition [default: Slurm's]
+    #[arg(long, value_name = "P")]
+    partition: Option<String>,
+
+    /// Let Slurm end the job after this time, e.g. 10m; it counts in whole minutes
+    /// [default: the partition's]
+    #[arg(long, value_name = "T", value_parser = parse_duration)]
+    time_limit: Option<Duration>,
+
+    /// Start the schedule this long after the job has begun: all shards must be ready by
+    /// then
+    #[arg(long, value_name = "T", default_value = "10s", value_parser = parse_duration)]
+    start_after: Duration,
+
+    /// Have shards, logs and reports written to this directory, which all nodes must see
+    /// [default: .harness/runs/<id>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Demand this of the merged load, e.g. 'p99 < 2ms'; may be given several times
+    #[arg(long = "expect", value_name = "EXPECTATION")]
+    expectations: Vec<String>,
+
+    /// Take what could not be judged for a warning: exit 0 instead of 3
+    #[arg(long)]
+    lenient: bool,
+
+    /// Show nothing while it runs
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// The load as for "harness loadgen", with figures of the whole: each shard takes its share
+    #[arg(last = true, required = true, value_name = "LOAD")]
+    load: Vec<String>,
+}
+
+/// Most shards, and most nodes: beyond what was measured of a merge.
+const MOST: u64 = 10_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  400,000 requests/s from four machines, as one schedule:
+    harness distribute --slurm --nodes 4 --out /shared/results -- \\
+      foo --connect proxy.lab:8002 --allow-remote --rate 400k/s --duration 1m
+  Two shards on each of 50 machines of a partition, and a demand on the whole:
+    harness distribute --slurm --nodes 50 --shards 100 --partition load --expect 'p99 < 2ms' \\
+      --out /shared/results -- tcp --connect proxy.lab:8002 --allow-remote --rate 2M/s
+
+DIR/job.sh is what was submitted, and can be by hand: sbatch DIR/job.sh, and when the job has
+ended, harness merge DIR. This executable must be at the same path on all nodes. Whatever else
+Slurm has to be told goes into its variables: SBATCH_ACCOUNT=lab, SBATCH_EXCLUSIVE=user.
+
+Exit codes: those of harness merge; 2 usage error, nothing was submitted; 5 Slurm is not there
+or did not take the job; 130 and 143 interrupted, and the job was cancelled.";
+
+pub(super) fn execute(distribute: &Distribute) -> ExitCode {
+    // clap has seen to it that one of them is there.
+    let count = distribute.shards.or(distribute.nodes).unwrap_or(1);
+    let load = match checked(distribute, count) {
+        Ok(load) => load,
+        Err(message) => return usage(&message),
+    };
+    let slurm = match Slurm::find() {
+        Ok(slurm) => slurm,
+        Err(message) => return failed(&format!("--slurm: {message}")),
+    };
+    let shards = match directory(distribute.out.as_deref(), count) {
+        Ok(shards) => shards,
+        Err(code) => return code,
+    };
+    match prepared(distribute, shards, load)
+        .and_then(|job| submit_and_wait(distribute, &slurm, &job))
+    {
+        Ok(code) => code,
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// What can be refused before anything is touched.
+fn checked(distribute: &Distribute, count: u64) -> Result<Load, String> {
+    if let Some(nodes) = distribute.nodes.filter(|nodes| *nodes > count) {
+        return Err(format!(
+            "--shards {count}: expected at least one for each of --nodes {nodes}"
+        ));
+    }
+    if let Some(partition) = &distribute.partition
+        && !script::is_partition(partition)
+    {
+        return Err(format!(
+            "--partition {partition:?}: expected a name, or several with commas"
+        ));
+    }
+    Load::new(&distribute.load, count, host::random_seed()).map_err(|error| error.to_string())
+}
+
+/// The directory of the load, without shards of another.
+fn directory(out: Option<&Path>, count: u64) -> Result<Shards, ExitCode> {
+    if let Some(out) = out.filter(|out| out.exists()) {
+        match shards::left_before(out) {
+            Ok(None) => {}
+            Ok(Some(file)) => {
+                return Err(usage(&format!(
+                    "--out {}: {} is there already; expected a directory without shards",
+                    out.display(),
+                    file.file_name().unwrap_or_default().display()
+                )));
+            }
+            Err(error) => return Err(usage(&format!("--out {}: {error}", out.display()))),
+        }
+    }
+    let made = output::directory(out, "distribute", service::clock::unix_ms())
+        .and_then(|(_, directory)| directory.canonicalize());
+    let directory = made.map_err(|error| failed(&error.to_string()))?;
+    if script::is_path_for_slurm(&directory) {
+        Ok(Shards { directory, count })
+    } else {
+        Err(usage(&format!(
+            "--out {directory:?}: expected a path without % and \\, which Slurm takes otherwise"
+        )))
+    }
+}
+
+/// The job, its script written.
+fn prepared(distribute: &Distribute, shards: Shards, load: Load) -> io::Result<Job> {
+    let job = Job {
+        shards,
+        nodes: distribute.nodes,
+        partition: distribute.partition.clone(),
+        time_limit: distribute.time_limit,
+        start_after: distribute.start_after,
+        program: std::env::current_exe()?,
+        load,
+    };
+    let path = job.shards.directory.join(script::FILE);
+    output::whole(&path, job.script().as_bytes())?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    Ok(job)
+}
+
+fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Result<ExitCode> {
+    let tell = |line: &str| {
+        if !distribute.quiet {
+            say(line);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let shards = &job.shards;
+    let end = runtime.block_on(async {
+        // Before there is a job that a signal would have to end.
+        let mut signals = StopSignals::listen()?;
+        let number = slurm.submit(&shards.directory.join(script::FILE)).await?;
+        let directory = shards.directory.display();
+        let count = shards.count;
+        tell(&format!(
+            "job {number} submitted: {count} shards, seed {}, {directory}",
+            job.load.seed
+        ));
+        let watched = Watched {
+            slurm,
+            job: number,
+            shards,
+            tell: &tell,
+        };
+        Ok::<End, io::Error>(watched.to_its_end(&mut signals).await)
+    })?;
+    match end {
+        End::Stopped(stop) => return Ok(ExitCode::from(stop.exit_code())),
+        End::Lost(said) => say(&format!("what became of the job is not known: {said}")),
+        End::Job(_) => {}
+    }
+    say_what_is_missing(shards);
+    // TODO(lead): `harness merge` is built on another branch; this is its one call.
+    // super::merge::execute(...)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of the shards that left no record: what they said last, and what the script did.
+fn say_what_is_missing(shards: &Shards) {
+    let missing = shards.missing();
+    if missing.is_empty() {
+        return;
+    }
+    for line in shards.told(&missing) {
+        say(&line);
+    }
+    let log = shards.directory.join(shards::JOB_LOG);
+    match shards::last_words(&log) {
+        Some(words) => say(&format!("the job: {words}")),
+        None => say(&format!(
+            "the job wrote no {}: do its nodes see this directory?",
+            log.display()
+        )),
+    }
+}
