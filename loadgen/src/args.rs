@@ -15,10 +15,13 @@ use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
 
+mod shard;
 mod statsd;
 mod tcp;
 mod udp;
 
+pub(crate) use shard::MOST_SHARDS;
+pub use shard::{ShardArg, ShardArgs, StartAt};
 pub use statsd::{BurstArg, PackArg, SegmentationArg, StatsdArgs, WayArg};
 pub use tcp::{BulkArg, ReadRate, TcpArgs};
 pub use udp::UdpArgs;
@@ -59,6 +62,12 @@ Examples:
     loadgen foo --connect localhost:8002 --rate max
   Connect, one request, answer, close, as often as possible:
     loadgen foo --connect localhost:8002 --closed --requests-per-connection 1
+  200,000 requests/s from four machines, started on each with its number, 0 to 3:
+    loadgen foo --connect proxy.example:8001 --allow-remote --rate 200k/s --seed 1 \\
+      --shard 0/4 --start-at 1767225600 --out /shared/run
+  The same from all tasks of a Slurm job (srun), of MPI, or of an array:
+    loadgen foo --connect proxy.example:8001 --allow-remote --rate 200k/s --seed 1 \\
+      --shard auto --start-at $START --out /shared/run
 
 Exit codes: 0 every request was answered rightly; 1 something failed; 2 usage;
 3 the run is invalid, its figures mean nothing; 130 or 143 interrupted.";
@@ -169,6 +178,10 @@ pub struct LoadArgs {
     /// Where it goes, and where its record goes.
     #[command(flatten)]
     pub outputs: OutputArgs,
+
+    /// Whether other machines send the rest.
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 /// What each kind of load may be told of its outputs, and of how far it may go.

@@ -67,9 +67,15 @@ fn measure(
         "loadgen tcp → {}: bulk {}, {} connections, {} threads",
         args.connect,
         bulk.direction.name(),
-        config.plan.connections,
+        config.plan.own_connections(),
         config.plan.threads,
     ));
+    let mut config = config.clone();
+    match output.meet(config.shard.as_mut(), &stop) {
+        Ok(start) => config.plan.start_unix_ns = start,
+        Err(error) => return output.not_begun(&error, &signal),
+    }
+    let config = &config;
     let mut crowd = match idle {
         Some(idle) => Some(Crowd::gather(&config.plan, idle, &stop).context("idle connections")?),
         None => None,
@@ -92,6 +98,9 @@ fn measure(
         record
             .notes
             .push("stopped early by a signal: this record is partial".to_owned());
+    }
+    if let Some(shard) = &config.shard {
+        shard.enter(&mut record, outcome.late_ns, None, stopped.is_some());
     }
     output.finish_bulk(&record, &came)?;
     Ok(ExitCode::from(

@@ -15,12 +15,16 @@ use crate::pacer::{Pacer, PacerChoice};
 use crate::payload::Lengths;
 use crate::plan::{Mode, Plan, Wire};
 use crate::schedule::Arrivals;
+use crate::shard::ShardPlan;
+use crate::stride::Stride;
 use crate::transport::Transport;
 
+mod shard;
 mod statsd;
 mod tcp;
 mod udp;
 
+use shard::{enough, part, per_shard, shard, shard_flags, still_ahead};
 pub use statsd::StatsdConfig;
 pub use tcp::TcpConfig;
 pub use udp::UdpConfig;
@@ -69,6 +73,8 @@ pub struct Config {
     pub flags: BTreeMap<String, Value>,
     /// The program and its mode.
     pub program: &'static str,
+    /// The shard that it is, if others do the rest.
+    pub(crate) shard: Option<ShardPlan>,
 }
 
 /// What a load is about, beside what every load has.
@@ -122,13 +128,15 @@ impl Config {
             transport: Transport::default(),
             idle: 0,
         };
-        let plan = plan(&args.load, subject, machine, fresh_seed)?;
-        let mut flags = flags(&args.load, &plan);
+        let shard = shard(&args.load.shard, args.load.seed)?;
+        let plan = plan(&args.load, subject, machine, fresh_seed, shard.as_ref())?;
+        let mut flags = flags(&args.load, &plan, shard.as_ref());
         flags.insert("verify".to_owned(), json!(args.verify));
         Ok(Self {
             plan,
             flags,
             program: "loadgen foo",
+            shard,
         })
     }
 }
@@ -138,7 +146,9 @@ fn plan(
     subject: Subject,
     machine: Machine,
     fresh_seed: u64,
+    shard: Option<&ShardPlan>,
 ) -> Result<Plan, ConfigError> {
+    let part = part(shard);
     let mode = mode(args)?;
     let open = matches!(mode, Mode::Open { .. });
     if !open {
@@ -154,19 +164,24 @@ fn plan(
         }
     }
     at_least_one("--connections", args.connections as u64)?;
+    enough("--connections", args.connections as u64, part)?;
     let most = most_connections(machine.descriptors);
-    if args.connections as u64 > most {
+    let own = part.share(args.connections as u64);
+    if own > most {
         return bad(format!(
-            "--connections {} is above what the limit of open descriptors allows: at most {most} \
+            "--connections {} is above what the limit of open descriptors allows: at most {most}{} \
              (ulimit -Hn)",
-            args.connections
+            args.connections,
+            per_shard(part)
         ));
     }
-    if (args.connections as u64).saturating_add(subject.idle as u64) > most {
+    if own.saturating_add(part.share(subject.idle as u64)) > most {
         return bad(format!(
             "--connections {} and --idle {} are above what the limit of open descriptors allows: \
-             at most {most} (ulimit -Hn)",
-            args.connections, subject.idle
+             at most {most}{} (ulimit -Hn)",
+            args.connections,
+            subject.idle,
+            per_shard(part)
         ));
     }
     let pipeline = args.pipeline.unwrap_or(match mode {
@@ -175,9 +190,10 @@ fn plan(
         Mode::Max => 64,
     });
     within("--pipeline", pipeline, MOST_PIPELINE)?;
-    let threads = threads(args, mode, machine.cores)?;
+    let threads = threads(args, mode, part, machine.cores)?;
     if let Some(requests) = args.requests {
         at_least_one("--requests", requests)?;
+        enough("--requests", requests, part)?;
     }
     if args.duration == Some(Duration::ZERO) {
         return bad("--duration must be longer than 0".to_owned());
@@ -196,7 +212,9 @@ fn plan(
         Mode::Closed | Mode::Max => Pacer::None,
     };
     let limited = args.requests.is_some();
-    Ok(Plan {
+    let plan = Plan {
+        part,
+        start_unix_ns: shard.map(|shard| shard.start_unix_ns),
         targets: targets(&args.connect, args.outputs.allow_remote)?,
         mode,
         connections: args.connections,
@@ -221,7 +239,11 @@ fn plan(
         requests_per_connection: args.requests_per_connection,
         max_backlog: max_backlog(args, mode)?,
         pacer,
-    })
+    };
+    if let Some(shard) = shard {
+        still_ahead(shard, plan.warmup, plan.duration)?;
+    }
+    Ok(plan)
 }
 
 /// A seed that differs from run to run, small enough for every reader of JSON.
@@ -268,22 +290,23 @@ fn mode(args: &LoadArgs) -> Result<Mode, ConfigError> {
     }
 }
 
-fn threads(args: &LoadArgs, mode: Mode, cores: usize) -> Result<usize, ConfigError> {
+fn threads(args: &LoadArgs, mode: Mode, part: Stride, cores: usize) -> Result<usize, ConfigError> {
+    let connections = part.share(args.connections as u64) as usize;
     if let Some(threads) = args.threads {
         within("--threads", threads, MOST_THREADS)?;
-        if threads > args.connections {
+        if threads > connections {
             return bad(format!(
-                "--threads {threads} needs at least as many --connections, got {}",
-                args.connections
+                "--threads {threads} needs at least as many --connections{}, got {connections}",
+                per_shard(part)
             ));
         }
         return Ok(threads);
     }
     let wanted = match mode.rate() {
-        Some(rate) => (rate / RATE_PER_THREAD).ceil() as usize,
+        Some(rate) => (rate / part.step as f64 / RATE_PER_THREAD).ceil() as usize,
         None => cores,
     };
-    Ok(wanted.clamp(1, cores.min(args.connections)))
+    Ok(wanted.clamp(1, cores.min(connections)))
 }
 
 fn max_backlog(args: &LoadArgs, mode: Mode) -> Result<u64, ConfigError> {
@@ -315,7 +338,7 @@ fn targets(
     Ok(targets)
 }
 
-fn flags(args: &LoadArgs, plan: &Plan) -> BTreeMap<String, Value> {
+fn flags(args: &LoadArgs, plan: &Plan, shard: Option<&ShardPlan>) -> BTreeMap<String, Value> {
     let time = |duration: Duration| json!(format_duration(duration));
     let path =
         |path: &Option<std::path::PathBuf>| json!(path.as_ref().map(|p| p.display().to_string()));
@@ -370,5 +393,6 @@ fn flags(args: &LoadArgs, plan: &Plan) -> BTreeMap<String, Value> {
     flags
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(shard_flags(shard))
         .collect()
 }

@@ -22,15 +22,12 @@ use crate::payload::Payload;
 use crate::plan::{Plan, Wire};
 use crate::record::Interval;
 use crate::slices::Slices;
+use crate::start::{self, Started};
 use crate::stop::StopFlag;
 use crate::tally::{ConnectTally, Tally};
 use crate::timeline::{Slice, Timeline};
 use crate::udp::{self, Ledger};
 use crate::worker::Worker;
-
-/// From the last connection's opening to the first slot: time for all workers to hear
-/// of it.
-const HEAD_START_NS: u64 = 3_000_000;
 
 /// What a worker reports.
 pub(crate) enum FromWorker {
@@ -116,6 +113,8 @@ pub(crate) struct WorkerDone {
 pub trait Observer {
     /// All connections are open, or as many as could be opened.
     fn opened(&mut self, open: usize, failed: u64);
+    /// All that is left is to wait this long for the start.
+    fn waiting(&mut self, _left: Duration) {}
     /// Measuring has begun.
     fn measuring(&mut self, mono_ns: u64);
     /// A slice is over.
@@ -131,6 +130,12 @@ pub enum CrewError {
     /// Nobody answers there.
     #[error("no connection could be opened: {}", reasons(.0))]
     NothingOpened(Box<ConnectTally>),
+    /// It was asked to stop before it began.
+    #[error("interrupted before the start")]
+    CalledOff,
+    /// The other shards did not come.
+    #[error("--start-at together: {0}")]
+    Apart(io::Error),
 }
 
 fn reasons(connects: &ConnectTally) -> String {
@@ -172,10 +177,14 @@ pub fn run(
         return Err(CrewError::NothingOpened(Box::new(connects)));
     }
     observer.opened(open, connects.failed_total());
-    let timeline = crew.start(plan);
+    let started = start::wait(plan.start_unix_ns, stop, observer).ok_or(CrewError::CalledOff)?;
+    let timeline = crew.start(plan, started);
     let outcome = crew.collect(timeline, plan, stop, observer)?;
     crew.join()?;
-    Ok(outcome)
+    Ok(Outcome {
+        late_ns: started.late_ns,
+        ..outcome
+    })
 }
 
 /// What a worker is hired with.
@@ -253,8 +262,8 @@ impl Crew {
         Ok((all, tally))
     }
 
-    fn start(&self, plan: &Plan) -> Timeline {
-        let timeline = plan.timeline(mono_ns() + HEAD_START_NS);
+    fn start(&self, plan: &Plan, started: Started) -> Timeline {
+        let timeline = plan.timeline(started.mono_ns);
         for worker in &self.starts {
             let _ = worker.send(timeline);
         }

@@ -120,7 +120,12 @@ impl OpenLoop {
         }
         self.waiting -= 1;
         let due = self.start + self.taken.due();
-        self.taken.advance();
+        if self.waiting == 0 {
+            // Both walks are at the same slot, and a step of many slots is not cheap.
+            self.taken = self.reached.clone();
+        } else {
+            self.taken.advance();
+        }
         Some(due)
     }
 
@@ -193,10 +198,11 @@ mod tests {
     use super::*;
     use crate::histograms;
     use crate::schedule::{Arrivals, Schedule};
+    use crate::stride::Stride;
 
     /// One slot every 10 ns from 1,000 on.
     fn open_loop(bound: u64) -> OpenLoop {
-        let slots = Schedule::new(1e8, Arrivals::Uniform, 0).share(0, 1);
+        let slots = Schedule::new(1e8, Arrivals::Uniform, 0).share(Stride::ALL);
         let mut open = OpenLoop::new(slots, 8, bound);
         open.begin(1_000);
         open

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::crew::{self, Observer};
 use crate::echo::Echo;
 use crate::histograms::{Histogram, percentiles};
-use crate::plan::Plan;
+use crate::plan::{Mode, Plan};
 use crate::record::{Interval, Percentiles};
 use crate::stop::StopFlag;
+use crate::stride::Stride;
 use crate::transport::Transport;
 
 /// Traffic before measuring the floor: caches and connections are warm after it.
@@ -31,8 +32,15 @@ pub fn measure(
     let echo = Echo::start(plan.wire).ok()?;
     // Both ends of a connection are in this process.
     let most = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2).unwrap_or(1);
-    let connections = plan.connections.min(most).max(plan.threads);
+    let connections = plan.own_connections().min(most).max(plan.threads);
+    let mut mode = plan.mode;
+    if let (Mode::Open { rate, .. }, Some(own)) = (&mut mode, plan.own_rate()) {
+        *rate = own;
+    }
     let plan = Plan {
+        part: Stride::ALL,
+        start_unix_ns: None,
+        mode,
         targets: vec![echo.at],
         connections,
         warmup: WARMUP,

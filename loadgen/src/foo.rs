@@ -51,6 +51,12 @@ fn measure(
     } else {
         floor::measure(&config.plan, args.floor, machine.descriptors, &stop)
     };
+    let mut config = config.clone();
+    match output.meet(config.shard.as_mut(), &stop) {
+        Ok(start) => config.plan.start_unix_ns = start,
+        Err(error) => return output.not_begun(&error, &signal),
+    }
+    let config = &config;
     output.begin(config);
     let mut crowd = match idle {
         Some(idle) => Some(Crowd::gather(&config.plan, idle, &stop).context("idle connections")?),
@@ -77,6 +83,10 @@ fn measure(
         record
             .notes
             .push(format!("stopped early by {name}: this record is partial"));
+    }
+    if let Some(shard) = &config.shard {
+        let slots = config.plan.mode.rate().map(|_| outcome.send_lag.len());
+        shard.enter(&mut record, outcome.late_ns, slots, stopped.is_some());
     }
     output.finish(&record, &outcome)?;
     Ok(ExitCode::from(

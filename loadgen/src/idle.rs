@@ -15,6 +15,7 @@ use crate::link::Link;
 use crate::plan::{Plan, nanos};
 use crate::record::Idle;
 use crate::stop::StopFlag;
+use crate::stride::Stride;
 use crate::tracker::Reply;
 
 /// Connections that are opened or checked at the same time: below any listener's backlog.
@@ -32,7 +33,7 @@ const FIRST_ID: u32 = 1 << 19;
 /// Connections that say nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct IdlePlan {
-    /// How many.
+    /// How many, in this process.
     pub connections: usize,
     /// Whether each must still echo a message when the run is over.
     pub check: bool,
@@ -43,6 +44,8 @@ pub(crate) struct Crowd {
     members: Vec<Member>,
     poller: Poller,
     echoes: Echoes,
+    /// Which of all idle connections these are.
+    part: Stride,
     check: bool,
     /// For opening one of them, and for an answer of one.
     patience: (u64, u64),
@@ -83,6 +86,7 @@ impl Crowd {
             members: Vec::with_capacity(idle.connections),
             poller: Poller::new()?,
             echoes: Echoes::new(Integrity::Full, plan.seed, plan.payload),
+            part: plan.part,
             check: idle.check,
             patience: (nanos(plan.connect_timeout), nanos(plan.drain)),
             counted: Idle {
@@ -253,7 +257,7 @@ impl Crowd {
         if !self.check {
             return false;
         }
-        self.echoes.write(id(at), 1, link.outbound());
+        self.echoes.write(id(self.part, at), 1, link.outbound());
         if link.flush().is_err() {
             count(&mut self.counted.failed, "reset");
             return false;
@@ -273,7 +277,7 @@ impl Crowd {
                 Ok(Fill::End) => return Step::Failed("closed"),
                 Err(_) => return Step::Failed("reset"),
             }
-            self.echoes.turn_to(id(at), FIRST_ID);
+            self.echoes.turn_to(id(self.part, at), FIRST_ID);
             let cut = self.echoes.next(link.inbound(), 1, &mut Default::default());
             match cut {
                 None => {}
@@ -290,8 +294,9 @@ impl Crowd {
     }
 }
 
-fn id(at: usize) -> u32 {
-    FIRST_ID + at as u32
+/// The number of the connection at `at` among those of `part`.
+fn id(part: Stride, at: usize) -> u32 {
+    FIRST_ID + (part.first + part.step * at as u64) as u32
 }
 
 fn count(kinds: &mut BTreeMap<String, u64>, kind: &str) {

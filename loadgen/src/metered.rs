@@ -15,13 +15,10 @@ use crate::crew::{CrewError, Observer, gone};
 use crate::histograms::{self, encode};
 use crate::outcome::{seconds, unix_ms};
 use crate::record::Interval;
+use crate::start;
 use crate::stop::StopFlag;
 use crate::tally::ConnectTally;
 use crate::timeline::{Phase, Slice, Timeline};
-
-/// From the last connection's opening to the first byte: time for all workers to hear of
-/// it.
-const HEAD_START_NS: u64 = 3_000_000;
 
 /// Longest wait: a request to stop is seen within this time.
 const LONGEST_WAIT_NS: u64 = 20_000_000;
@@ -74,6 +71,8 @@ pub(crate) struct Seen<D> {
     pub(crate) last: u64,
     /// When measuring began, on the wall clock.
     pub(crate) started_unix_ms: u64,
+    /// By how much later than its start it was ready.
+    pub(crate) late_ns: u64,
 }
 
 /// A worker, ready to run on its thread.
@@ -85,13 +84,14 @@ pub(crate) trait Worker: Send + 'static {
 }
 
 /// Starts as many workers as `threads`, lets them run to their end or until `stop` is set,
-/// and tells `observer` of it. `hire` makes a worker, `plan` says when the phases of a run
+/// and tells `observer` of it. They start at `start_unix_ns`, or at once. `hire` makes a worker, `plan` says when the phases of a run
 /// are that starts at this moment.
 ///
 /// # Errors
 /// That no connection could be opened, or that a worker could not go on.
 pub(crate) fn run<W: Worker>(
     threads: usize,
+    start_unix_ns: Option<u64>,
     plan: impl FnOnce(u64) -> Timeline,
     mut hire: impl FnMut(usize, Arc<Meter>) -> io::Result<W>,
     stop: &StopFlag,
@@ -123,11 +123,16 @@ pub(crate) fn run<W: Worker>(
         return Err(CrewError::NothingOpened(Box::new(connects)));
     }
     observer.opened(open, connects.failed_total());
-    let timeline = plan(mono_ns() + HEAD_START_NS);
+    let started = start::wait(start_unix_ns, stop, observer).ok_or(CrewError::CalledOff)?;
+    let timeline = plan(started.mono_ns);
     for worker in &starts {
         let _ = worker.send(timeline);
     }
-    watch(timeline, &inbox, &meters, stop, observer)
+    let seen = watch(timeline, &inbox, &meters, stop, observer)?;
+    Ok(Seen {
+        late_ns: started.late_ns,
+        ..seen
+    })
 }
 
 fn wait_opened<D>(
@@ -200,6 +205,7 @@ fn watch<D: Done>(
         intervals: slices.intervals,
         last,
         started_unix_ms: unix_ms().saturating_sub(since_start_ns / 1_000_000),
+        late_ns: 0,
     })
 }
 

@@ -57,6 +57,8 @@ pub struct Outcome {
     pub busiest: f64,
     /// Whether it was ended early.
     pub stopped: bool,
+    /// By how much later than its start it was ready.
+    pub late_ns: u64,
     /// What datagrams came to, if they were what was sent.
     pub(crate) datagrams: Option<Ledger>,
 }
@@ -107,6 +109,7 @@ pub(crate) fn outcome(
         cpu_ns: 0,
         busiest: 0.0,
         stopped: stop.is_set(),
+        late_ns: 0,
         datagrams: None,
     };
     for worker in workers {
@@ -175,6 +178,7 @@ pub(crate) mod tests {
             cpu_ns: 1_000_000_000,
             busiest: 0.1,
             stopped: false,
+            late_ns: 0,
             datagrams: None,
         }
     }

@@ -8,6 +8,7 @@ use crate::judge::Verify;
 use crate::pacer::Pacer;
 use crate::payload::Lengths;
 use crate::schedule::{Arrivals, Schedule};
+use crate::stride::Stride;
 use crate::timeline::Timeline;
 use crate::transport::Transport;
 
@@ -16,7 +17,7 @@ use crate::transport::Transport;
 pub enum Mode {
     /// A schedule, whatever the target does.
     Open {
-        /// Requests per second, over all workers.
+        /// Requests per second, over all shards and their workers.
         rate: f64,
         /// How they are spread over time.
         arrivals: Arrivals,
@@ -70,18 +71,22 @@ pub struct Datagrams {
     pub segments: bool,
 }
 
-/// A run.
+/// A run: the whole of it, of which this process does a part.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The part of this process: other shards do the rest.
+    pub part: Stride,
+    /// When to start, in nanoseconds of the Unix epoch; if nothing is said, at once.
+    pub start_unix_ns: Option<u64>,
     /// Where to connect to, best first.
     pub targets: Vec<SocketAddr>,
     /// What makes requests due.
     pub mode: Mode,
-    /// Connections, over all workers.
+    /// Connections, over all shards and their workers.
     pub connections: usize,
     /// Requests that a connection may have open.
     pub pipeline: usize,
-    /// Workers; not more than connections.
+    /// Workers of this process; not more than its connections.
     pub threads: usize,
     /// All randomness comes from here.
     pub seed: u64,
@@ -95,7 +100,7 @@ pub struct Plan {
     pub warmup: Duration,
     /// Time measured, if it is limited.
     pub duration: Option<Duration>,
-    /// Requests measured, if they are limited.
+    /// Requests measured by all shards, if they are limited.
     pub requests: Option<u64>,
     /// Length of a slice in the record.
     pub interval: Duration,
@@ -105,7 +110,7 @@ pub struct Plan {
     pub connect_timeout: Duration,
     /// Requests on a connection before it is closed; 0 for no limit.
     pub requests_per_connection: u64,
-    /// Due requests that may wait for a place, over all workers.
+    /// Due requests that may wait for a place, over all shards and their workers.
     pub max_backlog: u64,
     /// How workers wait for due slots.
     pub pacer: Pacer,
@@ -136,33 +141,36 @@ impl Plan {
             return u64::MAX;
         };
         let warmup = nanos(self.warmup);
-        let mut slots = schedule.share(0, 1);
+        let mut slots = schedule.share(Stride::ALL);
         while slots.due() < warmup {
             slots.advance();
         }
         slots.slot().saturating_add(requests)
     }
 
-    /// How much of `total` belongs to worker `worker`.
+    /// What worker `worker` of this process does.
     #[must_use]
-    pub fn share(&self, total: u64, worker: usize) -> u64 {
-        share(total, worker, self.threads)
+    pub fn seat(&self, worker: usize) -> Stride {
+        self.part.part(worker as u64, self.threads as u64)
     }
-}
 
-impl Plan {
+    /// Connections of this process.
+    #[must_use]
+    pub fn own_connections(&self) -> usize {
+        self.part.share(self.connections as u64) as usize
+    }
+
+    /// Requests per second asked of this process.
+    #[must_use]
+    pub fn own_rate(&self) -> Option<f64> {
+        self.mode.rate().map(|rate| rate / self.part.step as f64)
+    }
+
     /// When the phases begin, for a run that starts at this monotonic moment.
     #[must_use]
     pub fn timeline(&self, start: u64) -> Timeline {
         Timeline::planned(start, self.warmup, self.duration, self.interval)
     }
-}
-
-/// How much of `total` belongs to worker `worker` of `workers`.
-#[must_use]
-pub fn share(total: u64, worker: usize, workers: usize) -> u64 {
-    let workers = workers as u64;
-    total / workers + u64::from((worker as u64) < total % workers)
 }
 
 /// A duration in nanoseconds; 584 years are enough for all of them.
@@ -178,6 +186,8 @@ pub(crate) mod tests {
     /// An open loop of 1,000 requests per second for 10 s.
     pub(crate) fn open_loop() -> Plan {
         Plan {
+            part: Stride::ALL,
+            start_unix_ns: None,
             targets: vec![([127, 0, 0, 1], 1).into()],
             mode: Mode::Open {
                 rate: 1_000.0,
@@ -203,14 +213,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn shares_add_up() {
-        let plan = open_loop();
-        for total in [0, 1, 3, 10, 1_000_001] {
-            let shares: u64 = (0..plan.threads)
-                .map(|worker| plan.share(total, worker))
-                .sum();
-            assert_eq!(shares, total);
-        }
+    fn a_shard_is_asked_for_its_part() {
+        let plan = Plan {
+            part: Stride::ALL.part(3, 4),
+            connections: 10,
+            threads: 2,
+            ..open_loop()
+        };
+        assert_eq!((plan.own_connections(), plan.own_rate()), (2, Some(250.0)));
+        assert_eq!(plan.seat(1), Stride { first: 7, step: 8 });
     }
 
     #[test]

@@ -227,7 +227,10 @@ pub struct Bulk {
 
 /// What statsd lines came to. Line number `n` has the value `n`: the sequence numbers of
 /// a run are 0 to `numbers - 1`, warm-up included, over all threads, each used once.
-/// `lines_total + Σ not_sent = numbers` always holds.
+/// `lines_total + Σ not_sent = numbers` always holds. The numbers of a shard are those of
+/// its slots, so that the numbers of all shards together are 0 to the sum of their `numbers`
+/// less one; at the most that a socket takes there are no slots, and only no number is used
+/// twice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statsd {
     /// What all keys begin with, before the dot.
@@ -240,7 +243,7 @@ pub struct Statsd {
     pub datagrams_total: u64,
     /// Their bytes, line ends included.
     pub bytes_total: u64,
-    /// Sequence numbers used in the whole run.
+    /// How many sequence numbers were used in the whole run.
     pub numbers: u64,
     /// Lines that the system did not take in the whole run, by kind. UDP: `refused` (an
     /// earlier datagram had come back), `no_buffer`, `would_block`, `too_long`,

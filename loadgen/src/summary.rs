@@ -32,7 +32,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
         valid: invalid_reasons.is_empty(),
         invalid_reasons,
         notes: notes(plan, outcome),
-        target_rate: plan.mode.rate(),
+        target_rate: plan.own_rate(),
         achieved_rate: achieved(outcome),
         started_unix_ms: outcome.started_unix_ms,
         started_mono_ns: outcome.started_mono_ns,
@@ -70,7 +70,7 @@ pub fn record(config: &Config, outcome: &Outcome, floor: Option<Percentiles>) ->
 #[must_use]
 pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) -> LoadRecord {
     let plan = &config.plan;
-    LoadRecord {
+    let mut record = LoadRecord {
         schema_version: SCHEMA_VERSION,
         config: config.flags.clone(),
         seed: plan.seed,
@@ -78,7 +78,7 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
         valid: false,
         invalid_reasons: vec![why.to_owned()],
         notes: vec![],
-        target_rate: plan.mode.rate(),
+        target_rate: plan.own_rate(),
         achieved_rate: 0.0,
         started_unix_ms: 0,
         started_mono_ns: service::clock::mono_ns(),
@@ -98,7 +98,11 @@ pub fn record_of_nothing(config: &Config, connects: &ConnectTally, why: &str) ->
         udp: None,
         shard: None,
         shards: vec![],
+    };
+    if let Some(shard) = &config.shard {
+        shard.enter(&mut record, 0, None, false);
     }
+    record
 }
 
 /// 0 when all is well, 1 when something failed, 3 when the run is invalid.

@@ -22,7 +22,7 @@ pub const MOST_BUSY: f64 = 0.9;
 /// Only an open loop claims latency under load, so only an open loop can be invalid.
 #[must_use]
 pub fn invalid_reasons(plan: &Plan, outcome: &Outcome) -> Vec<String> {
-    let Some(target) = plan.mode.rate() else {
+    let Some(target) = plan.own_rate() else {
         return vec![];
     };
     let rules = [
@@ -60,7 +60,7 @@ fn short_of_target(plan: &Plan, target: f64, outcome: &Outcome) -> Option<String
 fn wanted(plan: &Plan, target: f64, outcome: &Outcome) -> f64 {
     let in_time = target * seconds(outcome.measured_ns);
     plan.requests
-        .map_or(in_time, |requests| in_time.min(requests as f64))
+        .map_or(in_time, |all| in_time.min(plan.part.share(all) as f64))
 }
 
 /// Requests per second written while measuring.
@@ -96,7 +96,8 @@ fn backlog(plan: &Plan, outcome: &Outcome) -> Option<String> {
     (outcome.missed > 0).then(|| {
         format!(
             "more than {} due requests waited for a free place, so that {} of them were given up",
-            plan.max_backlog, outcome.missed
+            plan.part.share(plan.max_backlog),
+            outcome.missed
         )
     })
 }

@@ -45,6 +45,8 @@ pub(crate) struct Worker<D: Dialect> {
     dialer: Dialer,
     connections: Vec<Connection<D>>,
     next_id: u32,
+    /// From one connection's number to the next: those in between are others'.
+    ids_apart: u32,
     /// Connections with free places, the one that waited longest first.
     ready: VecDeque<usize>,
     dirty: Vec<usize>,
@@ -108,26 +110,32 @@ impl<D: Dialect> Worker<D> {
     /// The worker of `seat`.
     pub(crate) fn new(seat: Seat, dialect: D) -> io::Result<Self> {
         let Seat { plan, stop, slices } = seat;
-        let index = slices.worker;
-        let own = plan.share(plan.connections as u64, index) as usize;
+        let stride = plan.seat(slices.worker);
+        let own = stride.share(plan.connections as u64) as usize;
         let feed = match plan.schedule() {
             Some(schedule) => {
-                let slots = schedule.share(index as u64, plan.threads as u64);
-                let bound = plan.share(plan.max_backlog, index).max(1);
+                let slots = schedule.share(stride);
+                let bound = stride.share(plan.max_backlog).max(1);
                 Feed::Open(OpenLoop::new(slots, plan.slot_end(&schedule), bound))
             }
             None => {
-                let left = plan.requests.map_or(u64::MAX, |all| plan.share(all, index));
+                let left = plan.requests.map_or(u64::MAX, |all| stride.share(all));
                 Feed::Closed(ClosedLoop { left })
             }
         };
-        let spread = plan.requests_per_connection > 0 || plan.connections > 20_000;
+        let spread = plan.requests_per_connection > 0 || plan.own_connections() > 20_000;
         Ok(Self {
             stop,
             poller: Poller::new()?,
-            dialer: Dialer::new(plan.targets.clone(), &plan.transport, spread, index),
+            dialer: Dialer::new(
+                plan.targets.clone(),
+                &plan.transport,
+                spread,
+                stride.first as usize,
+            ),
             connections: (0..own).map(|_| Connection::new(plan.pipeline)).collect(),
-            next_id: index as u32,
+            next_id: stride.first as u32,
+            ids_apart: stride.step as u32,
             ready: VecDeque::with_capacity(own),
             dirty: Vec::with_capacity(own),
             connecting: VecDeque::with_capacity(own),

@@ -8,7 +8,7 @@ use clap::Args;
 use service::addr::HostPort;
 use service::units::{format_duration, parse_duration};
 
-use super::{OutputArgs, RateArg};
+use super::{OutputArgs, RateArg, ShardArgs};
 use crate::pacer::PacerChoice;
 use crate::schedule::Arrivals;
 use crate::statsd::{Popularity, Type};
@@ -25,6 +25,9 @@ Examples:
     loadgen statsd --connect localhost:8125 --burst 20k@1s
   All types, DogStatsD tags, over TCP:
     loadgen statsd --connect localhost:8125 --transport tcp --types c,g,ms,h,s,d --tags env:test
+  10 million/s from an indexed Job of Kubernetes with eight completions:
+    loadgen statsd --connect proxy.example:8125 --allow-remote --rate 10M/s --seed 1 \\
+      --shard auto/8 --start-at $START --out /shared/run
 
 Line n of a run is PREFIX.kKEY:n|TYPE, such as load.k017:4711|c: its value is its number, so
 that whoever receives lines can tell which are missing. Nobody answers a line: no latency is
@@ -154,6 +157,10 @@ pub struct StatsdArgs {
     /// Where it goes, and where its record goes.
     #[command(flatten)]
     pub outputs: OutputArgs,
+
+    /// Whether other machines send the rest.
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 /// `--transport`.

@@ -28,6 +28,9 @@ Examples:
     loadgen tcp --connect localhost:9000 --bulk echo --connections 8
   1 GiB on each of 4 connections from a source (harness upstream source):
     loadgen tcp --connect localhost:9000 --bulk receive --bytes 1GiB --connections 4
+  5 million connections a minute from ten tasks of a Slurm job, each with its share:
+    loadgen tcp --connect proxy.example:9000 --allow-remote --rate 84k/s --seed 1 \\
+      --requests-per-connection 1 --shard auto --start-at $START --out /shared/run
   TLS, with the certificate of a test:
     loadgen tcp --connect localhost:9443 --tls --tls-ca ca.pem --tls-server-name example.test
 

@@ -8,7 +8,7 @@ use protocol::probe::HEADER_BYTES;
 use service::addr::HostPort;
 use service::units::parse_duration;
 
-use super::{OutputArgs, RateArg, SegmentationArg};
+use super::{OutputArgs, RateArg, SegmentationArg, ShardArgs};
 use crate::pacer::PacerChoice;
 use crate::payload::Lengths;
 use crate::schedule::Arrivals;
@@ -27,6 +27,9 @@ Examples:
     loadgen udp --connect localhost:9000 --closed --clients 8 --timeout 250ms
   The most that comes back:
     loadgen udp --connect localhost:9000 --rate max --clients 2
+  2 million/s from eight machines, started on each with its number, 0 to 7:
+    loadgen udp --connect proxy.example:9000 --allow-remote --rate 2M/s --seed 1 \\
+      --shard 0/8 --start-at 1767225600 --out /shared/run
 
 Each datagram has the run, its socket, its number and the time of sending in it, and a check
 over all its bytes. One that is not back after --timeout is lost, or late if it comes after
@@ -126,6 +129,10 @@ pub struct UdpArgs {
     /// Where it goes, and where its record goes.
     #[command(flatten)]
     pub outputs: OutputArgs,
+
+    /// Whether other machines send the rest.
+    #[command(flatten)]
+    pub shard: ShardArgs,
 }
 
 fn lengths(text: &str) -> Result<Lengths, String> {

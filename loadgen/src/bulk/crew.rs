@@ -29,6 +29,7 @@ pub(super) struct BulkOutcome {
     pub(super) received: u64,
     pub(super) cpu_ns: u64,
     pub(super) busiest: f64,
+    pub(super) late_ns: u64,
 }
 
 /// Runs the transfer to its end, or until `stop` is set.
@@ -41,6 +42,7 @@ pub(super) fn run(
     let plan = Arc::new(plan.clone());
     let seen = metered::run(
         plan.threads,
+        plan.start_unix_ns,
         |start| plan.timeline(start),
         |index, meter| Worker::new(index, plan.clone(), *bulk, stop.clone(), meter),
         stop,
@@ -56,6 +58,7 @@ fn outcome(plan: &Plan, seen: Seen<Done>) -> BulkOutcome {
         intervals,
         last,
         started_unix_ms,
+        late_ns,
     } = seen;
     let counted = intervals.iter().filter(|interval| !interval.warmup);
     let measured_s: f64 = counted.clone().map(|interval| interval.length_s).sum();
@@ -73,6 +76,7 @@ fn outcome(plan: &Plan, seen: Seen<Done>) -> BulkOutcome {
         warmup_ns: nanos(plan.warmup).min(last.saturating_sub(timeline.start)),
         cpu_ns: 0,
         busiest: 0.0,
+        late_ns,
     };
     for worker in workers {
         all.judged.add(&worker.judged);

@@ -122,7 +122,10 @@ impl Worker {
     }
 
     fn open_all(&mut self, events: &mut Events) -> io::Result<()> {
-        let own = self.plan.share(self.plan.connections as u64, self.index) as usize;
+        let own = self
+            .plan
+            .seat(self.index)
+            .share(self.plan.connections as u64) as usize;
         let plan = self.plan.clone();
         let mut dialer = Dialer::new(plan.targets.clone(), &plan.transport, false, self.index);
         let mut opening: BTreeMap<u64, Opening> = BTreeMap::new();
@@ -212,7 +215,7 @@ impl Worker {
                 self.streams.push(Stream::new(
                     one.link,
                     &self.bulk,
-                    self.plan.connections,
+                    self.plan.own_connections(),
                     read_rate,
                 ));
             }

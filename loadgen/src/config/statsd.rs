@@ -9,12 +9,15 @@ use service::units::format_duration;
 
 use super::{
     ConfigError, DEFAULT_RATE, LONGEST_COUNT, MOST_THREADS, Machine, SHORTEST_INTERVAL,
-    at_least_one, bad, most_connections, targets, within,
+    at_least_one, bad, enough, most_connections, part, per_shard, shard, shard_flags, still_ahead,
+    targets, within,
 };
 use crate::args::{PackArg, RateArg, SegmentationArg, StatsdArgs};
 use crate::pacer::{Pacer, PacerChoice};
 use crate::schedule::Arrivals;
+use crate::shard::ShardPlan;
 use crate::statsd::{Lines, MOST_KEYS, Pace, StatsdPlan, Text};
+use crate::stride::Stride;
 
 /// Lines per second that one worker is trusted with before another is started: less than
 /// half of what it can do in full datagrams.
@@ -33,6 +36,8 @@ pub struct StatsdConfig {
     pub(crate) plan: StatsdPlan,
     /// Every flag by its long name.
     pub(crate) flags: BTreeMap<String, Value>,
+    /// The shard that it is, if others do the rest.
+    pub(crate) shard: Option<ShardPlan>,
 }
 
 impl StatsdConfig {
@@ -61,13 +66,17 @@ impl StatsdConfig {
                 args.mtu
             ));
         }
-        let (connections, threads) = crew(args, pace, machine)?;
+        let shard = shard(&args.shard, args.seed)?;
+        let part = part(shard.as_ref());
+        let (connections, threads) = crew(args, pace, part, machine)?;
         check_times(args)?;
         if let Some(lines) = args.lines {
             at_least_one("--lines", lines)?;
         }
         let limited = args.lines.is_some();
         let plan = StatsdPlan {
+            part,
+            start_unix_ns: shard.as_ref().map(|shard| shard.start_unix_ns),
             targets: targets(&args.connect, args.outputs.allow_remote)?,
             way: args.transport,
             pace,
@@ -98,8 +107,14 @@ impl StatsdConfig {
                 _ => Pacer::choose(args.pacer.unwrap_or_default(), threads, machine.cores),
             },
         };
-        let flags = flags(args, &plan);
-        Ok(Self { plan, flags })
+        if let Some(lines) = plan.measured_lines {
+            enough("--lines, in datagrams,", lines.div_ceil(plan.pack), part)?;
+        }
+        if let Some(shard) = &shard {
+            still_ahead(shard, plan.warmup, plan.duration)?;
+        }
+        let flags = flags(args, &plan, shard.as_ref());
+        Ok(Self { plan, flags, shard })
     }
 }
 
@@ -192,17 +207,25 @@ fn check_times(args: &StatsdArgs) -> Result<(), ConfigError> {
 }
 
 /// Sockets and threads.
-fn crew(args: &StatsdArgs, pace: Pace, machine: Machine) -> Result<(usize, usize), ConfigError> {
+fn crew(
+    args: &StatsdArgs,
+    pace: Pace,
+    part: Stride,
+    machine: Machine,
+) -> Result<(usize, usize), ConfigError> {
     if let Some(connections) = args.connections {
         at_least_one("--connections", connections as u64)?;
+        enough("--connections", connections as u64, part)?;
         let most = most_connections(machine.descriptors);
-        if connections as u64 > most {
+        if part.share(connections as u64) > most {
             return bad(format!(
                 "--connections {connections} is above what the limit of open descriptors allows: \
-                 at most {most} (ulimit -Hn)"
+                 at most {most}{} (ulimit -Hn)",
+                per_shard(part)
             ));
         }
     }
+    let given = args.connections.map(|all| part.share(all as u64) as usize);
     let threads = match args.threads {
         Some(threads) => {
             within("--threads", threads, MOST_THREADS)?;
@@ -210,24 +233,31 @@ fn crew(args: &StatsdArgs, pace: Pace, machine: Machine) -> Result<(usize, usize
         }
         None => {
             let wanted = match pace {
-                Pace::Rate { rate, .. } => (rate / RATE_PER_THREAD).ceil() as usize,
+                Pace::Rate { rate, .. } => {
+                    (rate / part.step as f64 / RATE_PER_THREAD).ceil() as usize
+                }
                 Pace::Bursts { .. } => 1,
                 Pace::Max => machine.cores,
             };
-            let most = args.connections.unwrap_or(usize::MAX).min(machine.cores);
+            let most = given.unwrap_or(usize::MAX).min(machine.cores);
             wanted.clamp(1, most)
         }
     };
-    let connections = args.connections.unwrap_or(threads);
+    let connections = given.unwrap_or(threads);
     if threads > connections {
         return bad(format!(
-            "--threads {threads} needs at least as many --connections, got {connections}"
+            "--threads {threads} needs at least as many --connections{}, got {connections}",
+            per_shard(part)
         ));
     }
     Ok((connections, threads))
 }
 
-fn flags(args: &StatsdArgs, plan: &StatsdPlan) -> BTreeMap<String, Value> {
+fn flags(
+    args: &StatsdArgs,
+    plan: &StatsdPlan,
+    shard: Option<&ShardPlan>,
+) -> BTreeMap<String, Value> {
     let time = |duration: Duration| json!(format_duration(duration));
     let arrivals = match plan.pace {
         Pace::Rate { arrivals, .. } => match arrivals {
@@ -242,6 +272,11 @@ fn flags(args: &StatsdArgs, plan: &StatsdPlan) -> BTreeMap<String, Value> {
         Pace::Bursts { .. } => Value::Null,
     };
     let open = plan.rate().is_some();
+    // One for each thread is as many as a machine has, and no part of what is asked for.
+    let connections = match shard {
+        Some(_) => args.connections,
+        None => Some(plan.connections),
+    };
     let pacer = open.then(|| args.pacer.unwrap_or(PacerChoice::Auto));
     let flags = [
         ("connect", json!(args.connect)),
@@ -258,7 +293,7 @@ fn flags(args: &StatsdArgs, plan: &StatsdPlan) -> BTreeMap<String, Value> {
         ("sample-rate", json!(args.sample_rate)),
         ("tags", json!(args.tags)),
         ("prefix", json!(args.prefix)),
-        ("connections", json!(plan.connections)),
+        ("connections", json!(connections)),
         ("segmentation", json!(args.segmentation)),
         ("duration", plan.duration.map_or(Value::Null, time)),
         ("warmup", time(plan.warmup)),
@@ -284,5 +319,6 @@ fn flags(args: &StatsdArgs, plan: &StatsdPlan) -> BTreeMap<String, Value> {
     flags
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
+        .chain(shard_flags(shard))
         .collect()
 }

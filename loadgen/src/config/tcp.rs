@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use serde_json::json;
 
-use super::{Config, ConfigError, Machine, Subject, bad, flags, plan};
+use super::{Config, ConfigError, Machine, Subject, bad, flags, plan, shard};
 use crate::args::{BulkArg, LoadArgs, RateArg, TcpArgs};
 use crate::bulk::BulkPlan;
 use crate::dialer::loopback_sources;
@@ -68,10 +68,12 @@ impl TcpConfig {
             transport,
             idle: args.idle,
         };
-        let plan = match args.bulk {
-            Some(_) => plan(&as_bulk(args), subject, machine, fresh_seed)?,
-            None => plan(&args.load, subject, machine, fresh_seed)?,
+        let shard = shard(&args.load.shard, args.load.seed)?;
+        let load = match args.bulk {
+            Some(_) => &as_bulk(args),
+            None => &args.load,
         };
+        let plan = plan(load, subject, machine, fresh_seed, shard.as_ref())?;
         families_agree(args, &plan)?;
         let bulk = args.bulk.map(|direction| BulkPlan {
             direction,
@@ -80,10 +82,10 @@ impl TcpConfig {
             verify: args.verify == Integrity::Full,
         });
         let idle = (args.idle > 0).then_some(IdlePlan {
-            connections: args.idle,
+            connections: plan.part.share(args.idle as u64) as usize,
             check: args.idle_check,
         });
-        let mut flags = flags(&args.load, &plan);
+        let mut flags = flags(&args.load, &plan, shard.as_ref());
         let path = |path: &Option<std::path::PathBuf>| {
             json!(path.as_ref().map(|path| path.display().to_string()))
         };
@@ -118,6 +120,7 @@ impl TcpConfig {
             plan,
             flags,
             program: "loadgen tcp",
+            shard,
         };
         Ok(Self { config, idle, bulk })
     }

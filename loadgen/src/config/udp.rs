@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use service::units::format_duration;
 
-use super::{Config, ConfigError, MOST_PIPELINE, Machine, Subject, bad, flags, plan, within};
+use super::{
+    Config, ConfigError, MOST_PIPELINE, Machine, Subject, bad, enough, flags, part, plan, shard,
+    within,
+};
 use crate::args::{LoadArgs, RateArg, SegmentationArg, UdpArgs};
 use crate::mix::mix;
 use crate::plan::{Datagrams, Wire};
@@ -16,6 +19,9 @@ const MOST_CLIENTS: usize = 16_384;
 
 /// Shortest timeout: a shorter one would count the scheduler's pauses as losses.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// What the name of a run that is sent by shards comes from, beside its seed.
+const OF_SHARDS: u64 = 0x0073_6861_7264;
 
 /// What `loadgen udp` is to do.
 #[derive(Clone, Debug)]
@@ -60,9 +66,13 @@ impl UdpConfig {
         }
         let load = load(args);
         let seed = args.seed.unwrap_or(fresh_seed);
+        let shard = shard(&args.shard, args.seed)?;
+        // Another one in each run, so that a server can tell two of the same seed apart;
+        // shards are of one run, and have nothing in common but the seed.
+        let salt = shard.as_ref().map_or(fresh_seed, |_| OF_SHARDS);
+        enough("--clients", args.clients as u64, part(shard.as_ref()))?;
         let datagrams = Datagrams {
-            // Another one in each run, so that a server can tell two of the same seed apart.
-            run: (mix(seed, fresh_seed) >> 32) as u32,
+            run: (mix(seed, salt) >> 32) as u32,
             timeout: args.timeout,
             segments: args.segmentation == SegmentationArg::Auto,
         };
@@ -72,8 +82,8 @@ impl UdpConfig {
             transport: Transport::default(),
             idle: 0,
         };
-        let plan = plan(&load, subject, machine, fresh_seed)?;
-        let mut flags = flags(&load, &plan);
+        let plan = plan(&load, subject, machine, fresh_seed, shard.as_ref())?;
+        let mut flags = flags(&load, &plan, shard.as_ref());
         for of_connections in [
             "connections",
             "pipeline",
@@ -95,6 +105,7 @@ impl UdpConfig {
             plan,
             flags,
             program: "loadgen udp",
+            shard,
         };
         Ok(Self { load, config })
     }
@@ -123,5 +134,6 @@ fn load(args: &UdpArgs) -> LoadArgs {
         max_backlog: None,
         hlog: args.hlog.clone(),
         outputs: args.outputs.clone(),
+        shard: args.shard.clone(),
     }
 }

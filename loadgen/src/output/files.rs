@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::IntervalLogWriterBuilder;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::histograms::Histogram;
 use crate::record::{Interval, LoadEvent, LoadRecord};
@@ -41,6 +43,69 @@ impl RecordFile {
         }
         Ok(())
     }
+}
+
+/// Where the record of a shard goes: a file that is there as a whole or not at all.
+pub(crate) struct ShardFile(PathBuf);
+
+impl ShardFile {
+    /// Sees that `path` can be written, and makes its directory if that is missing.
+    pub(crate) fn open(path: PathBuf) -> anyhow::Result<Self> {
+        if path.exists() {
+            return Err(exists(&path));
+        }
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let file = Self(path);
+        create(&file.draft())?;
+        std::fs::remove_file(file.draft())?;
+        Ok(file)
+    }
+
+    /// The name under which it is written before it has its own.
+    fn draft(&self) -> PathBuf {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let process = std::process::id();
+        self.0.with_file_name(format!(".{name}.{process}"))
+    }
+
+    /// Writes the record as one line of JSON.
+    pub(crate) fn write(&self, record: &LoadRecord) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(record)?;
+        text.push('\n');
+        let draft = self.draft();
+        let written = create(&draft).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            self.name(&draft)
+        });
+        if written.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        written.with_context(|| format!("cannot write {}", self.0.display()))
+    }
+
+    /// Gives the draft its name, which nobody may have taken in the meantime.
+    fn name(&self, draft: &Path) -> anyhow::Result<()> {
+        match renameat_with(CWD, draft, CWD, &self.0, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(exists(&self.0)),
+            // Not every file system knows that flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !self.0.exists() => {
+                Ok(std::fs::rename(draft, &self.0)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{} exists: give another directory, or take it away",
+        path.display()
+    )
 }
 
 fn create(path: &Path) -> anyhow::Result<File> {

@@ -24,20 +24,25 @@ use crate::crew::{CrewError, Observer};
 use crate::histograms::Histogram;
 use crate::outcome::Outcome;
 use crate::record::{Bulk, Interval, LoadEvent, LoadRecord};
+use crate::shard::ShardPlan;
+use crate::stop::StopFlag;
 use crate::tally::ConnectTally;
-use files::{Events, IntervalLog, RecordFile};
+use files::{Events, IntervalLog, RecordFile, ShardFile};
 use progress::Progress;
 pub(crate) use progress::Unit;
 
 /// The outputs of a run, opened before anything is started.
 pub(crate) struct Output {
     record: Option<RecordFile>,
+    shard: Option<ShardFile>,
     log: Option<IntervalLog>,
     events: Option<Events>,
     progress: Option<Progress>,
     ready: Option<InheritedFd>,
     program: &'static str,
     target: String,
+    /// Who it is that waits for the start.
+    waits_as: String,
     /// What could not be written while the run went on.
     trouble: Option<anyhow::Error>,
 }
@@ -45,6 +50,7 @@ pub(crate) struct Output {
 /// What is to be written, and about what.
 pub(crate) struct Wanted<'a> {
     pub(crate) json: Option<&'a Path>,
+    pub(crate) shard: Option<&'a ShardPlan>,
     pub(crate) hlog: Option<&'a Path>,
     pub(crate) events_fd: Option<InheritedFd>,
     pub(crate) ready_fd: Option<InheritedFd>,
@@ -59,9 +65,10 @@ pub(crate) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// What the arguments of a load ask for.
-    pub(crate) fn of(args: &'a LoadArgs, config: &Config, unit: Unit) -> Self {
+    pub(crate) fn of(args: &'a LoadArgs, config: &'a Config, unit: Unit) -> Self {
         Self {
             json: args.outputs.json.as_deref(),
+            shard: config.shard.as_ref(),
             hlog: args.hlog.as_deref(),
             events_fd: args.outputs.events_fd,
             ready_fd: args.outputs.ready_fd,
@@ -87,6 +94,8 @@ impl Output {
     }
 
     fn open(wanted: Wanted<'_>) -> anyhow::Result<Self> {
+        let shard = wanted.shard.map(|shard| ShardFile::open(shard.file()));
+        let shard = shard.transpose().context("--out")?;
         let record = wanted.json.map(RecordFile::open).transpose();
         let log = wanted.hlog.map(IntervalLog::open).transpose();
         let events = wanted
@@ -101,7 +110,11 @@ impl Output {
             record: record.context("--json")?,
             log: log.context("--hlog")?,
             events: events.context("--events-fd")?,
+            shard,
             progress: (!wanted.quiet).then(|| Progress::new(wanted.unit, wanted.lasts)),
+            waits_as: wanted
+                .shard
+                .map_or_else(String::new, |shard| shard.place.to_string()),
             ready: wanted.ready_fd,
             program: wanted.program,
             target: wanted.target,
@@ -113,6 +126,27 @@ impl Output {
     pub(crate) fn say(&mut self, line: &str) {
         if let Some(progress) = &self.progress {
             progress.say(line);
+        }
+    }
+
+    /// Has a shard, if it is one, agree with the others on the start, and tells that in
+    /// nanoseconds of the Unix epoch.
+    ///
+    /// # Errors
+    /// That it was asked to stop before, or that they did not come.
+    pub(crate) fn meet(
+        &mut self,
+        shard: Option<&mut ShardPlan>,
+        stop: &StopFlag,
+    ) -> Result<Option<u64>, CrewError> {
+        let Some(shard) = shard else { return Ok(None) };
+        if shard.awaits_others() {
+            self.say(&format!("{}: waiting for the others", shard.place));
+        }
+        match shard.meet(stop) {
+            Ok(true) => Ok(Some(shard.start_unix_ns)),
+            Ok(false) => Err(CrewError::CalledOff),
+            Err(error) => Err(CrewError::Apart(error)),
         }
     }
 
@@ -128,6 +162,9 @@ impl Output {
         if let Some(file) = &mut self.record {
             file.write(record).context("--json")?;
         }
+        if let Some(file) = &self.shard {
+            file.write(record).context("--out")?;
+        }
         Ok(())
     }
 
@@ -139,13 +176,22 @@ impl Output {
         signal: &Receiver<Stop>,
         record_of_nothing: impl FnOnce(&ConnectTally, &str) -> LoadRecord,
     ) -> anyhow::Result<ExitCode> {
-        let text = format!("{}: {error}", self.target);
         if let CrewError::NothingOpened(connects) = error {
+            let text = format!("{}: {error}", self.target);
             self.write_record(&record_of_nothing(connects, &text))?;
         }
+        self.not_begun(error, signal)
+    }
+
+    /// Says how to exit if there is nothing to record.
+    pub(crate) fn not_begun(
+        &self,
+        error: &CrewError,
+        signal: &Receiver<Stop>,
+    ) -> anyhow::Result<ExitCode> {
         match signal.try_recv() {
             Ok(stopped) => Ok(ExitCode::from(stopped.exit_code())),
-            Err(_) => Err(anyhow::anyhow!(text)),
+            Err(_) => Err(anyhow::anyhow!("{}: {error}", self.target)),
         }
     }
 
@@ -202,6 +248,12 @@ impl Observer for Output {
             if let Err(error) = announced {
                 progress.say(&format!("--ready-fd: {error}"));
             }
+        }
+    }
+
+    fn waiting(&mut self, left: Duration) {
+        if let Some(progress) = &mut self.progress {
+            progress.waiting(&self.waits_as, left);
         }
     }
 

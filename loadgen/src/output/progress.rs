@@ -58,6 +58,14 @@ impl Progress {
         let _ = writeln!(io::stderr(), "{line}");
     }
 
+    /// Says that `who` is ready and that the start is this far ahead, now and then.
+    pub(crate) fn waiting(&mut self, who: &str, left: Duration) {
+        if self.last.is_none_or(|last| last.elapsed() >= EVERY) {
+            self.last = Some(Instant::now());
+            self.say(&format!("{who}: waiting {} for the start", short(left)));
+        }
+    }
+
     /// Takes a slice, and says a line if the last is long enough ago.
     pub(crate) fn slice(&mut self, interval: &Interval) {
         self.sent += interval.sent;

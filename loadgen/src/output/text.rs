@@ -7,17 +7,25 @@ use super::chart::{draw, micros};
 use crate::histograms::{Histogram, P99_9_SAMPLES};
 use crate::plan::{Mode, Plan};
 use crate::record::{Bulk, Counts, Idle, LoadRecord, Percentiles, Statsd, Udp};
+use crate::stride::Stride;
 
 /// What is about to run, in one line.
 pub(crate) fn headline(program: &str, target: &str, plan: &Plan) -> String {
     let load = match plan.mode {
-        Mode::Open { rate, .. } => format!("open loop, {} requests/s", grouped(rate as u64)),
+        Mode::Open { rate, .. } => {
+            let rate = plan.own_rate().unwrap_or(rate);
+            format!("open loop, {} requests/s", grouped(rate as u64))
+        }
         Mode::Closed => "closed loop".to_owned(),
         Mode::Max => "as fast as answered".to_owned(),
     };
+    let shard = match plan.part {
+        Stride { step: 1, .. } => String::new(),
+        Stride { first, step } => format!("shard {first} of {step}: "),
+    };
     format!(
-        "{program} → {target}: {load}, {} with up to {} open, {}, pacer {}, seed {}",
-        plural(plan.connections as u64, "connection"),
+        "{program} → {target}: {shard}{load}, {} with up to {} open, {}, pacer {}, seed {}",
+        plural(plan.own_connections() as u64, "connection"),
         plural(plan.pipeline as u64, "request"),
         plural(plan.threads as u64, "thread"),
         plan.pacer.name(),

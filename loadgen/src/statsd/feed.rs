@@ -3,8 +3,8 @@
 use super::plan::StatsdPlan;
 use crate::datagrams::MOST;
 use crate::histograms::Histogram;
-use crate::plan::share;
 use crate::schedule::Slots;
+use crate::stride::Stride;
 use crate::timeline::Timeline;
 
 /// Lines that are written before they are sent, at most: with long datagrams, those of one
@@ -16,8 +16,20 @@ const MOST_LINES: u64 = 8_192;
 pub(super) enum Feed {
     /// Datagrams are due by a schedule.
     Open(Due),
-    /// Lines are due while there is room. Lines of the measured part that are left.
-    Max { left: u64, pack: u64 },
+    /// Lines are due while there is room.
+    Max(Room),
+}
+
+/// A worker's share of as many lines as there is room for.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Which datagrams of all are its own.
+    stride: Stride,
+    /// Datagrams so far.
+    datagrams: u64,
+    /// Lines of the measured part that are left.
+    left: u64,
+    pack: u64,
 }
 
 /// A worker's share of the schedule.
@@ -35,6 +47,8 @@ pub(super) struct Due {
 pub(super) struct Lot {
     /// Lines of each datagram.
     pub(super) datagrams: Vec<u64>,
+    /// The number of the first line of each.
+    pub(super) firsts: Vec<u64>,
     /// Whether they count: those of the warm-up do not.
     pub(super) counts: bool,
 }
@@ -43,6 +57,25 @@ impl Lot {
     /// Lines in all.
     pub(super) fn lines(&self) -> u64 {
         self.datagrams.iter().sum()
+    }
+
+    /// Gives the lines numbers in a row, from `first` on.
+    pub(super) fn number_from(&mut self, first: u64) {
+        let mut next = first;
+        for (number, lines) in self.firsts.iter_mut().zip(&self.datagrams) {
+            *number = next;
+            next += lines;
+        }
+    }
+
+    fn push(&mut self, first: u64, lines: u64) {
+        self.firsts.push(first);
+        self.datagrams.push(lines);
+    }
+
+    fn clear(&mut self) {
+        self.firsts.clear();
+        self.datagrams.clear();
     }
 
     fn has_room(&self) -> bool {
@@ -55,17 +88,20 @@ impl Lot {
 impl Feed {
     /// Worker `worker`'s share of `plan`.
     pub(super) fn new(plan: &StatsdPlan, worker: usize) -> Self {
+        let stride = plan.seat(worker);
         let Some(schedule) = plan.schedule() else {
-            return Self::Max {
+            return Self::Max(Room {
+                stride,
+                datagrams: 0,
                 left: plan
                     .measured_lines
-                    .map_or(u64::MAX, |all| share(all, worker, plan.threads)),
+                    .map_or(u64::MAX, |all| stride.share(all)),
                 pack: plan.pack,
-            };
+            });
         };
         let (slot_end, lines_of_last) = plan.slot_end(&schedule);
         Self::Open(Due {
-            slots: schedule.share(worker as u64, plan.threads as u64),
+            slots: schedule.share(stride),
             start: 0,
             slot_end,
             lines_of_last,
@@ -88,20 +124,10 @@ impl Feed {
         send_lag: &mut Histogram,
         lot: &mut Lot,
     ) {
-        lot.datagrams.clear();
+        lot.clear();
         match self {
             Self::Open(open) => open.take(plan, now, timeline, send_lag, lot),
-            Self::Max { left, pack } => {
-                lot.counts = now >= timeline.measure_from;
-                while lot.has_room() && now < timeline.end {
-                    let lines = if lot.counts { *pack.min(left) } else { *pack };
-                    if lines == 0 {
-                        break;
-                    }
-                    *left -= if lot.counts { lines } else { 0 };
-                    lot.datagrams.push(lines);
-                }
-            }
+            Self::Max(room) => room.take(now, timeline, lot),
         }
     }
 
@@ -113,7 +139,7 @@ impl Feed {
                 let due = open.due();
                 (due < timeline.end && open.slots.slot() < open.slot_end).then_some(due)
             }
-            Self::Max { left, .. } => (*left > 0).then_some(0),
+            Self::Max(room) => (room.left > 0).then_some(0),
         }
     }
 
@@ -121,7 +147,7 @@ impl Feed {
     pub(super) fn exhausted_at(&self, now: u64) -> Option<u64> {
         match self {
             Self::Open(open) => (open.slots.slot() >= open.slot_end).then(|| open.due()),
-            Self::Max { left, .. } => (*left == 0).then_some(now),
+            Self::Max(room) => (room.left == 0).then_some(now),
         }
     }
 
@@ -134,6 +160,26 @@ impl Feed {
             open.slots.advance();
         }
         missed
+    }
+}
+
+impl Room {
+    fn take(&mut self, now: u64, timeline: &Timeline, lot: &mut Lot) {
+        lot.counts = now >= timeline.measure_from;
+        while lot.has_room() && now < timeline.end {
+            let lines = if lot.counts {
+                self.pack.min(self.left)
+            } else {
+                self.pack
+            };
+            if lines == 0 {
+                break;
+            }
+            self.left -= if lot.counts { lines } else { 0 };
+            let datagram = self.stride.first + self.stride.step * self.datagrams;
+            lot.push(datagram * self.pack, lines);
+            self.datagrams += 1;
+        }
     }
 }
 
@@ -172,7 +218,7 @@ impl Due {
             if counts {
                 send_lag.saturating_record(now - due);
             }
-            lot.datagrams.push(self.lines(plan));
+            lot.push(plan.first_in(self.slots.slot()), self.lines(plan));
             self.slots.advance();
         }
     }

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &StatsdArgs) -> ExitCode {
     let plan = &config.plan;
     let wanted = Wanted {
         json: args.outputs.json.as_deref(),
+        shard: config.shard.as_ref(),
         hlog: None,
         events_fd: args.outputs.events_fd,
         ready_fd: args.outputs.ready_fd,
@@ -70,11 +71,18 @@ fn measure(
 ) -> anyhow::Result<ExitCode> {
     let stop = StopFlag::default();
     let signal = on_signals(stop.clone()).context("cannot listen for signals")?;
-    output.say(&headline(args, &config.plan));
+    output.say(&headline(args, config));
+    let mut config = config.clone();
+    match output.meet(config.shard.as_mut(), &stop) {
+        Ok(start) => config.plan.start_unix_ns = start,
+        Err(error) => return output.not_begun(&error, &signal),
+    }
+    let config = &config;
     let plan = Arc::new(config.plan.clone());
-    let numbers = Arc::new(AtomicU64::new(0));
+    let numbers = config.shard.is_none().then(Arc::<AtomicU64>::default);
     let seen = metered::run(
         plan.threads,
+        plan.start_unix_ns,
         |start| plan.timeline(start),
         |index, meter| Worker::new(index, plan.clone(), stop.clone(), numbers.clone(), meter),
         &stop,
@@ -88,12 +96,17 @@ fn measure(
             });
         }
     };
-    let mut record = record(config, &Outcome::new(&plan, seen));
+    let outcome = Outcome::new(&plan, seen);
+    let mut record = record(config, &outcome);
     let stopped = signal.try_recv().ok();
     if stopped.is_some() {
         record
             .notes
             .push("stopped early by a signal: this record is partial".to_owned());
+    }
+    if let Some(shard) = &config.shard {
+        let slots = plan.rate().map(|_| outcome.send_lag.len());
+        shard.enter(&mut record, outcome.late_ns, slots, stopped.is_some());
     }
     output.finish_statsd(&record)?;
     Ok(ExitCode::from(
@@ -102,7 +115,12 @@ fn measure(
 }
 
 /// What is about to run, in one line.
-fn headline(args: &StatsdArgs, plan: &StatsdPlan) -> String {
+fn headline(args: &StatsdArgs, config: &StatsdConfig) -> String {
+    let shard = config
+        .shard
+        .as_ref()
+        .map_or_else(String::new, |shard| format!("{}: ", shard.place));
+    let plan = &config.plan;
     let pace = match plan.pace {
         Pace::Rate { rate, .. } => format!("{rate} lines/s"),
         Pace::Bursts { lines, every } => {
@@ -111,7 +129,7 @@ fn headline(args: &StatsdArgs, plan: &StatsdPlan) -> String {
         Pace::Max => "as many lines as the socket takes".to_owned(),
     };
     format!(
-        "loadgen statsd → {} ({}): {pace}, {} in a datagram, {} keys, {} threads, {} sockets, \
+        "loadgen statsd → {} ({}): {shard}{pace}, {} in a datagram, {} keys, {} threads, {} sockets, \
          pacer {}, seed {}",
         args.connect,
         plan.way.name(),

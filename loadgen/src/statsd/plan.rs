@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::lines::Lines;
 use crate::args::WayArg;
 use crate::pacer::Pacer;
-use crate::plan::{nanos, share};
+use crate::plan::nanos;
 use crate::schedule::{Arrivals, Schedule};
+use crate::stride::Stride;
 use crate::timeline::Timeline;
 
 /// What makes lines due.
@@ -22,9 +23,13 @@ pub(crate) enum Pace {
     Max,
 }
 
-/// A run.
+/// A run: the whole of it, of which this process does a part.
 #[derive(Clone, Debug)]
 pub(crate) struct StatsdPlan {
+    /// The part of this process: other shards do the rest.
+    pub(crate) part: Stride,
+    /// When to start, in nanoseconds of the Unix epoch; if nothing is said, at once.
+    pub(crate) start_unix_ns: Option<u64>,
     /// Where lines go, best first.
     pub(crate) targets: Vec<SocketAddr>,
     pub(crate) way: WayArg,
@@ -36,7 +41,7 @@ pub(crate) struct StatsdPlan {
     pub(crate) segments: bool,
     /// The text of lines.
     pub(crate) lines: Arc<Lines>,
-    /// Sockets or connections, over all workers; at least as many as those.
+    /// Sockets or connections of this process, over all workers; at least as many as those.
     pub(crate) connections: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
@@ -52,6 +57,11 @@ pub(crate) struct StatsdPlan {
 }
 
 impl StatsdPlan {
+    /// Lines per second asked of this process.
+    pub(crate) fn own_rate(&self) -> Option<f64> {
+        self.rate().map(|rate| rate / self.part.step as f64)
+    }
+
     /// Lines per second asked for.
     pub(crate) fn rate(&self) -> Option<f64> {
         match self.pace {
@@ -93,6 +103,16 @@ impl StatsdPlan {
         (lines - nth * self.pack).min(self.pack)
     }
 
+    /// The number of the first line of slot `slot`.
+    #[inline]
+    pub(super) fn first_in(&self, slot: u64) -> u64 {
+        let Pace::Bursts { lines, .. } = self.pace else {
+            return slot * self.pack;
+        };
+        let slots = lines.div_ceil(self.pack);
+        slot / slots * lines + slot % slots * self.pack
+    }
+
     /// The first slot of `schedule` that is not sent because enough lines were measured,
     /// and the lines of the last one that is.
     pub(super) fn slot_end(&self, schedule: &Schedule) -> (u64, u64) {
@@ -100,7 +120,7 @@ impl StatsdPlan {
             return (u64::MAX, u64::MAX);
         };
         let warmup = nanos(self.warmup);
-        let mut slots = schedule.share(0, 1);
+        let mut slots = schedule.share(Stride::ALL);
         while slots.due() < warmup {
             slots.advance();
         }
@@ -122,9 +142,15 @@ impl StatsdPlan {
         Timeline::planned(start, self.warmup, self.duration, self.interval)
     }
 
+    /// What worker `worker` of this process does.
+    pub(super) fn seat(&self, worker: usize) -> Stride {
+        self.part.part(worker as u64, self.threads as u64)
+    }
+
     /// Sockets of worker `worker`.
     pub(super) fn connections_of(&self, worker: usize) -> usize {
-        share(self.connections as u64, worker, self.threads) as usize
+        let own = Stride::ALL.part(worker as u64, self.threads as u64);
+        own.share(self.connections as u64) as usize
     }
 }
 
@@ -148,6 +174,8 @@ pub(super) mod tests {
             seed: 1,
         });
         StatsdPlan {
+            part: Stride::ALL,
+            start_unix_ns: None,
             targets: vec![([127, 0, 0, 1], 1).into()],
             way: WayArg::Udp,
             pace: Pace::Rate {
@@ -209,8 +237,80 @@ pub(super) mod tests {
         assert_eq!(plan.rate(), Some(70.0));
     }
 
+    /// Adds the numbers of all lines that a shard takes if it looks at its end, or without
+    /// a pace at its start.
+    fn take_all(plan: &StatsdPlan, numbers: &mut Vec<u64>) {
+        let timeline = plan.timeline(1_000);
+        let mut lag = crate::histograms::empty();
+        let mut lot = Lot::default();
+        for worker in 0..plan.threads {
+            let mut feed = Feed::new(plan, worker);
+            feed.begin(timeline.start);
+            let now = match plan.pace {
+                Pace::Max => timeline.start,
+                Pace::Rate { .. } | Pace::Bursts { .. } => timeline.end,
+            };
+            loop {
+                feed.take(plan, now, &timeline, &mut lag, &mut lot);
+                if lot.lines() == 0 {
+                    break;
+                }
+                for (first, lines) in lot.firsts.iter().zip(&lot.datagrams) {
+                    numbers.extend(*first..first + lines);
+                }
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn shards_together_use_every_number_once(
+            shards in 1_u64..6, threads in 1_usize..4, pack in 1_u64..50, burst in 1_u64..200,
+            bursts in any::<bool>(), warmup_ms in 0_u64..300, lines in 1_u64..900,
+        ) {
+            let pace = match bursts {
+                true => Pace::Bursts { lines: burst, every: Duration::from_millis(7) },
+                false => Pace::Rate { rate: 5_000.0, arrivals: Arrivals::Poisson },
+            };
+            let mut all = vec![];
+            for shard in 0..shards {
+                let plan = StatsdPlan {
+                    part: Stride::ALL.part(shard, shards),
+                    pace, pack, threads,
+                    warmup: Duration::from_millis(warmup_ms),
+                    measured_lines: Some(lines),
+                    ..at_a_rate()
+                };
+                take_all(&plan, &mut all);
+            }
+            all.sort_unstable();
+            let count = all.len() as u64;
+            prop_assert!(count >= lines);
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn without_a_pace_no_number_is_used_twice(
+            shards in 1_u64..6, threads in 1_usize..4, pack in 1_u64..50, lines in 1_u64..900,
+        ) {
+            let mut all = vec![];
+            for shard in 0..shards {
+                let plan = StatsdPlan {
+                    part: Stride::ALL.part(shard, shards),
+                    pace: Pace::Max,
+                    pack, threads,
+                    measured_lines: Some(lines),
+                    ..at_a_rate()
+                };
+                take_all(&plan, &mut all);
+            }
+            prop_assert_eq!(all.len() as u64, lines);
+            all.sort_unstable();
+            all.dedup();
+            prop_assert_eq!(all.len() as u64, lines);
+        }
+
         #[test]
         fn a_number_of_lines_is_taken_whatever_the_pace(
             measured_lines in 1_u64..900, pack in 1_u64..50, threads in 1_usize..5,

@@ -36,6 +36,8 @@ pub(super) struct Outcome {
     pub(super) segments: bool,
     pub(super) cpu_ns: u64,
     pub(super) busiest: f64,
+    /// By how much later than its start it was ready.
+    pub(super) late_ns: u64,
 }
 
 impl Outcome {
@@ -53,6 +55,7 @@ impl Outcome {
             send_lag: histograms::empty(),
             intervals: seen.intervals,
             started_unix_ms: seen.started_unix_ms,
+            late_ns: seen.late_ns,
             started_mono_ns: timeline.measure_from,
             measured_ns: seen.last.saturating_sub(timeline.measure_from),
             warmup_ns: nanos(plan.warmup).min(seen.last.saturating_sub(timeline.start)),
@@ -157,11 +160,15 @@ pub(super) fn record_of_nothing(
     connects: &ConnectTally,
     why: &str,
 ) -> LoadRecord {
-    LoadRecord {
+    let mut record = LoadRecord {
         invalid_reasons: vec![why.to_owned()],
         counts: counts(&Tally::default(), connects),
         ..empty(config)
+    };
+    if let Some(shard) = &config.shard {
+        shard.enter(&mut record, 0, None, false);
     }
+    record
 }
 
 fn empty(config: &StatsdConfig) -> LoadRecord {
@@ -174,7 +181,7 @@ fn empty(config: &StatsdConfig) -> LoadRecord {
         valid: false,
         invalid_reasons: vec![],
         notes: vec![],
-        target_rate: plan.rate(),
+        target_rate: plan.own_rate(),
         achieved_rate: 0.0,
         started_unix_ms: 0,
         started_mono_ns: service::clock::mono_ns(),
@@ -245,6 +252,7 @@ pub(super) mod tests {
             segments: false,
             cpu_ns: 0,
             busiest: 0.1,
+            late_ns: 0,
         }
     }
 }

@@ -190,7 +190,7 @@ impl Tcp {
 
     /// Sends `parcel` over the next connection that has room, and accounts for it.
     pub(super) fn send(&mut self, parcel: &Parcel, ledger: &mut Ledger) {
-        let lines = parcel.lines.iter().sum();
+        let pieces = parcel.firsts.iter().zip(&parcel.lines);
         let mut why = NotSent::NoConnection;
         for _ in 0..self.places.len() {
             self.turn = (self.turn + 1) % self.places.len();
@@ -202,15 +202,19 @@ impl Tcp {
                 why = NotSent::NoRoom;
                 continue;
             }
-            let bytes = parcel.batch.get(0..1);
-            stream.push(bytes, parcel.first, lines, parcel.counts);
-            ledger.sent(parcel.counts, lines, 0, bytes.len() as u64);
+            for (at, (first, lines)) in pieces.enumerate() {
+                let bytes = parcel.batch.get(at..at + 1);
+                stream.push(bytes, *first, *lines, parcel.counts);
+                ledger.sent(parcel.counts, *lines, 0, bytes.len() as u64);
+            }
             if stream.flush().is_err() {
                 self.broke(at, Some(Breakage::Reset), ledger);
             }
             return;
         }
-        ledger.not_sent(parcel.counts, parcel.first, lines, why);
+        for (first, lines) in pieces {
+            ledger.not_sent(parcel.counts, *first, *lines, why);
+        }
     }
 
     /// Ends all connections. What is not written is given up.

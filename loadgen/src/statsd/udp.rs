@@ -36,19 +36,19 @@ impl Udp {
     /// Sends `parcel` and accounts for it.
     pub(super) fn send(&mut self, parcel: &Parcel, ledger: &mut Ledger) {
         self.turn = (self.turn + 1) % self.sockets.len();
-        let mut number = parcel.first;
-        self.sockets[self.turn].send(&parcel.batch, self.patient, |some, what| {
-            let lines = parcel.lines[some.clone()].iter().sum();
-            match what {
-                Ok(()) => {
-                    let bytes = parcel.batch.get(some.clone()).len() as u64;
-                    ledger.sent(parcel.counts, lines, some.len() as u64, bytes);
-                }
-                Err(errno) => {
-                    ledger.not_sent(parcel.counts, number, lines, NotSent::of(errno));
+        self.sockets[self.turn].send(&parcel.batch, self.patient, |some, what| match what {
+            Ok(()) => {
+                let lines = parcel.lines[some.clone()].iter().sum();
+                let bytes = parcel.batch.get(some.clone()).len() as u64;
+                ledger.sent(parcel.counts, lines, some.len() as u64, bytes);
+            }
+            Err(errno) => {
+                let kind = NotSent::of(errno);
+                for at in some {
+                    let (first, lines) = (parcel.firsts[at], parcel.lines[at]);
+                    ledger.not_sent(parcel.counts, first, lines, kind);
                 }
             }
-            number += lines;
         });
     }
 

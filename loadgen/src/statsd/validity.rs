@@ -15,7 +15,7 @@ const LAG_TOLD_NS: u64 = 100_000;
 
 /// Why the figures of a run may not be judged, one sentence each; empty if they may.
 pub(super) fn invalid_reasons(plan: &StatsdPlan, outcome: &Outcome) -> Vec<String> {
-    let Some(rate) = plan.rate() else {
+    let Some(rate) = plan.own_rate() else {
         return vec![];
     };
     let rules = [
@@ -31,7 +31,7 @@ fn short_of_target(plan: &StatsdPlan, rate: f64, outcome: &Outcome) -> Option<St
     let in_time = rate * seconds(outcome.measured_ns);
     let wanted = plan
         .measured_lines
-        .map_or(in_time, |lines| in_time.min(lines as f64));
+        .map_or(in_time, |all| in_time.min(plan.part.share(all) as f64));
     let reached = outcome.tried_in_time as f64 / wanted.max(1.0);
     // One datagram or burst more or less says nothing about a run of a few.
     let at_once = match plan.pace {

@@ -43,22 +43,21 @@ impl Way {
         }
     }
 
-    /// Writes the lines of `lot`, from number `first` on, and sends them.
+    /// Writes the lines of `lot` and sends them.
     pub(super) fn send(
         &mut self,
         plan: &StatsdPlan,
         lot: &Lot,
-        first: u64,
         parcel: &mut Parcel,
         ledger: &mut Ledger,
     ) {
         match self {
             Self::Udp(udp) => {
-                parcel.fill_datagrams(lot, first, &plan.lines, plan.mtu);
+                parcel.fill_datagrams(lot, &plan.lines, plan.mtu);
                 udp.send(parcel, ledger);
             }
             Self::Tcp(tcp) => {
-                parcel.fill_stream(lot, first, &plan.lines);
+                parcel.fill_stream(lot, &plan.lines);
                 tcp.send(parcel, ledger);
             }
         }

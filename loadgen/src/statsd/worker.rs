@@ -2,7 +2,8 @@
 //!
 //! One turn of the loop: take what is due, claim numbers for its lines, write them,
 //! send them, wait for what is due next. A number is claimed only when its line is about
-//! to leave, so that none is left out, whatever happens to a worker.
+//! to leave, so that none is left out, whatever happens to a worker. Shards cannot ask each
+//! other: their lines have the numbers that belong to their slots.
 
 use std::io;
 use std::sync::Arc;
@@ -67,8 +68,8 @@ impl metered::Done for Done {
 pub(super) struct Worker {
     plan: Arc<StatsdPlan>,
     stop: StopFlag,
-    /// The next number, shared by all workers.
-    numbers: Arc<AtomicU64>,
+    /// The next number, shared by all workers; none in a shard.
+    numbers: Option<Arc<AtomicU64>>,
     way: Way,
     feed: Feed,
     ledger: Ledger,
@@ -118,12 +119,13 @@ impl metered::Worker for Worker {
 }
 
 impl Worker {
-    /// Worker number `index` of `plan`, which takes its lines' numbers from `numbers`.
+    /// Worker number `index` of `plan`, which takes its lines' numbers from `numbers` if it
+    /// is given those.
     pub(super) fn new(
         index: usize,
         plan: Arc<StatsdPlan>,
         stop: StopFlag,
-        numbers: Arc<AtomicU64>,
+        numbers: Option<Arc<AtomicU64>>,
         meter: Arc<Meter>,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -231,14 +233,12 @@ impl Worker {
         if lines == 0 {
             return false;
         }
-        let first = self.numbers.fetch_add(lines, Ordering::Relaxed);
-        self.way.send(
-            &self.plan,
-            &self.lot,
-            first,
-            &mut self.parcel,
-            &mut self.ledger,
-        );
+        if let Some(numbers) = &self.numbers {
+            self.lot
+                .number_from(numbers.fetch_add(lines, Ordering::Relaxed));
+        }
+        self.way
+            .send(&self.plan, &self.lot, &mut self.parcel, &mut self.ledger);
         true
     }
 

@@ -96,15 +96,15 @@ impl Worker {
     /// The worker of `seat`.
     pub(crate) fn new(seat: Seat, how: Datagrams) -> io::Result<Self> {
         let Seat { plan, stop, slices } = seat;
-        let index = slices.worker;
+        let stride = plan.seat(slices.worker);
         let feed = match plan.schedule() {
             Some(schedule) => {
-                let slots = schedule.share(index as u64, plan.threads as u64);
+                let slots = schedule.share(stride);
                 // What is due leaves at once: nothing ever waits.
                 Feed::Open(OpenLoop::new(slots, plan.slot_end(&schedule), u64::MAX))
             }
             None => {
-                let left = plan.requests.map_or(u64::MAX, |all| plan.share(all, index));
+                let left = plan.requests.map_or(u64::MAX, |all| stride.share(all));
                 Feed::Closed(ClosedLoop { left })
             }
         };
@@ -138,8 +138,8 @@ impl Worker {
     }
 
     fn open_all(&mut self) -> io::Result<()> {
-        let (index, threads) = (self.slices.worker, self.plan.threads);
-        for nth in (index..self.plan.connections).step_by(threads) {
+        let stride = self.plan.seat(self.slices.worker);
+        for nth in (stride.first..self.plan.connections as u64).step_by(stride.step as usize) {
             let number = u32::try_from(nth).expect("sockets are far fewer");
             let client = Client::open(number, &self.plan, self.segments)?;
             let token = self.clients.len() as u64;

@@ -90,7 +90,7 @@ impl<D: Dialect> Worker<D> {
     pub(super) fn dial(&mut self, at: usize, now: u64) {
         let connection = &mut self.connections[at];
         connection.id = self.next_id;
-        self.next_id = self.next_id.wrapping_add(self.plan.threads as u32);
+        self.next_id = self.next_id.wrapping_add(self.ids_apart);
         let transport = &self.plan.transport;
         let dialed = self.dialer.dial().and_then(|fd| {
             self.poller.add(&fd, at as u64, Interest::Edge)?;

@@ -101,8 +101,8 @@ impl<D: Dialect> Worker<D> {
         let Some(link) = &mut connection.link else {
             return;
         };
-        // Other workers' connections are numbered in step with ours.
-        let connections = self.next_id.saturating_add(self.plan.threads as u32);
+        // Others' connections are numbered in step with ours.
+        let connections = self.next_id.saturating_add(self.ids_apart);
         self.recorder.dialect.turn_to(connection.id, connections);
         let mut now = 0;
         loop {

@@ -8,6 +8,7 @@ mod latency;
 mod outputs;
 mod program;
 mod server;
+mod shards;
 mod statsd;
 mod tcp;
 mod udp;

@@ -15,6 +15,7 @@ use loadgen::plan::{Mode, Plan, Wire};
 use loadgen::record::Interval;
 use loadgen::schedule::Arrivals;
 use loadgen::stop::StopFlag;
+use loadgen::stride::Stride;
 use loadgen::transport::Transport;
 use protocol::foo::{Answer, Message};
 
@@ -22,17 +23,33 @@ use protocol::foo::{Answer, Message};
 /// `None` ends the connection.
 pub(crate) type Spoil = dyn Fn(u64, Vec<u8>, &mut Vec<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync;
 
+/// Is told of each request: its sequence number and its data.
+pub(crate) type Hear = dyn Fn(i64, &[u8]) + Send + Sync;
+
 /// Starts a server thread that lives as long as the test process.
 pub(crate) fn serve(
     spoil: impl Fn(u64, Vec<u8>, &mut Vec<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> SocketAddr {
+    listen(spoil, |_, _| {})
+}
+
+/// A server that answers rightly, and tells of each request.
+pub(crate) fn serve_and_hear(hear: impl Fn(i64, &[u8]) + Send + Sync + 'static) -> SocketAddr {
+    listen(|_, right, _| Some(right), hear)
+}
+
+fn listen(
+    spoil: impl Fn(u64, Vec<u8>, &mut Vec<Vec<u8>>) -> Option<Vec<u8>> + Send + Sync + 'static,
+    hear: impl Fn(i64, &[u8]) + Send + Sync + 'static,
+) -> SocketAddr {
+    let hear: Arc<Hear> = Arc::new(hear);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let at = listener.local_addr().expect("an address");
     let spoil: Arc<Spoil> = Arc::new(spoil);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let spoil = spoil.clone();
-            std::thread::spawn(move || answer(stream, &*spoil));
+            let (spoil, hear) = (spoil.clone(), hear.clone());
+            std::thread::spawn(move || answer(stream, &*spoil, &*hear));
         }
     });
     at
@@ -43,7 +60,7 @@ pub(crate) fn serve_rightly() -> SocketAddr {
     serve(|_, right, _| Some(right))
 }
 
-fn answer(mut stream: TcpStream, spoil: &Spoil) -> Option<()> {
+fn answer(mut stream: TcpStream, spoil: &Spoil, hear: &Hear) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut inbound = Vec::new();
     let mut piece = [0; 65_536];
@@ -57,6 +74,7 @@ fn answer(mut stream: TcpStream, spoil: &Spoil) -> Option<()> {
         while let Some((message, len)) = Message::next(&inbound[at..]) {
             at += len;
             let request = message.expect("a request that can be decoded");
+            hear(request.seq, request.data);
             let mut right = Vec::new();
             Answer::to(request.seq, request.data).encode(&mut right);
             n += 1;
@@ -76,6 +94,8 @@ fn answer(mut stream: TcpStream, spoil: &Spoil) -> Option<()> {
 /// An open loop of 1,000 requests over one connection.
 pub(crate) fn plan(target: SocketAddr) -> Plan {
     Plan {
+        part: Stride::ALL,
+        start_unix_ns: None,
         targets: vec![target],
         mode: Mode::Open {
             rate: 5_000.0,

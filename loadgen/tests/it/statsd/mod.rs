@@ -1,7 +1,7 @@
 //! `loadgen statsd`, against sinks in this process.
 
 mod bad_input;
-mod sink;
+pub(crate) mod sink;
 mod streams;
 mod text;
 mod udp;

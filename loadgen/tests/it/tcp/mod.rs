@@ -4,5 +4,5 @@ mod bad_input;
 mod bulk;
 mod connections;
 mod integrity;
-mod server;
+pub(crate) mod server;
 mod tls;

@@ -10,6 +10,7 @@ use loadgen::pacer::Pacer;
 use loadgen::payload::Lengths;
 use loadgen::plan::{Mode, Plan, Wire};
 use loadgen::schedule::Arrivals;
+use loadgen::stride::Stride;
 use loadgen::transport::Transport;
 
 /// Bytes of each message.
@@ -80,6 +81,8 @@ fn answer(mut stream: TcpStream, number: usize, spoil: &Spoil) -> Option<()> {
 /// An open loop of 400 messages over one connection.
 pub(crate) fn plan(target: SocketAddr) -> Plan {
     Plan {
+        part: Stride::ALL,
+        start_unix_ns: None,
         targets: vec![target],
         mode: Mode::Open {
             rate: 4_000.0,

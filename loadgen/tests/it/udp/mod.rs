@@ -1,7 +1,7 @@
 //! `loadgen udp`, against echoes in this process that do as they are told.
 
 mod bad_input;
-mod echo;
+pub(crate) mod echo;
 mod integrity;
 mod sending;
 
