@@ -8,6 +8,8 @@
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
 //!
+//! [`merged`] makes a run of what many load clients recorded elsewhere.
+//!
 //! [`crash`] attacks a target until something is wrong with it, and keeps what shows it again.
 //!
 //! It measures nothing in its own process: every part of a run is a child, mostly this
@@ -24,6 +26,7 @@ pub mod foreign;
 pub mod history;
 pub mod host;
 pub mod installed;
+pub mod merged;
 pub mod noise;
 pub mod output;
 pub mod peers;

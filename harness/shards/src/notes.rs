@@ -8,8 +8,8 @@ const MOST: usize = 20;
 /// Shards that are named with a note at most.
 const MOST_NAMED: usize = 5;
 
-/// The notes of all, in the order in which they first come; those of only some shards name
-/// them.
+/// The notes of all, in the order in which they first come: those that differ only in numbers
+/// once, and those of only some shards with their names.
 pub(crate) fn of(parts: &[Part]) -> Vec<String> {
     let all = parts.iter().flat_map(|part| {
         let notes = part.record.notes.iter();
@@ -18,22 +18,45 @@ pub(crate) fn of(parts: &[Part]) -> Vec<String> {
     grouped(all, parts.len())
 }
 
+/// Notes of a kind.
+struct Group<'a> {
+    kind: String,
+    first: &'a str,
+    /// Whether all say the very same.
+    is_same: bool,
+    shards: Vec<u64>,
+}
+
 fn grouped<'a>(notes: impl Iterator<Item = (&'a str, u64)>, shards: usize) -> Vec<String> {
-    let mut found: Vec<(&str, Vec<u64>)> = Vec::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
     let mut left_out = 0;
     for (note, shard) in notes {
-        let known = found.iter().position(|(known, _)| *known == note);
+        let kind: String = note.split(|c: char| c.is_ascii_digit()).collect();
+        let known = groups.iter().position(|group| group.kind == kind);
         match known {
-            Some(at) => found[at].1.push(shard),
-            None if found.len() < MOST => found.push((note, vec![shard])),
+            Some(at) => {
+                groups[at].is_same &= groups[at].first == note;
+                groups[at].shards.push(shard);
+            }
+            None if groups.len() < MOST => groups.push(Group {
+                kind,
+                first: note,
+                is_same: true,
+                shards: vec![shard],
+            }),
             None => left_out += 1,
         }
     }
-    let told = found.into_iter().map(|(note, who)| {
-        if who.len() == shards {
-            note.to_owned()
-        } else {
-            format!("{}: {note}", named(&who))
+    let told = groups.into_iter().map(|group| {
+        let Group { first, .. } = group;
+        let others = group.shards.len() - 1;
+        match (group.is_same, group.shards.len() == shards) {
+            (true, true) => first.to_owned(),
+            (true, false) => format!("{}: {first}", named(&group.shards)),
+            (false, _) => {
+                let first_of_all = named(&group.shards[..1]);
+                format!("{first_of_all}: {first} (and the like of {others} more)")
+            }
         }
     });
     let more = (left_out > 0).then(|| format!("{left_out} more notes are in the shards' files"));
@@ -64,7 +87,12 @@ mod tests {
         );
         let many = (0..7).map(|shard| ("slow", shard));
         assert_eq!(grouped(many, 8), ["shards 0, 1, 2, 3, 4 and 2 more: slow"]);
-        let texts: Vec<String> = (0..30).map(|shard| format!("{shard} waited")).collect();
+        let waited = [("3 waited", 1), ("17 waited", 4), ("5 waited", 6)];
+        assert_eq!(
+            grouped(waited.into_iter(), 8),
+            ["shard 1: 3 waited (and the like of 2 more)"]
+        );
+        let texts: Vec<String> = (1..=30).map(|length| "x".repeat(length)).collect();
         let each = texts
             .iter()
             .zip(0..)
