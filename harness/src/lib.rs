@@ -8,7 +8,8 @@
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
 //!
-//! [`distribute`] has a load run on the machines of somebody else's engine.
+//! [`distribute`] has a load run on the machines of somebody else's engine, [`merged`] makes
+//! a run of what many load clients recorded elsewhere.
 //!
 //! [`crash`] attacks a target until something is wrong with it, and keeps what shows it again.
 //!
@@ -27,6 +28,7 @@ pub mod foreign;
 pub mod history;
 pub mod host;
 pub mod installed;
+pub mod merged;
 pub mod noise;
 pub mod output;
 pub mod peers;

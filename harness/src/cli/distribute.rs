@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ::report::expect::Expectation;
 use clap::Args;
 use service::signals::StopSignals;
 use service::units::parse_duration;
 
+use super::merge::{self, Merge};
 use super::{failed, say, usage};
 use crate::distribute::load::Load;
+use crate::distribute::records::{self, Records};
 use crate::distribute::script::{self, Job};
-use crate::distribute::shards::{self, Shards};
 use crate::distribute::slurm::Slurm;
 use crate::distribute::watch::{End, Watched};
 use crate::{host, output};
@@ -54,8 +56,8 @@ pub(super) struct Distribute {
     out: Option<PathBuf>,
 
     /// Demand this of the merged load, e.g. 'p99 < 2ms'; may be given several times
-    #[arg(long = "expect", value_name = "EXPECTATION")]
-    expectations: Vec<String>,
+    #[arg(long = "expect", value_name = "EXPECTATION", value_parser = merge::expectation)]
+    expectations: Vec<Expectation>,
 
     /// Take what could not be judged for a warning: exit 0 instead of 3
     #[arg(long)]
@@ -100,11 +102,11 @@ pub(super) fn execute(distribute: &Distribute) -> ExitCode {
         Ok(slurm) => slurm,
         Err(message) => return failed(&format!("--slurm: {message}")),
     };
-    let shards = match directory(distribute.out.as_deref(), count) {
+    let records = match directory(distribute.out.as_deref(), count) {
         Ok(shards) => shards,
         Err(code) => return code,
     };
-    match prepared(distribute, shards, load)
+    match prepared(distribute, records, load)
         .and_then(|job| submit_and_wait(distribute, &slurm, &job))
     {
         Ok(code) => code,
@@ -130,9 +132,9 @@ fn checked(distribute: &Distribute, count: u64) -> Result<Load, String> {
 }
 
 /// The directory of the load, without shards of another.
-fn directory(out: Option<&Path>, count: u64) -> Result<Shards, ExitCode> {
+fn directory(out: Option<&Path>, count: u64) -> Result<Records, ExitCode> {
     if let Some(out) = out.filter(|out| out.exists()) {
-        match shards::left_before(out) {
+        match records::left_before(out) {
             Ok(None) => {}
             Ok(Some(file)) => {
                 return Err(usage(&format!(
@@ -148,7 +150,7 @@ fn directory(out: Option<&Path>, count: u64) -> Result<Shards, ExitCode> {
         .and_then(|(_, directory)| directory.canonicalize());
     let directory = made.map_err(|error| failed(&error.to_string()))?;
     if script::is_path_for_slurm(&directory) {
-        Ok(Shards { directory, count })
+        Ok(Records { directory, count })
     } else {
         Err(usage(&format!(
             "--out {directory:?}: expected a path without % and \\, which Slurm takes otherwise"
@@ -157,9 +159,9 @@ fn directory(out: Option<&Path>, count: u64) -> Result<Shards, ExitCode> {
 }
 
 /// The job, its script written.
-fn prepared(distribute: &Distribute, shards: Shards, load: Load) -> io::Result<Job> {
+fn prepared(distribute: &Distribute, records: Records, load: Load) -> io::Result<Job> {
     let job = Job {
-        shards,
+        records,
         nodes: distribute.nodes,
         partition: distribute.partition.clone(),
         time_limit: distribute.time_limit,
@@ -167,7 +169,7 @@ fn prepared(distribute: &Distribute, shards: Shards, load: Load) -> io::Result<J
         program: std::env::current_exe()?,
         load,
     };
-    let path = job.shards.directory.join(script::FILE);
+    let path = job.records.directory.join(script::FILE);
     output::whole(&path, job.script().as_bytes())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     Ok(job)
@@ -182,13 +184,13 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let shards = &job.shards;
+    let records = &job.records;
     let end = runtime.block_on(async {
         // Before there is a job that a signal would have to end.
         let mut signals = StopSignals::listen()?;
-        let number = slurm.submit(&shards.directory.join(script::FILE)).await?;
-        let directory = shards.directory.display();
-        let count = shards.count;
+        let number = slurm.submit(&records.directory.join(script::FILE)).await?;
+        let directory = records.directory.display();
+        let count = records.count;
         tell(&format!(
             "job {number} submitted: {count} shards, seed {}, {directory}",
             job.load.seed
@@ -196,7 +198,7 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
         let watched = Watched {
             slurm,
             job: number,
-            shards,
+            records,
             tell: &tell,
         };
         Ok::<End, io::Error>(watched.to_its_end(&mut signals).await)
@@ -206,23 +208,29 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
         End::Lost(said) => say(&format!("what became of the job is not known: {said}")),
         End::Job(_) => {}
     }
-    say_what_is_missing(shards);
-    // TODO(lead): `harness merge` is built on another branch; this is its one call.
-    // super::merge::execute(...)
-    Ok(ExitCode::SUCCESS)
+    say_what_is_missing(records);
+    // What can be told of a load whose shards are not all there, merging tells.
+    Ok(merge::execute(&Merge {
+        directories: vec![records.directory.clone()],
+        out: Some(records.directory.clone()),
+        expectations: distribute.expectations.clone(),
+        lenient: distribute.lenient,
+        upstreams: Vec::new(),
+        quiet: distribute.quiet,
+    }))
 }
 
 /// Tells of the shards that left no record: what they said last, and what the script did.
-fn say_what_is_missing(shards: &Shards) {
-    let missing = shards.missing();
+fn say_what_is_missing(records: &Records) {
+    let missing = records.missing();
     if missing.is_empty() {
         return;
     }
-    for line in shards.told(&missing) {
+    for line in records.told(&missing) {
         say(&line);
     }
-    let log = shards.directory.join(shards::JOB_LOG);
-    match shards::last_words(&log) {
+    let log = records.directory.join(records::JOB_LOG);
+    match records::last_words(&log) {
         Some(words) => say(&format!("the job: {words}")),
         None => say(&format!(
             "the job wrote no {}: do its nodes see this directory?",

@@ -85,14 +85,17 @@ fn seed_of(command: &Command) -> Result<Option<u64>, LoadError> {
     }
 }
 
-/// Has loadgen look at it as it would when it starts.
-fn check(words: &[String], _count: u64, seed: u64) -> Result<(), LoadError> {
+/// Has loadgen look at it as it would when it starts as one of the shards.
+fn check(words: &[String], count: u64, seed: u64) -> Result<(), LoadError> {
     let machine = Machine {
         // How many connections it may have is for the machines to say that open them.
         descriptors: u64::MAX,
         ..Machine::look()
     };
-    let checked = match parsed(words)? {
+    let shard = format!("0/{count}");
+    let as_a_shard = ["--shard", &shard, "--start-at", "+1s", "--out", "."];
+    let words = [words, &as_a_shard.map(str::to_owned)].concat();
+    let checked = match parsed(&words)? {
         Command::Foo(args) => Config::new(&args, machine, seed).map(drop),
         Command::Tcp(args) => TcpConfig::new(&args, machine, seed).map(drop),
         Command::Udp(args) => UdpConfig::new(&args, machine, seed).map(drop),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::load::Load;
-use super::shards::{JOB_LOG, Shards};
+use super::records::{JOB_LOG, Records};
 
 /// What the job is called in the queue.
 pub const JOB_NAME: &str = "harness-load";
@@ -17,7 +17,7 @@ pub const FILE: &str = "job.sh";
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Where the shards leave their files; all nodes must see it.
-    pub shards: Shards,
+    pub records: Records,
     /// Machines; as Slurm places the shards if nothing is said.
     pub nodes: Option<u64>,
     /// The partition; Slurm's default if none is named.
@@ -36,12 +36,12 @@ impl Job {
     /// The text of the script.
     #[must_use]
     pub fn script(&self) -> String {
-        let count = self.shards.count;
-        let directory = word(&self.shards.directory.display().to_string());
+        let count = self.records.count;
+        let directory = word(&self.records.directory.display().to_string());
         let program = word(&self.program.display().to_string());
         let load: Vec<String> = self.load.words.iter().map(|it| word(it)).collect();
         let load = load.join(" ");
-        let width = self.shards.width();
+        let width = self.records.width();
         // Slurm pads only numbers of several digits; of one digit there is nothing to pad.
         let task = if width > 1 {
             format!("%{width}t")
@@ -77,7 +77,7 @@ srun --ntasks={count} --kill-on-bad-exit=0 --wait=0 --input=none \
 
     /// The lines that say what is asked of Slurm.
     fn asked(&self) -> String {
-        let count = self.shards.count;
+        let count = self.records.count;
         let mut asked = vec![("job-name", JOB_NAME.to_owned())];
         if let Some(nodes) = self.nodes {
             asked.push(("nodes", nodes.to_string()));
@@ -145,7 +145,7 @@ mod tests {
 
     fn job() -> Job {
         Job {
-            shards: Shards {
+            records: Records {
                 directory: "/shared/the results".into(),
                 count: 4,
             },
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn what_is_asked_of_slurm_is_in_the_script() {
         let mut job = job();
-        job.shards.count = 10;
+        job.records.count = 10;
         job.partition = Some("load,spare".to_owned());
         job.time_limit = Some(Duration::from_secs(5430));
         let script = job.script();

@@ -149,11 +149,14 @@ async fn answer(program: &Path, args: &[impl AsRef<OsStr>]) -> io::Result<String
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&stderr);
-    let said: Vec<&str> = said.lines().map(str::trim).collect();
-    Err(io::Error::other(match said.join(" ") {
+    // Some of the commands say their own name on each line, some do not.
+    let prefix = format!("{name}: error: ");
+    let said = said.lines().map(str::trim);
+    let said: Vec<&str> = said
+        .map(|line| line.strip_prefix(&prefix).unwrap_or(line))
+        .collect();
+    Err(io::Error::other(match said.join("; ") {
         said if said.is_empty() => format!("{name}: {status}"),
-        // Some say their own name, some do not.
-        said if said.starts_with(&*name) => said,
         said => format!("{name}: {said}"),
     }))
 }
@@ -192,8 +195,8 @@ mod tests {
         let shell = Path::new("/bin/sh");
         let said = answer(shell, &["-c", "echo one; echo two >&2"]).await;
         assert_eq!(said.unwrap(), "one\n");
-        let error = answer(shell, &["-c", "echo a >&2; echo b >&2; exit 1"]).await;
-        assert_eq!(error.unwrap_err().to_string(), "sh: a b");
+        let error = answer(shell, &["-c", "echo sh: error: a >&2; echo b >&2; exit 1"]).await;
+        assert_eq!(error.unwrap_err().to_string(), "sh: a; b");
         let error = answer(shell, &["-c", "exit 3"]).await.unwrap_err();
         assert_eq!(error.to_string(), "sh: exit status: 3");
     }

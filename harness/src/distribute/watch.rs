@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use service::signals::{Stop, StopSignals};
 
-use super::shards::{self, Shards};
+use super::records::{self, Records};
 use super::slurm::{JobState, Slurm};
 
 /// How often Slurm is asked: its controller answers everybody's questions.
@@ -36,7 +36,7 @@ pub struct Watched<'a> {
     /// Its number.
     pub job: u64,
     /// What it leaves behind.
-    pub shards: &'a Shards,
+    pub records: &'a Records,
     /// Takes each line that tells how it goes.
     pub tell: &'a dyn Fn(&str),
 }
@@ -65,7 +65,7 @@ impl Watched<'_> {
                         self.tell_news(&mut told, state);
                     }
                     if state.as_ref().is_none_or(JobState::has_ended) {
-                        shards::look_afresh(&self.shards.directory);
+                        records::look_afresh(&self.records.directory);
                         return End::Job(state);
                     }
                 }
@@ -84,7 +84,7 @@ impl Watched<'_> {
         let job = self.job;
         let mut line = format!("job {job} {}", state.told());
         let is_at_work = state.word == "RUNNING" || state.word == "COMPLETING";
-        let (count, missing) = (self.shards.count, self.shards.missing().len() as u64);
+        let (count, missing) = (self.records.count, self.records.missing().len() as u64);
         if is_at_work && missing < count {
             line = format!(
                 "{line}: {} of {count} shards have finished",

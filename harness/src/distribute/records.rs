@@ -16,22 +16,20 @@ const LAST_LINES: usize = 3;
 /// Shards without a file that are told of one by one; of more, only how many they are.
 const MOST_TOLD: usize = 10;
 
-/// The directory of a load in so many shards.
+/// The directory where so many shards leave their records.
 #[derive(Clone, Debug)]
-pub struct Shards {
+pub struct Records {
     /// Where they leave their files.
     pub directory: PathBuf,
     /// How many there are.
     pub count: u64,
 }
 
-impl Shards {
+impl Records {
     /// Where a shard leaves its record.
     #[must_use]
     pub fn record(&self, index: u64) -> PathBuf {
-        let (count, width) = (self.count, self.width());
-        let name = format!("shard-{index:0width$}-of-{count}.json");
-        self.directory.join(name)
+        self.directory.join(shards::name::of(index, self.count))
     }
 
     /// Where a shard's stdout and stderr go.
@@ -85,8 +83,7 @@ impl Shards {
 pub fn left_before(directory: &Path) -> io::Result<Option<PathBuf>> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("shard-") && name.ends_with(".json") {
+        if shards::name::parse(&path).is_some() {
             return Ok(Some(path));
         }
     }
@@ -132,13 +129,13 @@ mod tests {
     #[test]
     fn a_shard_without_a_record_is_told_of_with_its_last_words() {
         let directory = tempfile::tempdir().unwrap();
-        let shards = Shards {
+        let records = Records {
             directory: directory.path().to_owned(),
             count: 12,
         };
         assert_eq!(left_before(directory.path()).unwrap(), None);
         for index in [0, 1, 2, 4, 5, 6, 7, 8, 9, 10] {
-            std::fs::write(shards.record(index), "{}").unwrap();
+            std::fs::write(records.record(index), "{}").unwrap();
         }
         assert!(left_before(directory.path()).unwrap().is_some());
         std::fs::write(
@@ -146,10 +143,10 @@ mod tests {
             "one\ntwo\nthree\n\nfour\n",
         )
         .unwrap();
-        let missing = shards.missing();
+        let missing = records.missing();
         assert_eq!(missing, [3, 11]);
         assert_eq!(
-            shards.told(&missing),
+            records.told(&missing),
             [
                 "shard 3 of 12 left no record: two | three | four",
                 "shard 11 of 12 left no record, and no word"
@@ -159,14 +156,14 @@ mod tests {
 
     #[test]
     fn of_many_only_some_are_told() {
-        let shards = Shards {
+        let records = Records {
             directory: "/nonexistent".into(),
             count: 1000,
         };
-        let lines = shards.told(&shards.missing());
+        let lines = records.told(&records.missing());
         assert_eq!(lines.len(), MOST_TOLD + 1);
         assert_eq!(lines[MOST_TOLD], "and 990 more");
-        let name = shards.record(7);
+        let name = records.record(7);
         assert!(name.ends_with("shard-0007-of-1000.json"), "{name:?}");
     }
 
