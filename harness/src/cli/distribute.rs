@@ -103,7 +103,7 @@ pub(super) fn execute(distribute: &Distribute) -> ExitCode {
         Err(message) => return failed(&format!("--slurm: {message}")),
     };
     let records = match directory(distribute.out.as_deref(), count) {
-        Ok(shards) => shards,
+        Ok(records) => records,
         Err(code) => return code,
     };
     match prepared(distribute, records, load)
@@ -127,6 +127,11 @@ fn checked(distribute: &Distribute, count: u64) -> Result<Load, String> {
         return Err(format!(
             "--partition {partition:?}: expected a name, or several with commas"
         ));
+    }
+    if let Some(out) = &distribute.out
+        && !script::is_path_for_slurm(out)
+    {
+        return Err(not_for_slurm(out));
     }
     Load::new(&distribute.load, count, host::random_seed()).map_err(|error| error.to_string())
 }
@@ -152,10 +157,12 @@ fn directory(out: Option<&Path>, count: u64) -> Result<Records, ExitCode> {
     if script::is_path_for_slurm(&directory) {
         Ok(Records { directory, count })
     } else {
-        Err(usage(&format!(
-            "--out {directory:?}: expected a path without % and \\, which Slurm takes otherwise"
-        )))
+        Err(usage(&not_for_slurm(&directory)))
     }
+}
+
+fn not_for_slurm(directory: &Path) -> String {
+    format!("--out {directory:?}: expected a path without % and \\, to which Slurm gives a meaning")
 }
 
 /// The job, its script written.
