@@ -88,8 +88,11 @@ CONF
             "$index" "$host" "${ports[$index]}" "$cpus" >> "$dir/slurm.conf"
     done
     printf 'PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP\n' >> "$dir/slurm.conf"
-    # Where there is no systemd, nothing may ask it for a scope.
-    printf 'CgroupPlugin=cgroup/v1\nIgnoreSystemd=yes\n' > "$dir/cgroup.conf"
+    # Where there is no systemd, nothing may ask it for a scope. Until 23.11 there was no word
+    # for no cgroups at all; the plugin for the old ones does nothing unless it is needed.
+    local plugin=disabled
+    case $(slurmd -V) in *" 2"[0-3].*) plugin=cgroup/v1 ;; esac
+    printf 'CgroupPlugin=%s\nIgnoreSystemd=yes\n' "$plugin" > "$dir/cgroup.conf"
 }
 
 # daemon NAME COMMAND…: in a session of its own, its process id in DIR/pids/NAME.

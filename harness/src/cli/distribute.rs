@@ -33,7 +33,7 @@ pub(super) struct Distribute {
     nodes: Option<u64>,
 
     /// Cut the load into this many shards [default: one for each node]
-    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=MOST), required_unless_present = "nodes")]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=MOST))]
     shards: Option<u64>,
 
     /// Submit it to this partition [default: Slurm's]
@@ -92,8 +92,9 @@ Exit codes: those of harness merge; 2 usage error, nothing was submitted; 5 Slur
 or did not take the job; 130 and 143 interrupted, and the job was cancelled.";
 
 pub(super) fn execute(distribute: &Distribute) -> ExitCode {
-    // clap has seen to it that one of them is there.
-    let count = distribute.shards.or(distribute.nodes).unwrap_or(1);
+    let Some(count) = distribute.shards.or(distribute.nodes) else {
+        return usage("--slurm: expected --nodes N, --shards M or both");
+    };
     let load = match checked(distribute, count) {
         Ok(load) => load,
         Err(message) => return usage(&message),
@@ -210,12 +211,24 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
         };
         Ok::<End, io::Error>(watched.to_its_end(&mut signals).await)
     })?;
-    match end {
+    let began = match end {
         End::Stopped(stop) => return Ok(ExitCode::from(stop.exit_code())),
-        End::Lost(said) => say(&format!("what became of the job is not known: {said}")),
-        End::Job(_) => {}
+        End::Lost(said) => {
+            say(&format!("what became of the job is not known: {said}"));
+            true
+        }
+        End::Job(state) => state.is_none_or(|state| !state.nodes.is_empty()),
+    };
+    let missing = records.missing();
+    if !began {
+        say("the job never began");
+    } else if !missing.is_empty() {
+        say_what_is_missing(records, &missing);
     }
-    say_what_is_missing(records);
+    if missing.len() as u64 == records.count {
+        say("error: no shard left a record: there is nothing to merge");
+        return Ok(ExitCode::from(merge::NOT_JUDGED));
+    }
     // What can be told of a load whose shards are not all there, merging tells.
     Ok(merge::execute(&Merge {
         directories: vec![records.directory.clone()],
@@ -228,12 +241,8 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
 }
 
 /// Tells of the shards that left no record: what they said last, and what the script did.
-fn say_what_is_missing(records: &Records) {
-    let missing = records.missing();
-    if missing.is_empty() {
-        return;
-    }
-    for line in records.told(&missing) {
+fn say_what_is_missing(records: &Records, missing: &[u64]) {
+    for line in records.told(missing) {
         say(&line);
     }
     let log = records.directory.join(records::JOB_LOG);

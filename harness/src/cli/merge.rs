@@ -15,7 +15,7 @@ use crate::merged::{self, Told};
 use crate::{host, output};
 
 /// The exit code where something could not be judged.
-const NOT_JUDGED: u8 = 3;
+pub(super) const NOT_JUDGED: u8 = 3;
 
 /// Merge the records of shards, exactly, and judge and report the whole
 ///
