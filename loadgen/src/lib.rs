@@ -2,8 +2,9 @@
 //! what a user would have waited.
 //!
 //! In reading order: [`args`] and [`config`] turn a command line into a [`plan`];
-//! [`schedule`] says when requests are due; a `dialect` says how they are written and
-//! their replies are read: Foo, which carries a [`payload`] and is known by [`judge`], or
+//! [`schedule`] says when requests are due, [`stride`] whose they are, among workers and among
+//! the machines of which this is one `shard`, `start` when all begin; a `dialect` says how
+//! they are written and their replies are read: Foo, which carries a [`payload`] and is known by [`judge`], or
 //! the [`echoes`] of `words`. `feed`, `connection`, `worker` and [`pacer`] send them over
 //! a `link`, made by `dialer` as [`transport`] says; [`tracker`] decides what each reply
 //! is, counted by [`tally`] and timed into [`histograms`]; [`crew`] starts the workers and

@@ -81,6 +81,9 @@ impl metered::Worker for Worker {
         let Ok(timeline) = crew.start.recv() else {
             return Ok(());
         };
+        // Nothing moves before the start: it would be in no slice, and other machines wait.
+        let left = timeline.start.saturating_sub(mono_ns());
+        std::thread::sleep(Duration::from_nanos(left));
         let ended = self.transfer(timeline, &mut events)?;
         let mut judged = Judged::default();
         for stream in &self.streams {
