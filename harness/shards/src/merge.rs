@@ -1,5 +1,6 @@
 //! From the files of shards to the record of the whole.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loadgen::record::LoadRecord;
 
 use crate::part::Part;
-use crate::refusal::{Refusal, Refusals};
+use crate::refusal::{Refusal, Refusals, Why};
 use crate::sums::{Reader, Sums};
 use crate::{name, together, whole};
 
@@ -78,19 +79,21 @@ pub fn merge(files: &[PathBuf]) -> Result<LoadRecord, Refusals> {
             Err(refusal) => found.push(refusal),
         }
     }
+    // What is there and cannot be read is not missing as well.
+    let unread: BTreeSet<(u64, u64)> = found
+        .iter()
+        .filter_map(|refusal| name::parse(&refusal.file))
+        .collect();
     parts.sort_by(|one, other| (one.shard.index, &one.file).cmp(&(other.shard.index, &other.file)));
     for part in &mut parts {
         let own = std::mem::take(&mut part.refused);
         found.extend(own.into_iter().map(|why| part.refusal(why)));
     }
     found.extend(together::refusals(&parts));
-    // What is there and cannot be read is not missing as well.
-    let unread: Vec<PathBuf> = files
-        .iter()
-        .filter(|file| !parts.iter().any(|part| part.file == **file))
-        .cloned()
-        .collect();
-    found.retain(|refusal| !(refusal.is_missing() && unread.contains(&refusal.file)));
+    found.retain(|refusal| {
+        let which = name::parse(&refusal.file);
+        !(refusal.is_missing() && which.is_some_and(|which| unread.contains(&which)))
+    });
     found.sort_by(|one, other| (one.shard, &one.file).cmp(&(other.shard, &other.file)));
     if parts.is_empty() || !found.is_empty() {
         return Err(Refusals(found));
@@ -99,7 +102,7 @@ pub fn merge(files: &[PathBuf]) -> Result<LoadRecord, Refusals> {
     whole::record(parts, finished).map_err(|refusal| Refusals(vec![refusal]))
 }
 
-fn unreadable(file: &Path, why: crate::refusal::Why) -> Refusal {
+fn unreadable(file: &Path, why: Why) -> Refusal {
     Refusal {
         shard: name::parse(file).map(|(index, _)| index),
         file: file.to_owned(),

@@ -31,7 +31,8 @@ pub(crate) fn said(record: &LoadRecord, shard: &Shard) -> Vec<Why> {
         .filter(|reason| !(is_late && reason.starts_with(READY_LATE)))
         .map(String::as_str)
         .collect();
-    if !record.valid && !(is_late && reasons.is_empty()) {
+    let is_told = is_late && reasons.is_empty();
+    if !record.valid && !is_told {
         let told = match reasons.as_slice() {
             [] => "it does not say why".to_owned(),
             reasons => reasons.join("; "),

@@ -145,7 +145,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// All that is wrong, in the order of the shards: there is at least one.
+/// All that is wrong, in the order of the shards: nothing only if there was no file at all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusals(pub Vec<Refusal>);
 
