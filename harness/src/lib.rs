@@ -8,6 +8,9 @@
 //! children, [`recorder`] takes the events, [`progress`] shows them, [`output`] writes
 //! what is left, [`host`] describes the machine.
 //!
+//! [`distribute`] has a load run on the machines of somebody else's engine, [`merged`] makes
+//! a run of what many load clients recorded elsewhere.
+//!
 //! [`crash`] attacks a target until something is wrong with it, and keeps what shows it again.
 //!
 //! It measures nothing in its own process: every part of a run is a child, mostly this
@@ -19,11 +22,13 @@ pub mod cli;
 pub mod comparison;
 pub mod crash;
 pub mod descriptor;
+pub mod distribute;
 pub mod engine;
 pub mod foreign;
 pub mod history;
 pub mod host;
 pub mod installed;
+pub mod merged;
 pub mod noise;
 pub mod output;
 pub mod peers;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::histograms::Histogram;
 use crate::outcome::{Outcome, seconds};
 use crate::plan::{Mode, Plan};
 use crate::tally::NotSent;
@@ -27,7 +28,7 @@ pub fn invalid_reasons(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     };
     let rules = [
         short_of_target(plan, target, outcome),
-        late(outcome),
+        late(&outcome.send_lag, &outcome.response),
         busy(outcome),
         backlog(plan, outcome),
         not_taken(outcome),
@@ -69,11 +70,13 @@ pub fn achieved(outcome: &Outcome) -> f64 {
     outcome.sent_in_time as f64 / seconds(outcome.measured_ns).max(1e-9)
 }
 
-fn late(outcome: &Outcome) -> Option<String> {
-    let lag = outcome.send_lag.value_at_quantile(0.99);
-    let response = outcome.response.value_at_quantile(0.99);
+/// Why times are not to be judged if the client itself was late for its requests.
+#[must_use]
+pub fn late(send_lag: &Histogram, response: &Histogram) -> Option<String> {
+    let lag = send_lag.value_at_quantile(0.99);
+    let response = response.value_at_quantile(0.99);
     let allowed = LAG_ALLOWED_NS.max((response as f64 * LAG_SHARE) as u64);
-    (!outcome.send_lag.is_empty() && lag > allowed).then(|| {
+    (!send_lag.is_empty() && lag > allowed).then(|| {
         format!(
             "the client itself came late to due requests: send lag p99 {:.1} µs, allowed are {:.1} µs \
              (100 µs, or 10 % of the response p99)",

@@ -187,6 +187,12 @@ impl ProcessEvidence {
         self.exit.as_ref().filter(|exit| !exit.exit.asked)
     }
 
+    /// Whether anybody looked at it: one that is only known by what it counted was not.
+    #[must_use]
+    pub fn was_watched(&self) -> bool {
+        self.pid.is_some() || !self.probes.is_empty() || self.exit.is_some()
+    }
+
     /// The most resident memory that was seen.
     #[must_use]
     pub fn peak_bytes(&self) -> Option<u64> {

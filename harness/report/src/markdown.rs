@@ -3,7 +3,7 @@
 use crate::compare::Gravity;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::tournament::beside;
-use crate::text::{account, columns, compare, curves, datagrams, faults, number, suite};
+use crate::text::{account, columns, compare, curves, datagrams, faults, number, shards, suite};
 use crate::tournament::{Cell, Table};
 use crate::verdict::Outcome;
 
@@ -45,6 +45,7 @@ pub fn render(run: &RunFile) -> String {
         out.push('\n');
         out.push_str(&passages(scenario));
         out.push_str(&happened(scenario));
+        out.push_str(&shards::markdown(scenario, cell));
     }
     for scenario in run.scenarios.iter().filter(|s| s.has_garbage()) {
         out.push_str(&accounts(scenario));
@@ -103,7 +104,7 @@ fn not_messages(scenario: &ScenarioRun) -> String {
         }
         out.push('\n');
     }
-    out + &happened(scenario) + &accounts(scenario)
+    out + &happened(scenario) + &accounts(scenario) + &shards::markdown(scenario, cell)
 }
 
 /// A suite in one table.

@@ -4,7 +4,9 @@ mod bench;
 mod compare;
 mod corpus;
 mod crash;
+mod distribute;
 mod list;
+mod merge;
 mod minimize;
 mod replay;
 mod report;
@@ -50,6 +52,8 @@ enum Command {
     Compare(compare::Compare),
     Tournament(tournament::Tournament),
     Report(report::Report),
+    Distribute(distribute::Distribute),
+    Merge(merge::Merge),
     Crash(Box<crash::Crash>),
     Replay(replay::Replay),
     Minimize(minimize::Minimize),
@@ -74,6 +78,8 @@ Examples:
     harness run crash-shield ./my-scenario.toml
   How fast is a proxy, beside others, and is it fast enough:
     harness bench --proxy builtin --proxy nginx --rate 20k/s --expect 'p99<2ms'
+  What the shards of one load, sent by several machines, come to:
+    harness merge results
   Look again at what a run showed:
     harness report .harness/runs/20261121-064512-quick/run.json
 
@@ -140,6 +146,8 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Some(Command::Compare(compare)) => compare::execute(&compare),
         Some(Command::Tournament(tournament)) => tournament::execute(&tournament),
         Some(Command::Report(report)) => report::execute(&report),
+        Some(Command::Distribute(distribute)) => distribute::execute(&distribute),
+        Some(Command::Merge(merge)) => merge::execute(&merge),
         Some(Command::Crash(crash)) => crash::execute(&crash),
         Some(Command::Replay(replay)) => replay::execute(&replay),
         Some(Command::Minimize(minimize)) => minimize::execute(&minimize),

@@ -29,8 +29,27 @@ pub fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, E
             ExitCode::from(USAGE)
         }
         _ => {
-            complain(&one_line(&error.to_string()));
+            complain(&format!("{} (see --help)", one_line(&error.to_string())));
             ExitCode::from(USAGE)
+        }
+    })
+}
+
+/// Parses the arguments of a program that is to be started elsewhere, its name first.
+/// `Err` says in one line what it would complain of.
+///
+/// # Errors
+/// What is wrong with them; that they ask for help, which is no run either.
+pub fn check<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, String> {
+    T::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "expected something to do, not a question for help".to_owned()
+        }
+        _ => {
+            let line = one_line(&error.to_string());
+            line.strip_prefix("error: ").unwrap_or(&line).to_owned()
         }
     })
 }
@@ -58,8 +77,7 @@ fn one_line(message: &str) -> String {
     let said =
         lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"));
     let said: Vec<&str> = said.filter(|line| !line.is_empty()).collect();
-    let text = said.join(" ");
-    format!("{text} (see --help)")
+    said.join(" ")
 }
 
 /// The first argument as a program name for help texts, and whether the rest starts
@@ -113,7 +131,7 @@ mod tests {
         let text = "error: invalid value 'x' for '--rate <RATE>': expected a rate\n\nUsage: a\n\nFor more information, try '--help'.\n";
         assert_eq!(
             one_line(text),
-            "error: invalid value 'x' for '--rate <RATE>': expected a rate (see --help)"
+            "error: invalid value 'x' for '--rate <RATE>': expected a rate"
         );
     }
 }

@@ -3,7 +3,7 @@
 use super::markup::{Align, escape, notes, table};
 use super::palette::{Palette, name};
 use super::plot::COLOURS;
-use super::{capacity, percentiles, timeline};
+use super::{capacity, percentiles, shards, timeline};
 use crate::figures::Figures;
 use crate::run::{RunFile, ScenarioRun};
 use crate::text::{account, columns, datagrams, faults, latency, number};
@@ -50,6 +50,7 @@ pub(super) fn section(
         out.push_str(&timeline::blocks(run, scenario));
     }
     out.push_str(&notes(&latency::counts(scenario)));
+    out.push_str(&shards::section(scenario));
     out.push_str("</section>\n");
     out
 }

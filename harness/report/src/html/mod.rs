@@ -3,7 +3,7 @@
 //! In reading order: `page` is the frame, with `style.css` and `script.js`; `markup`
 //! keeps foreign text harmless; `scale` and `plot` draw; `palette` says which colour
 //! is whose. Then the sections: `summary`, `suite`, `tournament`, `comparison` with its `forest`,
-//! `capacity`, `measured` with `percentiles`, `timeline` and the `track` it runs on,
+//! `capacity`, `measured` with `shards`, `percentiles`, `timeline` and the `track` it runs on,
 //! `survival`, `curves`, and `repeat`, what it takes to run it again. `picture` is the
 //! timeline without a page around it.
 //!
@@ -23,6 +23,7 @@ mod picture;
 mod plot;
 mod repeat;
 mod scale;
+mod shards;
 mod suite;
 mod summary;
 mod survival;

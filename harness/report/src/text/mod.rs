@@ -4,7 +4,7 @@
 //! lines up columns, [`latency`] shows what was measured (`columns` says which figures),
 //! [`histogram`] draws it, [`faults`] tells what was done on purpose meanwhile,
 //! (`toxic` how links were spoilt), [`account`] what became of every line and [`datagrams`]
-//! of every datagram, [`suite`] is a whole suite in one table,
+//! of every datagram, [`shards`] who sent which part, [`suite`] is a whole suite in one table,
 //! [`curves`] what a line costs as something grows, [`capacity`] shows the highest rates, [`survival`] says who died.
 
 pub mod account;
@@ -18,6 +18,7 @@ pub mod histogram;
 pub mod latency;
 mod name;
 pub mod number;
+pub mod shards;
 pub mod suite;
 pub mod survival;
 pub mod table;
@@ -45,6 +46,7 @@ pub fn render(run: &RunFile, directory: Option<&str>) -> String {
         out.push_str(&faults::section(scenario));
         out.push_str(&account::section(scenario));
         out.push_str(&datagrams::section(scenario));
+        out.push_str(&shards::section(scenario));
         out.push_str(&capacity::section(scenario));
     }
     out.push_str(&curves::section(run));

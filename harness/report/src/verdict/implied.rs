@@ -4,7 +4,7 @@ use crate::account::Keeper;
 use crate::account::demand::Entry;
 use crate::bound::Metric;
 use crate::event::Role;
-use crate::evidence::Block;
+use crate::evidence::{Block, ProcessEvidence};
 use crate::expect::{Claim, Expectation, Fate, Origin};
 use crate::reconcile::INTEGRITY;
 use crate::run::ScenarioRun;
@@ -17,7 +17,8 @@ pub(super) fn expectations(scenario: &ScenarioRun) -> Vec<Expectation> {
             fates_of(scenario, *role).next().is_none()
                 && scenario
                     .judged()
-                    .any(|block| block.process(*role).is_some())
+                    .filter_map(|block| block.process(*role))
+                    .any(ProcessEvidence::was_watched)
         })
         .map(|role| Expectation::fate(role, Fate::Survives, None, None, Origin::Implied));
     let faults_done = scenario

@@ -9,7 +9,7 @@ use crate::compare::design::{
     Arm, BlockFigures, Conduct, Design, History, HistoryScenario, Kind, Noise,
 };
 use crate::compare::{Comparison, MetricComparison, ScenarioComparison, Word};
-use loadgen::record::{Bulk, Idle, Statsd, Udp, UdpClient};
+use loadgen::record::{Bulk, Idle, Shard, ShardFigures, Statsd, Udp, UdpClient};
 
 use crate::event::{
     Audit, Broken, Event, Exit, Limits, LinkCounts, ProbeOutcome, Role, Touch, Touched,
@@ -49,6 +49,8 @@ pub(super) fn everything_run() -> RunFile {
         Expectation::invariants(),
     ];
     record.statsd = Some(Statsd::default());
+    record.shard = Some(Shard::default());
+    record.shards = vec![ShardFigures::default()];
     record.udp = Some(Udp {
         clients: [("0a.0".to_owned(), UdpClient::default())].into(),
         not_sent: [("refused".to_owned(), 1)].into(),
