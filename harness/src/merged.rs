@@ -9,11 +9,15 @@ use std::path::{Path, PathBuf};
 use loadgen::record::LoadRecord;
 use report::event::{Event, Role, RunHeader, ScenarioHeader, Stamped, Target};
 use report::expect::{Expectation, Origin};
+use report::text::number;
 use serde_json::{Value, json};
 use upstream::UpstreamRecord;
 
 /// What the scenario and its load are called.
 const NAME: &str = "merge";
+
+/// The protocol of requests that are told from each other.
+const REQUESTS: &str = "foo";
 
 /// What a server counted, as it told.
 #[derive(Clone, Debug)]
@@ -59,7 +63,10 @@ pub fn expectations(
     let implied = counts
         .chain(valid)
         .filter_map(|text| Expectation::load(text, None, Origin::Implied).ok());
-    let reconcile = (!upstreams.is_empty()).then(|| Expectation::reconcile(Origin::Implied));
+    // Only requests are counted alike on both sides: lines and datagrams have accounts, and
+    // bytes no number.
+    let is_counted = !upstreams.is_empty() && mode(record) == REQUESTS;
+    let reconcile = is_counted.then(|| Expectation::reconcile(Origin::Implied));
     let demanded = demanded.iter().cloned();
     demanded.chain(implied).chain(reconcile).collect()
 }
@@ -167,7 +174,7 @@ fn mode(record: &LoadRecord) -> &'static str {
     } else if record.config.contains_key("half-close") {
         "tcp"
     } else {
-        "foo"
+        REQUESTS
     }
 }
 
@@ -176,10 +183,10 @@ fn description(record: &LoadRecord) -> String {
     let hosts: BTreeSet<&str> = hosts.collect();
     let plural = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
+        count => format!("{} {what}s", number::count(count as u64)),
     };
     let how = match (record.target_rate, record.mode.as_str()) {
-        (Some(rate), _) => format!("open loop at {}", report::text::number::rate(rate)),
+        (Some(rate), _) => format!("open loop at {}", number::rate(rate)),
         (None, "max") => "as fast as it goes".to_owned(),
         (None, _) => "closed loop".to_owned(),
     };

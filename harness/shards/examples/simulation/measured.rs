@@ -41,7 +41,7 @@ pub(crate) fn measure(directory: &Path) -> Result<Seen, Box<dyn Error>> {
 pub(crate) fn merge(args: &[OsString]) -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(args.first().ok_or("expected a directory")?);
     let begun = Instant::now();
-    let record = shards::merge(&shards::find(&[directory.clone()])?)?;
+    let record = shards::merge(&shards::find(std::slice::from_ref(&directory))?)?;
     let seen = Seen {
         seconds: begun.elapsed().as_secs_f64(),
         peak_kib: peak_kib()?,
