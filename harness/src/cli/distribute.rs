@@ -209,10 +209,18 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
             records,
             tell: &tell,
         };
-        Ok::<End, io::Error>(watched.to_its_end(&mut signals).await)
-    })?;
+        Ok::<_, io::Error>((number, watched.to_its_end(&mut signals).await))
+    });
+    let (number, end) = end?;
     let began = match end {
-        End::Stopped(stop) => return Ok(ExitCode::from(stop.exit_code())),
+        End::Stopped(stop, still_runs) => {
+            if let Some(why) = still_runs {
+                say(&format!(
+                    "job {number} may still run: {why} (scancel {number})"
+                ));
+            }
+            return Ok(ExitCode::from(stop.exit_code()));
+        }
         End::Lost(said) => {
             say(&format!("what became of the job is not known: {said}"));
             true

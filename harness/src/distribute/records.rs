@@ -1,5 +1,6 @@
 //! The files of the shards: which are there, and what is known of one that is not.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -26,12 +27,6 @@ pub struct Records {
 }
 
 impl Records {
-    /// Where a shard leaves its record.
-    #[must_use]
-    pub fn record(&self, index: u64) -> PathBuf {
-        self.directory.join(shards::name::of(index, self.count))
-    }
-
     /// Where a shard's stdout and stderr go.
     #[must_use]
     pub fn log(&self, index: u64) -> PathBuf {
@@ -45,11 +40,20 @@ impl Records {
         self.count.to_string().len()
     }
 
-    /// The shards that have left no record.
+    /// The shards that have left no record: by one look at the directory, which may be on a
+    /// server that others need as well.
     #[must_use]
     pub fn missing(&self) -> Vec<u64> {
-        let all = 0..self.count;
-        all.filter(|index| !self.record(*index).exists()).collect()
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten();
+        let left: BTreeSet<u64> = entries
+            .flatten()
+            .filter_map(|entry| shards::name::parse(&entry.path()))
+            .filter(|(_, count)| *count == self.count)
+            .map(|(index, _)| index)
+            .collect();
+        (0..self.count)
+            .filter(|index| !left.contains(index))
+            .collect()
     }
 
     /// What is to be said of the shards that have left no record: a line for each, with
@@ -135,9 +139,12 @@ mod tests {
         };
         assert_eq!(left_before(directory.path()).unwrap(), None);
         for index in [0, 1, 2, 4, 5, 6, 7, 8, 9, 10] {
-            std::fs::write(records.record(index), "{}").unwrap();
+            let name = shards::name::of(index, 12);
+            std::fs::write(directory.path().join(name), "{}").unwrap();
         }
         assert!(left_before(directory.path()).unwrap().is_some());
+        // Of another load.
+        std::fs::write(directory.path().join("shard-3-of-4.json"), "{}").unwrap();
         std::fs::write(
             directory.path().join("shard-03.log"),
             "one\ntwo\nthree\n\nfour\n",
@@ -163,8 +170,6 @@ mod tests {
         let lines = records.told(&records.missing());
         assert_eq!(lines.len(), MOST_TOLD + 1);
         assert_eq!(lines[MOST_TOLD], "and 990 more");
-        let name = records.record(7);
-        assert!(name.ends_with("shard-0007-of-1000.json"), "{name:?}");
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub enum End {
     Job(Option<JobState>),
     /// Nobody could say for a long time what became of it.
     Lost(String),
-    /// Somebody ended us, and the job has been cancelled.
-    Stopped(Stop),
+    /// Somebody ended us, and the job has been cancelled; if it may still run, why.
+    Stopped(Stop, Option<String>),
 }
 
 /// A job that is waited for.
@@ -53,8 +53,7 @@ impl Watched<'_> {
             };
             let state = tokio::select! {
                 stop = signals.next() => {
-                    self.cancel(signals).await;
-                    return End::Stopped(stop);
+                    return End::Stopped(stop, self.cancel(signals).await);
                 }
                 state = look => state,
             };
@@ -95,19 +94,14 @@ impl Watched<'_> {
     }
 
     /// Cancels the job and waits until it is gone, so that no load outlives us; a second
-    /// signal ends the waiting.
-    async fn cancel(&self, signals: &mut StopSignals) {
-        let job = self.job;
-        (self.tell)(&format!("cancelling job {job}"));
+    /// signal ends the waiting. Tells why it may still run, if it may.
+    async fn cancel(&self, signals: &mut StopSignals) -> Option<String> {
+        (self.tell)(&format!("cancelling job {}", self.job));
         tokio::select! {
-            _ = signals.next() => {}
-            gone = tokio::time::timeout(CANCEL_PATIENCE, self.gone()) => {
-                let problem = match gone {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => "it takes its time".to_owned(),
-                };
-                (self.tell)(&format!("job {job} may still run: {problem}: scancel {job}"));
+            _ = signals.next() => Some("nobody waited for its end".to_owned()),
+            gone = tokio::time::timeout(CANCEL_PATIENCE, self.gone()) => match gone {
+                Ok(gone) => gone.err().map(|error| error.to_string()),
+                Err(_) => Some("it takes its time".to_owned()),
             }
         }
     }
