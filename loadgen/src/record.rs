@@ -94,6 +94,16 @@ pub struct Shard {
     pub slots: Option<u64>,
 }
 
+impl Shard {
+    /// The name of the record of shard `index` of `count`, both as wide as `count`, so that
+    /// names sort as numbers do.
+    #[must_use]
+    pub fn file_name(index: u64, count: u64) -> String {
+        let width = count.to_string().len();
+        format!("shard-{index:0width$}-of-{count}.json")
+    }
+}
+
 /// How far a wall clock can be trusted, as `adjtimex` tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WallClock {

@@ -63,12 +63,10 @@ impl ShardPlan {
         matches!(self.start_at, StartAt::Together(_))
     }
 
-    /// The file of its record: numbers have the same width in all, so that they sort.
+    /// The file of its record.
     pub(crate) fn file(&self) -> PathBuf {
-        let Place { index, count, .. } = self.place;
-        let width = count.to_string().len();
         self.out
-            .join(format!("shard-{index:0width$}-of-{count}.json"))
+            .join(Shard::file_name(self.place.index, self.place.count))
     }
 
     /// Enters it in the record of its run, which came `late_ns` too late to its start and

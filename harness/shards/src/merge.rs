@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use loadgen::record::LoadRecord;
+use loadgen::record::{LoadRecord, Shard};
 
 use crate::part::Part;
 use crate::refusal::{Refusal, Refusals, Why};
@@ -38,7 +38,7 @@ pub fn find(directories: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
                 format!(
                     "{} holds no records of shards: expected files such as {}",
                     directory.display(),
-                    name::of(0, 4)
+                    Shard::file_name(0, 4)
                 ),
             ));
         }

@@ -1,14 +1,8 @@
-//! What the file of a shard's record is called: `shard-0007-of-1000.json`.
+//! What the name of a file says: `shard-0007-of-1000.json`, see [`Shard::file_name`].
+//!
+//! [`Shard::file_name`]: loadgen::record::Shard::file_name
 
 use std::path::Path;
-
-/// The name of the record of shard `index` of `count`, both as wide as `count`, so that
-/// names sort as numbers do.
-#[must_use]
-pub fn of(index: u64, count: u64) -> String {
-    let width = count.to_string().len();
-    format!("shard-{index:0width$}-of-{count}.json")
-}
 
 /// Which shard of how many a file says in its name that it holds; none if it is no shard's.
 #[must_use]
@@ -27,16 +21,16 @@ pub fn parse(path: &Path) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use loadgen::record::Shard;
+
     use super::*;
 
     #[test]
-    fn names_are_written_and_read() {
-        assert_eq!(of(7, 1_000), "shard-0007-of-1000.json");
-        assert_eq!(of(2, 4), "shard-2-of-4.json");
-        assert_eq!(
-            parse(Path::new("a/shard-0007-of-1000.json")),
-            Some((7, 1_000))
-        );
+    fn names_that_are_written_are_read() {
+        for (index, count) in [(7, 1_000), (2, 4), (0, 1)] {
+            let path = Path::new("a").join(Shard::file_name(index, count));
+            assert_eq!(parse(&path), Some((index, count)));
+        }
         for other in [
             "run.json",
             "shard-1-of-4.json.partial",

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use loadgen::record::Shard;
 use serde_json::Value;
 
-use crate::name;
 use crate::part::Part;
 use crate::refusal::{Refusal, Why};
 
@@ -53,7 +53,7 @@ fn missing(parts: &[Part]) -> Vec<Refusal> {
     let directory = directory.unwrap_or(Path::new(""));
     let refusal = |index| Refusal {
         shard: Some(index),
-        file: directory.join(name::of(index, count)),
+        file: directory.join(Shard::file_name(index, count)),
         why: Why::Missing,
     };
     let absent = (0..count).filter(|index| !there.contains(index));

@@ -128,6 +128,8 @@ pub fn look_afresh(directory: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use loadgen::record::Shard;
+
     use super::*;
 
     #[test]
@@ -139,7 +141,7 @@ mod tests {
         };
         assert_eq!(left_before(directory.path()).unwrap(), None);
         for index in [0, 1, 2, 4, 5, 6, 7, 8, 9, 10] {
-            let name = shards::name::of(index, 12);
+            let name = Shard::file_name(index, 12);
             std::fs::write(directory.path().join(name), "{}").unwrap();
         }
         assert!(left_before(directory.path()).unwrap().is_some());

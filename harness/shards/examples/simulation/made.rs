@@ -180,7 +180,7 @@ impl Pool {
         for (sum, own) in expected.total.iter_mut().zip(&total) {
             *sum += own;
         }
-        let name = shards::name::of(index, expected.shape.shards);
+        let name = Shard::file_name(index, expected.shape.shards);
         let mut file = BufWriter::with_capacity(1 << 20, File::create(directory.join(name))?);
         serde_json::to_writer(&mut file, &shard)?;
         file.flush()?;
