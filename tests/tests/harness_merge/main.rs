@@ -4,6 +4,7 @@
 mod exact;
 mod judged;
 mod made;
+mod real;
 mod refused;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_test-harness");
