@@ -193,7 +193,7 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
         .enable_all()
         .build()?;
     let records = &job.records;
-    let end = runtime.block_on(async {
+    let begun = runtime.block_on(async {
         // Before there is a job that a signal would have to end.
         let mut signals = StopSignals::listen()?;
         let number = slurm.submit(&records.directory.join(script::FILE)).await?;
@@ -209,9 +209,10 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
             records,
             tell: &tell,
         };
-        Ok::<_, io::Error>((number, watched.to_its_end(&mut signals).await))
+        let end = watched.to_its_end(&mut signals).await;
+        Ok::<_, io::Error>((number, end, signals))
     });
-    let (number, end) = end?;
+    let (number, end, mut signals) = begun?;
     let began = match end {
         End::Stopped(stop, still_runs) => {
             if let Some(why) = still_runs {
@@ -238,14 +239,24 @@ fn submit_and_wait(distribute: &Distribute, slurm: &Slurm, job: &Job) -> io::Res
         return Ok(ExitCode::from(merge::NOT_JUDGED));
     }
     // What can be told of a load whose shards are not all there, merging tells.
-    Ok(merge::execute(&Merge {
+    let merge = Merge {
         directories: vec![records.directory.clone()],
         out: Some(records.directory.clone()),
         expectations: distribute.expectations.clone(),
         lenient: distribute.lenient,
         upstreams: Vec::new(),
         quiet: distribute.quiet,
-    }))
+    };
+    let merging = runtime.spawn_blocking(move || merge::execute(&merge));
+    let code = runtime.block_on(async {
+        tokio::select! {
+            stop = signals.next() => Ok(ExitCode::from(stop.exit_code())),
+            code = merging => code.map_err(io::Error::other),
+        }
+    });
+    // Merging that was interrupted ends with us: its files are whole or not there.
+    runtime.shutdown_background();
+    code
 }
 
 /// Tells of the shards that left no record: what they said last, and what the script did.
